@@ -1,0 +1,62 @@
+"""Folders that are there whole or not at all."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from hf_denoise.errors import UserError
+
+
+def staging_folder(folder: Path) -> Path:
+    """Where the next version of `folder` is written before it takes its place."""
+    return folder.with_name(folder.name + ".new")
+
+
+def swap_in(folder: Path) -> None:
+    """Put the finished staging folder in the place of `folder`.
+
+    Two renames: killed between them, `folder` is missing and the staging folder is complete; `recover` finishes that.
+    """
+    old = folder.with_name(folder.name + ".old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    staging_folder(folder).rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def recover(folder: Path) -> None:
+    """Finish or undo what a killed process left of a save of `folder`."""
+    old = folder.with_name(folder.name + ".old")
+    if not folder.exists() and old.exists():
+        swap_in_from = staging_folder(folder) if staging_folder(folder).exists() else old
+        swap_in_from.rename(folder)
+    shutil.rmtree(staging_folder(folder), ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def write_folder(folder: Path, write: Callable[[Path], None]) -> None:
+    """Write a folder beside and put it in place.
+
+    Args:
+        folder: the folder to create or replace.
+        write: fills the empty folder it is given.
+
+    Raises:
+        UserError: it could not be written; what was there before is untouched.
+    """
+    staging = staging_folder(folder)
+    try:
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir(parents=True)
+        write(staging)
+        swap_in(folder)
+    except Exception as error:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise unwritable(folder, error) from error
+
+
+def unwritable(folder: Path, error: Exception) -> UserError:
+    """The sentence for a checkpoint that could not be saved."""
+    reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+    return UserError(f"could not save '{folder}' ({reason}); free space or choose another --output, then use --resume")

@@ -1,0 +1,121 @@
+"""Noise models: a clean image in, a degraded one out. Every random number comes from the generator passed in."""
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from hf_denoise.errors import UserError
+
+Array = NDArray[np.float32]
+Rng = np.random.Generator
+
+
+def gaussian(clean: Array, sigma: float, rng: Rng) -> Array:
+    """Additive white Gaussian noise; `sigma` on the 0..255 scale. Not clipped, not quantised."""
+    return clean + np.float32(sigma / 255) * rng.standard_normal(clean.shape, dtype=np.float32)
+
+
+def poisson_gaussian(clean: Array, sigma: float, rng: Rng) -> Array:
+    """Sensor noise (Foi et al., 2008, doi:10.1109/TIP.2008.2001399): variance grows with the signal.
+
+    `sigma` is the shot noise at full white on the 0..255 scale; a quarter of it is signal-independent read noise.
+    """
+    gain = (sigma / 255) ** 2
+    if gain == 0:
+        return clean
+    shot = rng.poisson(clean.clip(0, 1) / gain) * gain
+    return gaussian(shot.astype(np.float32), sigma / 4, rng)
+
+
+def speckle(clean: Array, sigma: float, rng: Rng) -> Array:
+    """Multiplicative Gaussian noise; `sigma` is its standard deviation at full white on the 0..255 scale."""
+    return clean * (1 + np.float32(sigma / 255) * rng.standard_normal(clean.shape, dtype=np.float32))
+
+
+def salt_and_pepper(clean: Array, percent: float, rng: Rng) -> Array:
+    """Black or white pixels in equal parts; `percent` of all pixels, every channel of a pixel alike."""
+    draw = rng.random(clean.shape[:2])
+    share = percent / 100
+    noisy = clean.copy()
+    noisy[draw < share] = 0
+    noisy[draw < share / 2] = 1
+    return noisy
+
+
+def jpeg(clean: Array, quality: float, rng: Rng) -> Array:
+    """JPEG compression at `quality` 1..100; clips and quantises to 8 bits, as the format does."""
+    buffer = io.BytesIO()
+    pixels = (clean.clip(0, 1) * 255).round().astype(np.uint8)
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=round(quality))
+    return np.asarray(Image.open(buffer), dtype=np.float32) / 255
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A noise model with the meaning and the range of its one strength."""
+
+    apply: Callable[[Array, float, Rng], Array]
+    unit: str
+    minimum: float
+    maximum: float
+
+
+KINDS = {
+    "gaussian": Kind(gaussian, "sigma, 0..255 scale", 0, 255),
+    "poisson-gaussian": Kind(poisson_gaussian, "sigma at white, 0..255 scale", 0, 255),
+    "speckle": Kind(speckle, "sigma at white, 0..255 scale", 0, 255),
+    "salt-pepper": Kind(salt_and_pepper, "percent of pixels", 0, 100),
+    "jpeg": Kind(jpeg, "quality", 1, 100),
+}
+MIXTURE = (
+    "gaussian:0-55|poisson-gaussian:5-50|speckle:5-50|salt-pepper:0.5-10|jpeg:20-90|poisson-gaussian:5-30+jpeg:50-95"
+)
+
+
+@dataclass(frozen=True)
+class Degradation:
+    """Alternatives, one drawn per image; each a chain of (kind, lowest, highest strength) applied in order."""
+
+    alternatives: tuple[tuple[tuple[str, float, float], ...], ...]
+
+    def __call__(self, clean: Array, rng: Rng) -> Array:
+        """Degrade (H, W, 3) float32 in [0, 1]; gives float32 of the same shape, which may leave [0, 1]."""
+        image = clean
+        for kind, low, high in self.alternatives[rng.integers(len(self.alternatives))]:
+            image = KINDS[kind].apply(image, rng.uniform(low, high), rng)
+        return image
+
+
+def parse_degradation(spec: str) -> Degradation:
+    """Read a degradation from text.
+
+    `kind:strength` or `kind:low-high` (drawn uniformly per image); `a+b` applies one after another; `a|b` draws one
+    per image; `mixture` is a ready-made draw over all kinds. Example: "gaussian:0-55|poisson-gaussian:10+jpeg:50-95".
+
+    Raises:
+        UserError: an unknown kind, or a strength outside its range.
+    """
+    text = MIXTURE if spec.strip() == "mixture" else spec
+    return Degradation(tuple(tuple(_parse_step(step, spec) for step in way.split("+")) for way in text.split("|")))
+
+
+def _parse_step(step: str, spec: str) -> tuple[str, float, float]:
+    name, _, strength = step.strip().partition(":")
+    kind = KINDS.get(name)
+    if kind is None:
+        raise UserError(f"degradation '{spec}': unknown kind '{name}'; choose from {', '.join(KINDS)}, mixture")
+    low, _, high = strength.partition("-")
+    try:
+        bounds = float(low), float(high or low)
+    except ValueError:
+        raise UserError(f"degradation '{spec}': write '{name}' as {name}:STRENGTH or {name}:LOW-HIGH") from None
+    if not kind.minimum <= bounds[0] <= bounds[1] <= kind.maximum:
+        raise UserError(
+            f"degradation '{spec}': the strength of '{name}' ({kind.unit}) must lie in {kind.minimum}..{kind.maximum}, "
+            "lower bound first"
+        )
+    return name, *bounds

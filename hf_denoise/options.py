@@ -1,0 +1,58 @@
+"""Typed command-line options from one dataclass, with YAML recipes as defaults."""
+
+import argparse
+import dataclasses
+import difflib
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import tyro
+import yaml
+
+from hf_denoise.errors import UserError
+
+Options = TypeVar("Options")
+
+
+def recipe_arguments(path: Path, options: type[Any]) -> list[str]:
+    """A YAML recipe as the command-line arguments it stands for, so that both are parsed and checked alike."""
+    try:
+        recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"--config '{path}' cannot be read as YAML ({type(error).__name__})") from error
+    if not isinstance(recipe, dict):
+        raise UserError(f"--config '{path}' must hold lines of 'option: value'")
+    names = [field.name for field in dataclasses.fields(options)]
+    arguments = []
+    for name, value in recipe.items():
+        if name not in names:
+            near = difflib.get_close_matches(str(name), names, n=1)
+            hint = f"; did you mean '{near[0]}'?" if near else "; see --help for the options"
+            raise UserError(f"--config '{path}' has an unknown option '{name}'{hint}")
+        flag = "--" + name.replace("_", "-")
+        if isinstance(value, bool):
+            arguments.append(flag if value else flag.replace("--", "--no-", 1))
+        else:
+            arguments += [flag, *(str(v) for v in (value if isinstance(value, list) else [value]))]
+    return arguments
+
+
+def parse(options: type[Options], arguments: Sequence[str]) -> Options:
+    """Options from the command line, over those of the recipe in `--config`, over the defaults of the dataclass."""
+    finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    finder.add_argument("--config", type=Path)
+    found, rest = finder.parse_known_args(arguments)
+    recipe = recipe_arguments(found.config, options) if found.config else []
+    return tyro.cli(options, args=[*recipe, *rest])
+
+
+def run(options: type[Options], command: Callable[[Options], object], arguments: Sequence[str]) -> int:
+    """Parse and run; a `UserError` becomes one line on stderr and exit status 2."""
+    try:
+        command(parse(options, arguments))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
