@@ -2,13 +2,10 @@
 
 import sys
 
+from hf_denoise.launch import start_cpu_processes
 from hf_denoise.options import run
 from hf_denoise.training import TrainConfig, train
 
-
-def main() -> int:
-    return run(TrainConfig, train, sys.argv[1:])
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    start_cpu_processes()
+    sys.exit(run(TrainConfig, train, sys.argv[1:]))

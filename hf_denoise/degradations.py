@@ -51,7 +51,7 @@ def jpeg(clean: Array, quality: float, rng: Rng) -> Array:
     buffer = io.BytesIO()
     pixels = (clean.clip(0, 1) * 255).round().astype(np.uint8)
     Image.fromarray(pixels).save(buffer, "JPEG", quality=round(quality))
-    return np.asarray(Image.open(buffer), dtype=np.float32) / 255
+    return np.asarray(Image.open(buffer), dtype=np.float32) / np.float32(255)
 
 
 @dataclass(frozen=True)

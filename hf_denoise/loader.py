@@ -20,9 +20,9 @@ Box = tuple[int, int, int, int]
 def to_rgb(picture: Image.Image) -> NDArray[np.float32]:
     """Pillow image of any mode -> (H, W, 3) float32 in [0, 1]; 16-bit grey keeps its depth."""
     if picture.mode.startswith("I"):
-        grey = np.asarray(picture, dtype=np.float32) / 65535
+        grey = np.asarray(picture, dtype=np.float32) / np.float32(65535)
         return np.repeat(grey[..., None], 3, axis=-1)
-    return np.asarray(picture.convert("RGB"), dtype=np.float32) / 255
+    return np.asarray(picture.convert("RGB"), dtype=np.float32) / np.float32(255)
 
 
 def random_box(size: tuple[int, int], patch: int, rng: np.random.Generator) -> Box:
@@ -68,10 +68,8 @@ class TripletDataset(Dataset[Sample]):
         mask = np.zeros((*clean.shape[:2], 1), np.float32)
         if pictures["mask"] is not None:
             mask[..., 0] = np.asarray(pictures["mask"].convert("L")) > 127
-        if pictures["degraded"] is not None:
-            degraded = to_rgb(pictures["degraded"])
-        else:
-            degraded = self.degradation(clean, rng)
+        given = pictures["degraded"]
+        degraded = to_rgb(given) if given is not None else self.degradation(clean, rng)
         arrays = {"degraded": degraded, "mask": mask, "clean": clean}
         if self.patch is not None:
             turns, flip = int(rng.integers(4)), bool(rng.integers(2))
@@ -80,18 +78,20 @@ class TripletDataset(Dataset[Sample]):
 
 
 def collate(samples: list[Sample]) -> Sample:
-    """Stack samples of mixed sizes: zero-padded right and bottom to the largest, `valid` (B, 1, H, W) marks real pixels."""
+    """Stack samples, zero-padded right and bottom to the largest; `valid` (B, 1, H, W) marks real pixels."""
     height = max(sample["clean"].shape[-2] for sample in samples)
     width = max(sample["clean"].shape[-1] for sample in samples)
     samples = [{**sample, "valid": torch.ones_like(sample["mask"])} for sample in samples]
     return {
-        name: torch.stack([F.pad(s[name], (0, width - s[name].shape[-1], 0, height - s[name].shape[-2])) for s in samples])
+        name: torch.stack(
+            [F.pad(s[name], (0, width - s[name].shape[-1], 0, height - s[name].shape[-2])) for s in samples]
+        )
         for name in samples[0]
     }
 
 
 class SampleStream(Sampler[tuple[int, int]]):
-    """(epoch, index) of every training sample from `start` on: each epoch a new seeded order, batches run across epochs.
+    """(epoch, index) of every training sample from `start` on: a new seeded order each epoch, batches run across.
 
     One stream for the whole run makes a resume a matter of where to start, and small data sets fill large batches.
     """

@@ -15,7 +15,7 @@ from safetensors.torch import save
 from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor, nn
 
-from hf_denoise.card import is_handwritten, render_card
+from hf_denoise.card import is_handwritten, plain, render_card
 from hf_denoise.errors import UserError
 from hf_denoise.hub_errors import hub_errors
 from hf_denoise.hub_files import CARD, REPORT, WEIGHTS, checkpoint_folder, read_config, read_report, read_weights
@@ -90,6 +90,10 @@ class DenoisingUNet(
     """
 
     report: dict[str, Any] | None = None
+    _hub_mixin_config: dict[str, Any]
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(
         self,
@@ -97,7 +101,7 @@ class DenoisingUNet(
         encoder_pretrained: bool = False,
         encoder_levels: int = 4,
         decoder_channels: Sequence[int] = (128, 96, 64, 32),
-        decoder_depths: Sequence[int] = (1, 1, 2, 0),
+        decoder_depths: Sequence[int] = (1, 1, 3, 0),
         decoder_batch_norm: bool = False,
         full_resolution_skip: bool = True,
         residual: bool = True,
@@ -117,7 +121,7 @@ class DenoisingUNet(
         # What is saved is a trained whole: loading it must never ask for ImageNet weights again.
         self._hub_mixin_config["encoder_pretrained"] = False
 
-        feature_channels = self.encoder.feature_info.channels()
+        feature_channels: list[int] = self.encoder.feature_info.channels()  # type: ignore[union-attr, operator]
         stem_channels = decoder_channels[-1] if full_resolution_skip else 0
         self.stem = (
             nn.Sequential(nn.Conv2d(3, stem_channels, 3, padding=1), nn.ReLU(inplace=True))
@@ -135,8 +139,8 @@ class DenoisingUNet(
         )
         self.head = nn.Conv2d(decoder_channels[-1], 3, 1)
         if residual:  # start from the identity
-            nn.init.zeros_(self.head.weight)
-            nn.init.zeros_(self.head.bias)
+            for parameter in self.head.parameters():
+                nn.init.zeros_(parameter)
         self.register_buffer("mean", torch.tensor(IMAGENET_DEFAULT_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_DEFAULT_STD).view(1, 3, 1, 1), persistent=False)
 
@@ -262,12 +266,12 @@ class DenoisingUNet(
         try:
             model = cls(**{**options, **model_kwargs, "encoder_pretrained": False})
         except (TypeError, ValueError, RuntimeError) as error:
-            raise UserError(f"config.json of '{name}' describes no network that can be built: {error}") from error
+            raise UserError(
+                f"config.json of '{name}' describes no network that can be built: {plain(error)}"
+            ) from error
         try:
             model.load_state_dict(weights, strict=True)
         except RuntimeError as error:
-            raise UserError(
-                f"the weights in '{name}' do not fit its config.json: {' '.join(str(error).split())[:300]}"
-            ) from error
+            raise UserError(f"the weights in '{name}' do not fit its config.json: {plain(error)[:300]}") from error
         model.report = read_report(folder, name)
         return model.eval()

@@ -1,8 +1,25 @@
 """BatchNorm whose statistics span all processes, on any device."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
+
+
+class SumOverProcesses(torch.autograd.Function):
+    """All-reduce whose gradient is an all-reduce: every process depends on the sum."""
+
+    @staticmethod
+    def forward(ctx: Any, local: Tensor) -> Tensor:
+        total = local.clone()
+        torch.distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        total = gradient.contiguous().clone()
+        torch.distributed.all_reduce(total)
+        return total
 
 
 class SyncBatchNorm2d(nn.BatchNorm2d):
@@ -14,14 +31,15 @@ class SyncBatchNorm2d(nn.BatchNorm2d):
         features = x.float()
         count = features.new_full((1,), features.numel() / features.shape[1])
         local = torch.cat([features.sum((0, 2, 3)), features.square().sum((0, 2, 3)), count])
-        total, squares, pixels = all_reduce(local).split([self.num_features, self.num_features, 1])
+        total, squares, pixels = SumOverProcesses.apply(local).split([self.num_features, self.num_features, 1])
         mean = total / pixels
         variance = (squares / pixels - mean.square()).clamp(min=0)
         if self.running_mean is not None and self.running_var is not None and self.momentum is not None:
             with torch.no_grad():
                 self.running_mean.lerp_(mean, self.momentum)
                 self.running_var.lerp_(variance * pixels / (pixels - 1), self.momentum)
-                self.num_batches_tracked.add_(1)
+                if self.num_batches_tracked is not None:
+                    self.num_batches_tracked.add_(1)
         scale = self.weight * torch.rsqrt(variance + self.eps)
         shift = self.bias - mean * scale
         return (features * scale.view(1, -1, 1, 1) + shift.view(1, -1, 1, 1)).to(x.dtype)

@@ -61,7 +61,7 @@ class TrainConfig:
     """Encoder feature maps used, 1 to 5."""
     decoder_channels: tuple[int, ...] = (128, 96, 64, 32)
     """Channels of the decoder levels, deepest first."""
-    decoder_depths: tuple[int, ...] = (1, 1, 2, 0)
+    decoder_depths: tuple[int, ...] = (1, 1, 3, 0)
     """Residual blocks of the decoder levels, deepest first."""
     decoder_batch_norm: bool = False
     """BatchNorm in the decoder."""
@@ -175,11 +175,11 @@ def train(config: TrainConfig) -> Path:
     validation_set = TripletDataset(triplets["validation"], degradation, seed=config.seed)
     global_batch = config.batch * accelerator.num_processes
 
-    optimizer = torch.optim.AdamW(model.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=True)
-    # Neither the plateau scheduler nor the stream is given to Accelerate: it would step the first once per process.
-    plateau = ReduceLROnPlateau(
-        optimizer, mode="max", factor=config.plateau_factor, patience=config.plateau_patience
+    optimizer = torch.optim.AdamW(
+        model.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=True
     )
+    # Neither the plateau scheduler nor the stream is given to Accelerate: it would step the first once per process.
+    plateau = ReduceLROnPlateau(optimizer, mode="max", factor=config.plateau_factor, patience=config.plateau_patience)
     averaged = ModelEmaV3(model, decay=config.ema_decay, use_warmup=True) if config.ema_decay else None
     progress = Progress()
     network: nn.Module = model.to(memory_format=torch.channels_last)
@@ -201,54 +201,55 @@ def train(config: TrainConfig) -> Path:
     served = averaged.module if averaged is not None else accelerator.unwrap_model(network)
 
     loss_function = WeightedMSELoss(config.defect_weight)
-    bar = tqdm(
-        initial=progress.step, total=config.max_steps, unit="step", disable=not accelerator.is_local_main_process
-    )
     scores = {"psnr": math.nan}
     tick = time.monotonic()
     network.train()
-    for batch in batches:
-        spent = agreed(progress.spent(config), accelerator)
-        if spent >= 1 or 0 < config.early_stopping <= progress.evaluations_since_best:
-            break
-        rate = learning_rate(config, progress.step, spent)
-        if rate is not None:
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-        loss_function.l1 = spent < config.l1_share
+    with tqdm(
+        initial=progress.step, total=config.max_steps, unit="step", disable=not accelerator.is_local_main_process
+    ) as bar:
+        for batch in batches:
+            spent = agreed(progress.spent(config), accelerator)
+            if spent >= 1 or 0 < config.early_stopping <= progress.evaluations_since_best:
+                break
+            rate = learning_rate(config, progress.step, spent)
+            if rate is not None:
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
+            loss_function.l1 = spent < config.l1_share
 
-        degraded = batch["degraded"].contiguous(memory_format=torch.channels_last)
-        loss = loss_function(network(degraded), batch["clean"], batch["mask"], batch["valid"])
-        accelerator.backward(loss)
-        accelerator.clip_grad_norm_(network.parameters(), config.clip_norm)
-        optimizer.step()
-        optimizer.zero_grad()
-        if averaged is not None:
-            averaged.update(accelerator.unwrap_model(network), step=progress.step)
+            degraded = batch["degraded"].contiguous(memory_format=torch.channels_last)
+            loss = loss_function(network(degraded), batch["clean"], batch["mask"], batch["valid"])
+            accelerator.backward(loss)
+            accelerator.clip_grad_norm_(network.parameters(), config.clip_norm)
+            optimizer.step()
+            optimizer.zero_grad()
+            if averaged is not None:
+                averaged.update(accelerator.unwrap_model(network), step=progress.step)
 
-        progress.step += 1
-        progress.minutes += (time.monotonic() - tick) / 60
-        tick = time.monotonic()
-        bar.update()
-        if progress.step % 10 == 0 or progress.step == config.max_steps:
-            value = accelerator.reduce(loss.detach(), reduction="mean").item()
-            if not math.isfinite(value):
-                raise UserError(
-                    f"the loss is {value} at step {progress.step}; '{last}' holds the last good checkpoint: "
-                    "lower --learning-rate and use --resume"
-                )
-            rate = optimizer.param_groups[0]["lr"]
-            speed = (bar.format_dict["rate"] or 0.0) * global_batch
-            bar.set_postfix(loss=f"{value:.3g}", psnr=f"{scores['psnr']:.2f}", lr=f"{rate:.1e}", images_s=f"{speed:.0f}")
-            accelerator.log({"loss": value, "learning_rate": rate, "images_per_second": speed}, step=progress.step)
-        if progress.step % config.eval_every == 0 or progress.step == config.max_steps:
-            scores = validate(served, validation, accelerator)
-            accelerator.log({f"validation/{name}": score for name, score in scores.items()}, step=progress.step)
-            plateau.step(scores["psnr"])
-            keep(accelerator, config, progress, scores, served, last, best)
-            network.train()
+            progress.step += 1
+            progress.minutes += (time.monotonic() - tick) / 60
             tick = time.monotonic()
-    bar.close()
+            bar.update()
+            if progress.step % 10 == 0 or progress.step == config.max_steps:
+                value = accelerator.reduce(loss.detach(), reduction="mean").item()
+                if not math.isfinite(value):
+                    raise UserError(
+                        f"the loss is {value} at step {progress.step}; '{last}' holds the last good checkpoint: "
+                        "lower --learning-rate and use --resume"
+                    )
+                rate = optimizer.param_groups[0]["lr"]
+                speed = (bar.format_dict["rate"] or 0.0) * global_batch
+                bar.set_postfix(
+                    loss=f"{value:.3g}", psnr=f"{scores['psnr']:.2f}", lr=f"{rate:.1e}", images_s=f"{speed:.0f}"
+                )
+                accelerator.log({"loss": value, "learning_rate": rate, "images_per_second": speed}, step=progress.step)
+            if progress.step % config.eval_every == 0 or progress.step == config.max_steps:
+                scores = validate(served, validation, accelerator)
+                accelerator.log({f"validation/{name}": score for name, score in scores.items()}, step=progress.step)
+                plateau.step(scores["psnr"])
+                keep(accelerator, config, progress, scores, served, last, best)
+                network.train()
+                tick = time.monotonic()
     if progress.step % config.eval_every and progress.step < config.max_steps:
         scores = validate(served, validation, accelerator)
         keep(accelerator, config, progress, scores, served, last, best)
@@ -286,7 +287,7 @@ def validate(model: nn.Module, loader: DataLoader[Sample], accelerator: Accelera
     """Mean PSNR, SSIM and defect PSNR over all images, the same on every process."""
     model.eval()
     rows = []
-    for batch in tqdm(loader, desc="validation", leave=False, disable=not accelerator.is_local_main_process):
+    for batch in tqdm(loader, desc="validation", leave=False, disable=not accelerator.is_local_main_process or None):
         with accelerator.autocast():
             output = model(batch["degraded"].contiguous(memory_format=torch.channels_last))
         image = output.float().clamp(0, 1)[0].permute(1, 2, 0).cpu().numpy()
@@ -326,7 +327,7 @@ def keep(
         shutil.rmtree(staging, ignore_errors=True)
         raise unwritable(last, error) from error
     if improved and accelerator.is_main_process:
-        write_folder(best, lambda folder: (model.save_pretrained(folder), None)[1])
+        write_folder(best, model.save_pretrained)
     accelerator.wait_for_everyone()
 
 
@@ -338,7 +339,9 @@ def training_report(
     result = {"dataset": Path(config.data).name, "split": "validation", "degradation": config.degradation, **measured}
     training = {
         "data": Path(config.data).name,
-        "recipe": {name: v for name, v in dataclasses.asdict(config).items() if name not in ("data", "output", "resume")},
+        "recipe": {
+            name: v for name, v in dataclasses.asdict(config).items() if name not in ("data", "output", "resume")
+        },
         "steps": progress.step,
         "minutes": round(progress.minutes, 1),
         "hardware": f"{accelerator.num_processes} x {accelerator.device.type}",

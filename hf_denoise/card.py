@@ -1,0 +1,170 @@
+"""The model card: a template filled in from a model's config and its measured report, never by hand."""
+
+import math
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+MARKER = "<!-- Rendered by hf_denoise and replaced at the next save; delete this line to keep changes made by hand. -->"
+METRICS = {"psnr": "PSNR", "ssim": "SSIM", "defect_psnr": "Defect PSNR"}
+DIGITS = {"psnr": 2, "ssim": 4, "defect_psnr": 2}
+
+
+def template_path() -> Path:
+    """The card template: inside the package where that is a wheel, beside it in a source checkout."""
+    inside = Path(__file__).with_name("model_card.md")
+    return inside if inside.is_file() else inside.parents[1] / inside.name
+
+
+def is_handwritten(card: Path) -> bool:
+    """Whether `card` is a README.md that somebody wrote or edited, which a save must not replace."""
+    return card.is_file() and MARKER not in card.read_text(encoding="utf-8", errors="replace")
+
+
+def render_card(config: dict[str, Any], report: dict[str, Any] | None, *, model_id: str | None = None) -> ModelCard:
+    """Render the card of a `DenoisingUNet`.
+
+    Args:
+        config: the options of the network, as in `config.json`.
+        report: measured metrics and the training run, as in `evaluation.json`: `{"results": [...], "training": {...}}`.
+            PSNR in dB. None, or an empty list of results: the card says that the model was not measured.
+        model_id: the repository on the Hub, "user/name", where it is known.
+
+    Returns:
+        The card. Every finite number of `report["results"]` is also in its `model-index`, unrounded.
+    """
+    report = report or {}
+    results = report.get("results") or []
+    encoder = plain(config.get("encoder", "ResNet"))
+    title = plain(model_id).rpartition("/")[2] if model_id else f"hf_denoise {encoder}"
+    evaluations = list(model_index(results))
+    data = ModelCardData(
+        library_name="hf_denoise",
+        pipeline_tag="image-to-image",
+        license="apache-2.0",
+        tags=["image-denoising", "image-restoration", "unet", "scse", "timm", "pytorch_model_hub_mixin"],
+        metrics=sorted({evaluation.metric_type for evaluation in evaluations}) or None,
+        model_name=title if evaluations else None,
+        eval_results=evaluations or None,
+    )
+    return ModelCard.from_template(
+        data,
+        template_path=str(template_path()),
+        marker=MARKER,
+        title=escape(title),
+        model_id=plain(model_id) if model_id else "path/to/this/folder",
+        results=[table_row(result) for result in results],
+        defects=any(finite(result.get("defect_psnr")) for result in results),
+        training=training_facts(report.get("training") or {}),
+        architecture={"encoder": escape(encoder), "facts": architecture_facts(config)},
+    )
+
+
+def model_index(results: Iterable[dict[str, Any]]) -> Iterable[EvalResult]:
+    """One `EvalResult` per data set, degradation and metric; an infinite or missing value has no place in JSON."""
+    for result in results:
+        name = plain(result.get("dataset", "unknown"))
+        for metric, label in METRICS.items():
+            if finite(result.get(metric)):
+                yield EvalResult(
+                    task_type="image-to-image",
+                    task_name="Image denoising",
+                    dataset_type=re.sub(r"[^\w./-]+", "-", name).lower(),
+                    dataset_name=name,
+                    dataset_split=plain(result["split"]) if result.get("split") else None,
+                    dataset_config=plain(result["degradation"]) if result.get("degradation") else None,
+                    metric_type=metric,
+                    metric_name=label,
+                    metric_value=result[metric],
+                )
+
+
+def table_row(result: dict[str, Any]) -> dict[str, str]:
+    """The cells of one line of the results table."""
+    split = f" ({escape(result['split'])})" if result.get("split") else ""
+    return {
+        "data": escape(result.get("dataset", "unknown")) + split,
+        "images": escape(result.get("images") or "-"),
+        "degradation": escape(result.get("degradation") or "-"),
+        **{metric: change(result, metric) for metric in METRICS},
+    }
+
+
+def change(result: dict[str, Any], metric: str) -> str:
+    """Noisy input → denoised, or the denoised value alone where the input was not measured."""
+    before, after = (number(result.get(key), DIGITS[metric]) for key in (f"input_{metric}", metric))
+    return f"{before} → {after}" if before != "-" else after
+
+
+def training_facts(training: dict[str, Any]) -> dict[str, Any] | None:
+    """What the card says of the training run; None where nothing was recorded."""
+    facts = [
+        ("Data", escape(training["data"]) if training.get("data") else None),
+        ("Steps", f"{training['steps']:,}" if finite(training.get("steps")) else None),
+        ("Time", f"{training['minutes']:.0f} minutes" if finite(training.get("minutes")) else None),
+        ("Hardware", escape(training["hardware"]) if training.get("hardware") else None),
+    ]
+    recipe = training.get("recipe")
+    if not training:
+        return None
+    return {
+        "facts": [(name, value) for name, value in facts if value],
+        "recipe": yaml_block(recipe) if recipe else None,
+        "licences": [escape(licence) for licence in training.get("licences") or []],
+    }
+
+
+def architecture_facts(config: dict[str, Any]) -> list[tuple[str, str]]:
+    """The options of the network in words."""
+
+    def yes_no(option: bool) -> str:
+        return "yes" if option else "no"
+
+    wording: dict[str, tuple[str, Callable[[Any], str]]] = {
+        "encoder": ("Encoder", str),
+        "encoder_levels": ("Encoder levels", lambda levels: f"{levels}, the deepest at stride {2**levels}"),
+        "decoder_channels": ("Decoder channels, deepest first", lambda widths: "-".join(map(str, widths))),
+        "decoder_depths": ("Residual blocks, deepest first", lambda depths: "-".join(map(str, depths))),
+        "decoder_batch_norm": ("BatchNorm in the decoder", yes_no),
+        "full_resolution_skip": ("Full-resolution skip", yes_no),
+        "residual": ("Global residual", yes_no),
+        "gate_window": (
+            "Channel gates pool over",
+            lambda side: f"a window of {side} x {side} pixels" if side else "the whole image",
+        ),
+    }
+    return [(name, escape(say(config[key]))) for key, (name, say) in wording.items() if key in config]
+
+
+def yaml_block(options: Any) -> str:
+    """A fenced YAML block; the fence is longer than any run of backticks inside."""
+    plain_options = {key: list(value) if isinstance(value, tuple) else value for key, value in options.items()}
+    text = yaml.safe_dump(plain_options, sort_keys=False, allow_unicode=True, default_flow_style=None).strip()
+    fence = "`" * max([3, *(len(run) + 1 for run in re.findall("`+", text))])
+    return f"{fence}yaml\n{text}\n{fence}"
+
+
+def finite(value: Any) -> bool:
+    """Whether `value` is a number that JSON can hold."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def number(value: Any, digits: int) -> str:
+    """A measured number for the table; a dash where there is none."""
+    if not isinstance(value, int | float) or math.isnan(value):
+        return "-"
+    return f"{value:.{digits}f}" if math.isfinite(value) else "∞"
+
+
+def plain(value: Any) -> str:
+    """Text on one line."""
+    return " ".join(str(value).split())
+
+
+def escape(value: Any) -> str:
+    """Text on one line that stays text in Markdown, in a table cell too."""
+    return re.sub(r"([\\`*_\[\]<>|])", r"\\\1", plain(value))

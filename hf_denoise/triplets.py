@@ -1,0 +1,378 @@
+"""Any layout, local `datasets` folder or Hub id -> a checked `datasets.DatasetDict` of (degraded, mask, clean)."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+import os
+import re
+import warnings
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import ExifTags, Image, UnidentifiedImageError
+from tqdm import tqdm
+
+from hf_denoise.errors import UserError
+from hf_denoise.layouts import SPLIT_NAMES, Layout, read_layout
+
+if TYPE_CHECKING:
+    import datasets
+
+IMAGE_COLUMNS = ("clean", "mask", "degraded")
+SPLITS = ("train", "validation", "test")
+# `datasets` decodes through Pillow, which by default refuses images from 179 megapixels on.
+MAX_PIXELS = 178_000_000
+SHOWN_PROBLEMS = 3
+BAR_FROM = 200
+
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_logger = logging.getLogger(__name__)
+
+
+# What keeps a triplet from being used: where that is, and why in words.
+Problem = tuple[str, str]
+
+
+class _UnusableError(Exception):
+    """An image that cannot be decoded; the message is the reason."""
+
+
+def load_triplets(
+    data: str | os.PathLike[str],
+    *,
+    seed: int = 0,
+    skip_bad: bool = False,
+    splits: tuple[float, float, float] = (0.7, 0.2, 0.1),
+) -> datasets.DatasetDict:
+    """Load triplets of images and decode every one of them once, so that training meets no bad file later.
+
+    Args:
+        data: a folder in one of the layouts that `hf_denoise.layouts` names, a folder that `datasets` reads, or the id
+            of a dataset on the Hub, with image columns `clean`, `mask` (optional) and `degraded` (optional).
+        seed: of the split; the same data and seed give the same split on every machine.
+        skip_bad: leave out, with a logged warning, the triplets that cannot be used, instead of raising.
+        splits: shares of train, validation and test; they sum to 1. Only for data without splits of their own (a lone
+            `train` is none). Every share above 0 gets at least one source image. `(0, 0, 1)`: all is test.
+
+    Returns:
+        Splits among `train`, `validation`, `test`, each with the columns `name` (str, unique in its split, the path
+        without extension), `clean` (image) and, where the data has them, `mask` (image, None for an empty mask),
+        `degraded` (image) and `defect` (str, the class of defect, or None). Images stay in their files.
+        The split is by source image: samples whose `clean` images have the same pixels fall on one side.
+
+    Raises:
+        UserError: no such data, an unknown layout or missing columns, too few images to split, or (without `skip_bad`)
+            unmatched files, unreadable images, or masks and degraded images of another size than the clean image.
+            Sizes are compared as displayed, with the EXIF orientation applied, as `datasets` decodes them.
+    """
+    if min(splits) < 0 or abs(sum(splits) - 1) > 1e-6:
+        raise UserError(f"The shares of train, validation and test are {splits}: they must be positive and sum to 1.")
+    tables, problems = _open(data)
+    if set(tables) == {"train"}:
+        tables = {None: tables["train"]}
+    tables, sources, bad_images = _check(tables, Path(data).expanduser().absolute())
+    problems += bad_images
+    if problems:
+        shown = "; ".join(f"{where} {reason}" for where, reason in problems[:SHOWN_PROBLEMS])
+        shown += "; and so on" if len(problems) > SHOWN_PROBLEMS else ""
+        count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
+        if not skip_bad:
+            raise UserError(f"{data} has {count}, to be put right or left out with --skip-bad: {shown}.")
+        _logger.warning("%s: left out because of %s: %s.", data, count, shown)
+    emptied = [split or "it" for split, table in tables.items() if not len(table)]
+    if emptied or not tables:
+        raise UserError(f"{data}: no usable triplet is left in {' and '.join(emptied) or 'it'}.")
+    if None in tables:
+        table = tables[None]
+        indices = split_by_source(sources[None], splits, seed)
+        tables = {split: table.select(rows) for split, rows in indices.items()}
+
+    import datasets
+
+    return datasets.DatasetDict({split: tables[split] for split in SPLITS if split in tables})
+
+
+def split_by_source(
+    sources: Sequence[str], shares: tuple[float, float, float] = (0.7, 0.2, 0.1), seed: int = 0
+) -> dict[str, list[int]]:
+    """Assign samples to splits so that samples of one source stay together.
+
+    Args:
+        sources: for each sample an identifier of its source image; only these and the seed decide, not their order.
+        shares: of the distinct sources, for train, validation and test; a share of 0 leaves that split out.
+
+    Returns:
+        For each split its sample indices, ascending.
+
+    Raises:
+        UserError: fewer distinct sources than splits.
+    """
+    wanted = [(split, share) for split, share in zip(SPLITS, shares, strict=True) if share > 0]
+    distinct = sorted(set(sources))
+    if len(distinct) < len(wanted):
+        raise UserError(
+            f"A split into {', '.join(split for split, _ in wanted)} needs at least {len(wanted)} different clean "
+            f"images and there {'is' if len(distinct) == 1 else 'are'} {len(distinct)}: add images, or give the data "
+            "its own train and validation folders."
+        )
+    exact = np.array([share for _, share in wanted]) * len(distinct)
+    counts = np.floor(exact + 1e-9).astype(int)
+    for index in np.argsort(counts - exact, kind="stable")[: len(distinct) - counts.sum()]:
+        counts[index] += 1
+    while counts.min() == 0:
+        counts[counts.argmax()] -= 1
+        counts[counts.argmin()] += 1
+    order = np.random.default_rng(seed).permutation(len(distinct))
+    side: dict[str, str] = {}
+    for (split, _), chosen in zip(wanted, np.split(order, np.cumsum(counts)[:-1]), strict=True):
+        side.update((distinct[index], split) for index in chosen)
+    return {split: [row for row, source in enumerate(sources) if side[source] == split] for split, _ in wanted}
+
+
+def _open(data: str | os.PathLike[str]) -> tuple[dict[str | None, datasets.Dataset], list[Problem]]:
+    """Tables with our columns for each own split (None: no own splits), and what could not be matched."""
+    folder = Path(data).expanduser()
+    try:
+        exists, is_folder = folder.exists(), folder.is_dir()
+    except OSError as error:
+        raise UserError(f"{data} cannot be read: {error.strerror}.") from error
+    if is_folder:
+        if _is_datasets_folder(folder):
+            return _open_datasets(folder, str(data)), []
+        layout = read_layout(folder)
+        problems = [(os.path.relpath(path, folder), reason) for path, reason in layout.problems]
+        return _tables_of(layout), problems
+    if exists:
+        raise UserError(f"{data} is a file: give the folder that holds the images, or the id of a dataset on the Hub.")
+    if not _HUB_ID.fullmatch(str(data)):
+        raise UserError(
+            f"{data} does not exist: give a folder of images or the id of a dataset on the Hub (user/name)."
+        )
+    return _open_datasets(None, str(data)), []
+
+
+def _tables_of(layout: Layout) -> dict[str | None, datasets.Dataset]:
+    import datasets
+
+    everything = [triplet for triplets in layout.splits.values() for triplet in triplets]
+    tables: dict[str | None, datasets.Dataset] = {}
+    for split, triplets in layout.splits.items():
+        columns = {"name": datasets.Value("string"), "clean": datasets.Image()}
+        if any(triplet.mask for triplet in everything):
+            columns["mask"] = datasets.Image()
+        if any(triplet.degraded for triplet in triplets):
+            columns["degraded"] = datasets.Image()
+        if any(triplet.defect for triplet in everything):
+            columns["defect"] = datasets.Value("string")
+        rows = {column: [_cell(getattr(triplet, column)) for triplet in triplets] for column in columns}
+        tables[split] = datasets.Dataset.from_dict(rows, features=datasets.Features(columns))
+    return tables
+
+
+def _cell(value: str | Path | None) -> str | None:
+    return str(value.absolute()) if isinstance(value, Path) else value
+
+
+def _is_saved(folder: Path) -> bool:
+    return (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file()
+
+
+def _is_datasets_folder(folder: Path) -> bool:
+    if _is_saved(folder):
+        return True
+    for file in sorted(folder.rglob("*")):
+        if file.suffix == ".parquet":
+            return True
+        if file.name in ("metadata.csv", "metadata.jsonl") and file.is_file():
+            # the `imagefolder` convention; other tables of that name are none of ours
+            with file.open(errors="replace") as lines:
+                if "file_name" in lines.readline():
+                    return True
+    return False
+
+
+def _open_datasets(folder: Path | None, data: str) -> dict[str | None, datasets.Dataset]:
+    """Layout 1: a folder of `save_to_disk`, one that `load_dataset` reads, or (`folder` None) the Hub id `data`."""
+    import datasets
+
+    try:
+        if folder is None:
+            loaded = datasets.load_dataset(data)
+        elif _is_saved(folder):
+            loaded = datasets.load_from_disk(str(folder))
+        else:
+            loaded = datasets.load_dataset(str(folder))
+    except datasets.exceptions.DatasetNotFoundError as error:
+        raise UserError(
+            f"{data} is neither a folder here nor a dataset on the Hub that you may read: correct the name, or log in "
+            "with `hf auth login` if it is private."
+        ) from error
+    except ConnectionError as error:
+        raise UserError(
+            f"{data} is not a folder here, and the Hub could not be reached to look for a dataset of that name: check "
+            "the path, or the network."
+        ) from error
+    except Exception as error:  # readers of many formats, each with errors of its own
+        cause = str(error.__cause__ or error).strip().splitlines() or [type(error).__name__]
+        raise UserError(f"{data} could not be loaded as a dataset: {cause[0].rstrip('.')}.") from error
+
+    if isinstance(loaded, datasets.Dataset):
+        loaded = datasets.DatasetDict({"train": loaded})
+    own: dict[str | None, list[datasets.Dataset]] = {}
+    for split, table in loaded.items():
+        own_split = SPLIT_NAMES.get(str(split).lower())
+        if len(loaded) == 1:
+            own[own_split] = [_normalise(table, "", data)]
+        elif own_split is None:
+            raise UserError(f"{data} has a split named {split!r}: only train, validation and test are known.")
+        else:
+            own.setdefault(own_split, []).append(_normalise(table, f"{split}/", data))
+    return {split: datasets.concatenate_datasets(parts) for split, parts in own.items()}
+
+
+def _normalise(table: datasets.Dataset, prefix: str, data: str) -> datasets.Dataset:
+    """Only our columns, with our types; rows without a usable `name` are named by their index."""
+    import datasets
+
+    found = table.column_names
+    if "clean" not in found:
+        raise UserError(
+            f"{data} has the columns {', '.join(found)}: expected the image columns clean and, if there are, mask and "
+            "degraded; rename them, or give a folder in another layout."
+        )
+    names = [str(name) for name in table["name"]] if "name" in found else []
+    if len(set(names)) < len(table):
+        names = [f"{prefix}{row:06d}" for row in range(len(table))]
+    defects = None
+    if "defect" in found:
+        feature = table.features["defect"]
+        is_class = isinstance(feature, datasets.ClassLabel)
+        defects = [None if d is None else feature.int2str(d) if is_class else str(d) for d in table["defect"]]
+    table = table.select_columns([column for column in IMAGE_COLUMNS if column in found])
+    for column in table.column_names:
+        try:
+            table = table.cast_column(column, datasets.Image())
+        except Exception as error:  # pyarrow's and datasets' own kinds of a cast that fails
+            raise UserError(f"{data}: column {column} holds {table.features[column]}, not images.") from error
+    table = table.add_column("name", names)
+    if defects is not None:
+        table = table.add_column("defect", defects, feature=datasets.Value("string"))
+    return table.select_columns(["name", *(column for column in (*IMAGE_COLUMNS, "defect") if column in found)])
+
+
+def _check(
+    tables: dict[str | None, datasets.Dataset], root: Path
+) -> tuple[dict[str | None, datasets.Dataset], dict[str | None, list[str]], list[Problem]]:
+    """Decode every image; give the good rows of each table, the source identifier of each, and the problems."""
+    import datasets
+
+    raw = {}
+    for split, table in tables.items():
+        for column in IMAGE_COLUMNS:
+            if column in table.column_names:
+                table = table.cast_column(column, datasets.Image(decode=False))
+        raw[split] = table
+    jobs = [(split, row) for split, table in raw.items() for row in range(len(table))]
+    problems: list[Problem] = []
+    rows: dict[str | None, list[int]] = {split: [] for split in tables}
+    digests: dict[str | None, list[tuple[str, str]]] = {split: [] for split in tables}
+    with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool:
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # MAX_PIXELS is the limit here
+        results = pool.map(lambda job: _check_row(raw[job[0]][job[1]], root), jobs)
+        hidden = True if len(jobs) < BAR_FROM else None  # None: shown on a terminal
+        for (split, row), (source, found) in zip(
+            jobs, tqdm(results, "checking images", len(jobs), unit="triplet", disable=hidden), strict=True
+        ):
+            problems += found
+            if not found:
+                rows[split].append(row)
+                digests[split].append(source)
+    good = {s: table if len(rows[s]) == len(table) else table.select(rows[s]) for s, table in tables.items()}
+    return good, {split: _sources(pairs) for split, pairs in digests.items()}, problems
+
+
+def _sources(digests: list[tuple[str, str]]) -> list[str]:
+    """Equal pixels are one source. It is called by its bytes: versions of a JPEG decoder differ in their pixels."""
+    name: dict[str, str] = {}
+    for pixels, content in digests:
+        name[pixels] = min(content, name.get(pixels, content))
+    return [name[pixels] for pixels, _ in digests]
+
+
+def _check_row(row: dict[str, Any], root: Path) -> tuple[tuple[str, str], list[Problem]]:
+    """Digests of the clean pixels and of the clean file's bytes, and what is wrong with the row."""
+    source = ("", "")
+    clean_size: tuple[int, int] | None = None
+    problems: list[Problem] = []
+    for column in IMAGE_COLUMNS:
+        cell = row.get(column)
+        if cell is None:
+            if column in row and column != "mask":
+                problems.append((f"{column} of {row['name']}", "is missing"))
+            continue
+        where = _where(cell, column, row["name"], root)
+        try:
+            content = _read(cell)
+            image = _decode(content)
+        except _UnusableError as error:
+            problems.append((where, str(error)))
+            continue
+        # As `datasets` shows it: orientations from 5 on lie on their side.
+        turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+        size = image.size[::-1] if turned else image.size
+        if column == "clean":
+            clean_size, source = size, (_same_pixels(image), _digest(content))
+        elif clean_size is not None and size != clean_size:
+            sizes = f"is {size[0]} x {size[1]} pixels and its clean image {clean_size[0]} x {clean_size[1]}"
+            problems.append((where, sizes))
+    return source, problems
+
+
+def _where(cell: dict[str, Any], column: str, name: str, root: Path) -> str:
+    if cell["bytes"] is not None or not cell["path"]:
+        return f"{column} of {name}"
+    path = Path(cell["path"])
+    return str(path.relative_to(root) if path.is_relative_to(root) else path)
+
+
+def _read(cell: dict[str, Any]) -> bytes:
+    try:
+        content: bytes = Path(cell["path"]).read_bytes() if cell["bytes"] is None else cell["bytes"]
+    except FileNotFoundError as error:
+        raise _UnusableError("does not exist") from error
+    except OSError as error:
+        raise _UnusableError(f"cannot be read ({error.strerror})") from error
+    if not content:
+        raise _UnusableError("is an empty file")
+    return content
+
+
+def _decode(content: bytes) -> Image.Image:
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise Image.DecompressionBombError
+            image.load()
+            return image
+    except Image.DecompressionBombError as error:
+        raise _UnusableError(f"declares more than {MAX_PIXELS // 10**6} megapixels") from error
+    except UnidentifiedImageError as error:
+        raise _UnusableError("is not an image") from error
+    except Exception as error:  # decoders raise whatever a damaged file leads them to
+        raise _UnusableError(f"is damaged ({str(error) or type(error).__name__})") from error
+
+
+def _same_pixels(image: Image.Image) -> str:
+    """A digest that another lossless encoding of the picture shares."""
+    # An 8-bit picture is the same as grey, palette or RGB; a deeper one would clip.
+    pixels = image.convert("RGB") if image.mode in ("1", "L", "LA", "P", "PA", "RGBA") else image
+    return _digest(f"{pixels.mode} {pixels.size}".encode() + pixels.tobytes())
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=16).hexdigest()

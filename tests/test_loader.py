@@ -1,0 +1,97 @@
+import datasets
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from hf_denoise.degradations import parse_degradation
+from hf_denoise.loader import SampleStream, TripletDataset, collate, to_rgb, training_loader
+
+NOISE = parse_degradation("gaussian:25")
+
+
+def triplets(tmp_path, sizes, degraded=True):
+    """Triplets whose pixels tell where they came from: red is the column, green the row, masks mark even columns."""
+    columns = {"name": [], "clean": [], "mask": [], **({"degraded": []} if degraded else {})}
+    for number, (height, width) in enumerate(sizes):
+        rows, cols = np.mgrid[:height, :width]
+        clean = np.stack([cols, rows, np.full_like(rows, number)], -1).astype(np.uint8)
+        mask = np.where(cols % 2 == 0, 255, 0).astype(np.uint8)
+        images = {"clean": clean, "mask": mask, "degraded": 255 - clean}
+        columns["name"].append(str(number))
+        for key in [k for k in columns if k != "name"]:
+            path = tmp_path / f"{key}{number}.png"
+            Image.fromarray(images[key]).save(path)
+            columns[key].append(str(path))
+    data = datasets.Dataset.from_dict(columns)
+    for key in [k for k in columns if k != "name"]:
+        data = data.cast_column(key, datasets.Image())
+    return data
+
+
+def test_crops_and_flips_stay_paired(tmp_path):
+    data = TripletDataset(triplets(tmp_path, [(60, 70)]), NOISE, patch=32)
+    corners = set()
+    for epoch in range(1, 30):
+        sample = data[epoch, 0]
+        assert sample["clean"].shape == (3, 32, 32) and sample["mask"].shape == (1, 32, 32)
+        assert torch.allclose(sample["clean"] + sample["degraded"], torch.ones(()))
+        assert torch.equal(sample["mask"][0], (sample["clean"][0] * 255).round() % 2 == 0)
+        corners.add(tuple((sample["clean"][:2, 0, 0] * 255).int().tolist()))
+    assert len(corners) > 20
+
+
+def test_samples_follow_from_seed_epoch_and_index_alone(tmp_path):
+    source = triplets(tmp_path, [(40, 40)] * 3, degraded=False)
+    data, same, other = (TripletDataset(source, NOISE, patch=24, seed=seed) for seed in (0, 0, 1))
+    assert torch.equal(data[4, 2]["degraded"], same[4, 2]["degraded"])
+    assert not torch.equal(data[4, 2]["degraded"], data[5, 2]["degraded"])
+    assert not torch.equal(data[4, 2]["degraded"], other[4, 2]["degraded"])
+    whole = TripletDataset(source, NOISE)
+    assert torch.equal(whole[1]["degraded"], whole[1]["degraded"])
+    assert not torch.equal(whole[0]["degraded"] - whole[0]["clean"], whole[1]["degraded"] - whole[1]["clean"])
+
+
+def test_mixed_sizes_are_padded_right_and_bottom(tmp_path):
+    data = TripletDataset(triplets(tmp_path, [(20, 31), (27, 12)]), NOISE)
+    batch = collate([data[0], data[1]])
+    assert {name: tuple(t.shape) for name, t in batch.items()} == {
+        "degraded": (2, 3, 27, 31), "mask": (2, 1, 27, 31), "clean": (2, 3, 27, 31), "valid": (2, 1, 27, 31)
+    }  # fmt: skip
+    assert batch["valid"][0].sum() == 20 * 31 and batch["valid"][0, 0, :20, :31].all()
+    assert not batch["degraded"][1, :, :, 12:].any()
+    assert torch.equal(batch["clean"][1, :, :27, :12], data[1]["clean"])
+
+
+def test_patches_larger_than_the_image_take_it_whole(tmp_path):
+    data = TripletDataset(triplets(tmp_path, [(20, 50)]), NOISE, patch=32)
+    assert sorted(data[1, 0]["clean"].shape[1:]) == [20, 32]
+
+
+def test_stream_covers_every_epoch_once_and_resumes_anywhere():
+    whole = list(SampleStream(size=7, total=30, seed=3))
+    assert len(whole) == 30
+    for epoch in range(4):
+        assert sorted(index for _, index in whole[7 * epoch : 7 * (epoch + 1)]) == list(range(7))
+    assert len({tuple(index for _, index in whole[7 * e : 7 * e + 7]) for e in range(4)}) > 1
+    for start in (0, 1, 7, 20, 30):
+        assert list(SampleStream(size=7, total=30, seed=3, start=start)) == whole[start:]
+
+
+def test_small_data_fill_large_batches(tmp_path):
+    data = TripletDataset(triplets(tmp_path, [(16, 16)] * 3), NOISE, patch=16)
+    batches = list(training_loader(data, 8, SampleStream(3, 16, seed=0), workers=0))
+    assert [len(batch["clean"]) for batch in batches] == [8, 8]
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "CMYK", "1"])
+def test_every_mode_becomes_rgb(mode):
+    picture = Image.new("RGB", (5, 4), (255, 255, 255)).convert(mode)
+    array = to_rgb(picture)
+    assert array.shape == (4, 5, 3) and array.dtype == np.float32
+    assert np.allclose(array, 1, atol=0.02)
+
+
+def test_sixteen_bit_grey_keeps_its_depth():
+    values = np.array([[0, 1, 32768, 65535]], np.uint16)
+    assert np.allclose(to_rgb(Image.fromarray(values))[0, :, 0] * 65535, values[0], atol=0.01)

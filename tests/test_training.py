@@ -1,0 +1,225 @@
+"""Training judged by what it learns, checkpoints by killing the process, many processes by launching them."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from hf_denoise import DenoisingUNet
+from hf_denoise.degradations import parse_degradation
+from hf_denoise.metrics import psnr
+from hf_denoise.options import parse
+from hf_denoise.training import Progress, TrainConfig, learning_rate
+
+ROOT = Path(__file__).parents[1]
+SMALL = [
+    *("--encoder", "resnet10t", "--no-encoder-pretrained", "--encoder-levels", "2", "--decoder-channels", "32", "16"),
+    *("--decoder-depths", "1", "0", "--patch", "32", "--workers", "0", "--warmup-steps", "10"),
+]
+
+
+def picture(rng: np.random.Generator, size: int = 64) -> np.ndarray:
+    """Smooth ground with a few discs and bars: structure that a denoiser can learn within seconds."""
+    rows, cols = np.mgrid[:size, :size] / size
+    image = np.stack([rng.uniform(0.2, 0.8) + rng.uniform(-0.3, 0.3) * (rows if c else cols) for c in range(3)], -1)
+    for _ in range(4):
+        centre, radius = rng.uniform(0, 1, 2), rng.uniform(0.05, 0.3)
+        image[(rows - centre[0]) ** 2 + (cols - centre[1]) ** 2 < radius**2] = rng.uniform(0, 1, 3)
+    return (image.clip(0, 1) * 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("photos")
+    for number in range(40):
+        Image.fromarray(picture(np.random.default_rng(number))).save(folder / f"{number:02}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def scratched(tmp_path_factory) -> Path:
+    """Clean images with masks, some of them empty."""
+    folder = tmp_path_factory.mktemp("scratched")
+    for name in ("clean", "mask"):
+        (folder / name).mkdir()
+    for number in range(24):
+        image, mask = picture(np.random.default_rng(100 + number)), np.zeros((64, 64), np.uint8)
+        if number % 3:
+            row = 5 + 2 * number
+            image[row : row + 2, 8:56], mask[row : row + 2, 8:56] = 255 - image[row : row + 2, 8:56], 255
+        Image.fromarray(image).save(folder / "clean" / f"{number:02}.png")
+        Image.fromarray(mask).save(folder / "mask" / f"{number:02}.png")
+    return folder
+
+
+def command(data: Path, output: Path, *options: str, launcher: tuple[str, ...] = ()) -> list[str]:
+    return [sys.executable, *launcher, "train.py", *SMALL, "--data", str(data), "--output", str(output), *options]
+
+
+def run(arguments: list[str], **kwargs) -> subprocess.CompletedProcess:
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **kwargs.pop("env", {})}
+    return subprocess.run(arguments, cwd=ROOT, env=env, capture_output=True, text=True, timeout=240, **kwargs)
+
+
+def logged(output: Path, name: str) -> list[float]:
+    events = EventAccumulator(str(next(output.rglob("events.out.tfevents.*")).parent))
+    events.Reload()
+    return [event.value for event in events.Scalars(name)]
+
+
+def test_training_learns_to_denoise(photos, tmp_path):
+    result = run(command(photos, tmp_path / "run", "--degradation", "gaussian:25", "--max-steps", "250",
+                         "--eval-every", "125", "--batch", "8", "--learning-rate", "3e-3"))  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert "loss=" in result.stderr and "psnr=" in result.stderr and "images_s=" in result.stderr
+    model = DenoisingUNet.from_pretrained(tmp_path / "run" / "best")
+    gains = []
+    for number in range(200, 208):
+        rng = np.random.default_rng(number)
+        clean = picture(rng).astype(np.float32) / 255
+        noisy = parse_degradation("gaussian:25")(clean, rng)
+        with torch.inference_mode():
+            output = model(torch.from_numpy(noisy.transpose(2, 0, 1))[None])[0].permute(1, 2, 0).numpy()
+        gains.append(psnr(output, clean) - psnr(noisy, clean))
+    assert min(gains) > 4, gains
+    assert logged(tmp_path / "run", "validation/psnr")[-1] > 20.2 + 4
+    losses = logged(tmp_path / "run", "loss")
+    assert losses[-1] < losses[0] / 2
+
+
+def test_killed_run_resumes_to_the_same_weights(photos, tmp_path):
+    options = ["--max-steps", "60", "--eval-every", "10", "--batch", "4"]
+    assert run(command(photos, tmp_path / "whole", *options)).returncode == 0
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        command(photos, tmp_path / "killed", *options), cwd=ROOT, env=env, stderr=subprocess.DEVNULL
+    )
+    state = tmp_path / "killed" / "last" / "state"
+    while not state.exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    time.sleep(np.random.default_rng().uniform(0, 1.5))
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    resumed = run(command(photos, tmp_path / "killed", *options, "--resume"))
+    assert resumed.returncode == 0, resumed.stderr
+    whole, killed = (load_file(tmp_path / name / "last" / "model.safetensors") for name in ("whole", "killed"))
+    assert all(torch.equal(tensor, killed[name]) for name, tensor in whole.items())
+    DenoisingUNet.from_pretrained(tmp_path / "killed" / "best")
+
+
+def test_two_processes_train_like_one_with_twice_the_batch(scratched, tmp_path):
+    options = ["--max-steps", "20", "--eval-every", "10", "--defect-weight", "5", "--precision", "no"]
+    for processes, batch in ((1, 8), (2, 4)):
+        launcher = ("-m", "accelerate.commands.launch", "--cpu", "--num_processes", str(processes))
+        result = run(command(scratched, tmp_path / str(processes), *options, "--batch", str(batch), launcher=launcher))
+        assert result.returncode == 0, result.stderr
+    one, two = tmp_path / "1", tmp_path / "2"
+    for name in ("loss", "validation/psnr", "validation/defect_psnr"):
+        assert logged(one, name) == pytest.approx(logged(two, name), rel=1e-3), name
+    weights = [load_file(folder / "last" / "model.safetensors") for folder in (one, two)]
+    for name, tensor in weights[0].items():
+        assert torch.allclose(tensor.float(), weights[1][name].float(), atol=2e-3), name
+
+
+def test_stops_early_and_on_the_clock(photos, tmp_path):
+    stopped = run(command(photos, tmp_path / "early", "--max-steps", "1000", "--eval-every", "2", "--batch", "2",
+                          "--learning-rate", "1e-12", "--early-stopping", "3"))  # fmt: skip
+    assert stopped.returncode == 0, stopped.stderr
+    assert len(logged(tmp_path / "early", "validation/psnr")) < 10
+    timed = run(command(photos, tmp_path / "clock", "--max-steps", "100000", "--batch", "2", "--max-minutes", "0.05",
+                        "--schedule", "cosine"))  # fmt: skip
+    assert timed.returncode == 0, timed.stderr
+    assert (tmp_path / "clock" / "last" / "model.safetensors").is_file()
+
+
+def test_disk_full_while_saving_is_one_sentence(photos, tmp_path):
+    """A limit on the size of files stands in for the full disk: the write fails in the middle, as there."""
+    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))  # noqa: E731
+    result = run(command(photos, tmp_path / "run", "--max-steps", "4", "--eval-every", "2", "--batch", "2"),
+                 preexec_fn=limit)  # fmt: skip
+    assert result.returncode == 2
+    assert result.stderr.strip().splitlines()[-1].startswith("error: could not save"), result.stderr
+    assert "Traceback" not in result.stderr
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_bad_options_are_one_sentence(photos, tmp_path):
+    """All in one process, since starting one costs more than the cases."""
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "typo.yaml").write_text("encodr: resnet18")
+    (tmp_path / "used" / "last").mkdir(parents=True)
+    cases = {
+        "--encoder resnet81": "encoder 'resnet81' is not a ResNet",
+        "--encoder-pretrained": "--no-encoder-pretrained",
+        "--degradation gauss:25": "unknown kind 'gauss'",
+        "--resume": "nothing to resume",
+        "--output /dev/null/run": "cannot write to '/dev/null/run'",
+        "--data no-such-folder": "no-such-folder",
+        f"--data {tmp_path}/empty": "empty",
+        f"--output {tmp_path}/used": "--resume",
+        "--config no-such.yaml": "no-such.yaml",
+        f"--config {tmp_path}/typo.yaml": "did you mean 'encoder'",
+    }
+    script = (
+        "import json, sys\n"
+        "from hf_denoise.options import run\n"
+        "from hf_denoise.training import TrainConfig, train\n"
+        "for arguments in json.loads(sys.argv[1]):\n"
+        "    print('status', run(TrainConfig, train, arguments), file=sys.stderr)\n"
+    )
+    calls = [[*command(photos, tmp_path / "run")[2:], *options.split()] for options in cases]
+    result = run([sys.executable, "-c", script, json.dumps(calls)], env={"HF_HUB_OFFLINE": "1"})
+    assert "Traceback" not in result.stderr, result.stderr
+    told = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert result.stderr.count("status 2") == len(told) == len(cases), result.stderr
+    for sentence, line in zip(cases.values(), told, strict=True):
+        assert sentence in line
+    assert not (tmp_path / "run" / "last").exists()
+
+
+def test_recipe_gives_defaults_and_the_command_line_wins(tmp_path, capsys):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        "encoder: resnet50\nlearning_rate: 1e-4\ndecoder_depths: [0, 1, 2, 3]\nencoder_pretrained: false\n"
+    )
+    config = parse(TrainConfig, ["--config", str(recipe), "--data", "d", "--output", "o", "--encoder", "resnet10t"])
+    assert (config.encoder, config.learning_rate, config.encoder_pretrained) == ("resnet10t", 1e-4, False)
+    assert config.decoder_depths == (0, 1, 2, 3)
+    with pytest.raises(SystemExit) as stop:
+        parse(TrainConfig, ["--help"])
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    for field in TrainConfig.__dataclass_fields__:
+        assert "--" + field.replace("_", "-") in text
+
+
+@pytest.mark.parametrize("recipe", sorted((ROOT / "recipes").glob("*.yaml")), ids=lambda path: path.stem)
+def test_committed_recipes_parse(recipe):
+    parse(TrainConfig, ["--config", str(recipe), "--data", "d", "--output", "o"])
+
+
+def test_published_choices_are_the_defaults():
+    config = TrainConfig(data="d", output="o")
+    assert config.schedule == "plateau" and config.l1_share == 0 and config.encoder_pretrained
+    assert learning_rate(config, step=config.warmup_steps + 1, spent=0.5) is None  # ReduceLROnPlateau is in charge
+    cosine = TrainConfig(data="d", output="o", schedule="cosine", warmup_steps=0)
+    assert learning_rate(cosine, 0, 0.0) == pytest.approx(cosine.learning_rate)
+    assert learning_rate(cosine, 500, 1.0) == pytest.approx(0)
+
+
+def test_budget_is_steps_or_minutes_whichever_ends_first():
+    config = TrainConfig(data="d", output="o", max_steps=100, max_minutes=10)
+    assert Progress(step=50, minutes=1).spent(config) == 0.5
+    assert Progress(step=10, minutes=9).spent(config) == 0.9
