@@ -1,0 +1,196 @@
+"""16-bit and floating-point image files, which Pillow cannot hold: PNG by imagecodecs, TIFF by tifffile.
+
+imagecodecs is what tifffile itself needs for LZW and most other compressed TIFFs, so that 16-bit colour PNG costs no
+further dependency. Both are imported where they are used: most images have 8 bits.
+"""
+
+import struct
+import zlib
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import numpy as np
+from PIL import Image, PngImagePlugin, TiffImagePlugin
+
+from hf_denoise.errors import UserError
+
+_EXIF_IFD, _GPS_IFD = 0x8769, 0x8825
+# What describes the picture; every other tag of a TIFF says how the file is laid out.
+_DESCRIPTIVE_TAGS = (270, 271, 272, 274, 305, 306, 315, 33432, _EXIF_IFD, _GPS_IFD)
+_LAYOUTS = {
+    ("MINISBLACK", 1): "L",
+    ("MINISBLACK", 2): "LA",
+    ("RGB", 3): "RGB",
+    ("RGB", 4): "RGBA",
+    ("SEPARATED", 4): "CMYK",
+}
+_DEPTHS = ("uint16", "float16", "float32", "float64")
+_PHOTOMETRIC = {"L": "minisblack", "LA": "minisblack", "RGB": "rgb", "RGBA": "rgb", "CMYK": "separated"}
+
+
+@dataclass(frozen=True)
+class TiffHeader:
+    """What a TIFF says about itself before its pixels are decoded. `mode` is None unless it is 16-bit or float."""
+
+    width: int
+    height: int
+    mode: str | None
+    dtype: np.dtype | None
+    compressed: bool
+
+
+def is_tiff(head: bytes) -> bool:
+    """Whether a file that begins with these bytes is a TIFF or BigTIFF."""
+    return head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
+def _full_pages(tiff: Any) -> list[Any]:
+    """The pages, without the thumbnails of reduced resolution that cameras put beside the picture."""
+    return [page for page in tiff.pages if not page.is_reduced]
+
+
+def read_tiff_header(file: BinaryIO, name: str) -> TiffHeader:
+    """Read the header of a TIFF.
+
+    Raises:
+        UserError: several pages, or more than 8 bits in a layout other than grey, RGB or CMYK of 16-bit or float.
+    """
+    import tifffile
+
+    with tifffile.TiffFile(file) as tiff:
+        pages: list[Any] = _full_pages(tiff)
+        if len(pages) != 1:
+            raise UserError(f"'{name}' holds {len(pages)} pages; extract the one to denoise into a file of its own")
+        page = pages[0]
+        mode = None
+        if page.bitspersample > 8:
+            layout = getattr(page.photometric, "name", str(page.photometric))
+            mode = _LAYOUTS.get((layout, page.samplesperpixel))
+            known = str(page.dtype) in _DEPTHS and page.bitspersample == 8 * page.dtype.itemsize
+            if mode is None or not known or page.imagedepth != 1:
+                raise UserError(
+                    f"'{name}' is a TIFF of {page.samplesperpixel} x {page.dtype or page.bitspersample} {layout} "
+                    "samples, which is not supported; convert it to 8-bit, 16-bit or float32 grey or RGB"
+                )
+        return TiffHeader(
+            page.imagewidth, page.imagelength, mode, page.dtype, page.compression != tifffile.COMPRESSION.NONE
+        )
+
+
+def read_tiff(file: BinaryIO) -> tuple[np.ndarray, dict[str, Any]]:
+    """Decode the one picture of a TIFF that `read_tiff_header` accepted.
+
+    Returns:
+        (H, W) or (H, W, C) array in the file's own dtype, and what it has of `icc_profile` and `dpi`.
+    """
+    import tifffile
+
+    metadata: dict[str, Any] = {}
+    with tifffile.TiffFile(file) as tiff:
+        page = _full_pages(tiff)[0]
+        offsets = zip(page.dataoffsets, page.databytecounts, strict=True)
+        if max(offset + count for offset, count in offsets) > tiff.filehandle.size:
+            raise ValueError("the file ends before its pixels do")  # tifffile would return zeros
+        pixels = page.asarray()
+        if page.samplesperpixel > 1 and page.planarconfig == tifffile.PLANARCONFIG.SEPARATE:
+            pixels = np.moveaxis(pixels, 0, -1)
+        if 34675 in page.tags:
+            metadata["icc_profile"] = bytes(page.tags[34675].value)
+        if 282 in page.tags and 283 in page.tags:
+            metadata["dpi"] = page.get_resolution("INCH") if page.resolutionunit > 1 else None
+    return pixels, {key: value for key, value in metadata.items() if value}
+
+
+def read_tiff_exif(file: BinaryIO) -> bytes | None:
+    """The tags of a TIFF that describe the picture (camera, date, orientation, EXIF, GPS), as an EXIF block."""
+    stored, kept = Image.Exif(), Image.Exif()
+    file.seek(0)
+    stored.load_from_fp(file)
+    for tag in _DESCRIPTIVE_TAGS:
+        if tag in (_EXIF_IFD, _GPS_IFD):
+            if ifd := stored.get_ifd(tag):
+                kept[tag] = ifd
+        elif tag in stored:
+            kept[tag] = stored[tag]
+    return kept.tobytes() if len(kept) else None
+
+
+def write_tiff(file: BinaryIO, pixels: np.ndarray, mode: str, metadata: dict[str, Any], compressed: bool) -> None:
+    """Encode (H, W) or (H, W, C) pixels of any dtype into `file`, which is open for writing and reading."""
+    import tifffile
+
+    exif = Image.Exif()
+    exif.load(metadata.get("exif", b""))
+    subs = {tag: exif.get_ifd(tag) for tag in (_EXIF_IFD, _GPS_IFD) if tag in exif}
+    tags: list[tuple[int, int, int, Any, bool]] = []
+    for tag, value in exif.items():
+        if tag in subs:
+            tags.append((tag, 4, 1, 0, True))  # the place of the offset, filled in below
+        elif tag in _DESCRIPTIVE_TAGS:
+            tags.append((tag, 3, 1, value, True) if isinstance(value, int) else (tag, 2, 0, str(value), True))
+    dpi = metadata.get("dpi")
+    with tifffile.TiffWriter(file) as tiff:
+        tiff.write(
+            pixels,
+            photometric=_PHOTOMETRIC[mode],
+            planarconfig="contig" if pixels.ndim == 3 else None,
+            extrasamples=["unassalpha"] if mode in ("LA", "RGBA") else None,
+            compression="adobe_deflate" if compressed else None,
+            predictor=compressed,
+            iccprofile=metadata.get("icc_profile"),
+            resolution=tuple(dpi) if dpi else None,
+            resolutionunit="INCH" if dpi else None,
+            extratags=tags,
+            software=False,
+            metadata=None,
+        )
+    for tag, values in subs.items():
+        _append_ifd(file, tag, values)
+
+
+def _append_ifd(file: BinaryIO, tag: int, values: dict[int, Any]) -> None:
+    """Write an IFD at the end of a TIFF and point `tag` of the first page at it: tifffile has no way to."""
+    import tifffile
+
+    ifd = TiffImagePlugin.ImageFileDirectory_v2(prefix=b"II" if struct.pack("=H", 1) == b"\1\0" else b"MM")
+    for key, value in values.items():
+        ifd[key] = value
+    offset = file.seek(0, 2)
+    offset += file.write(b"\0" * (offset % 2))
+    file.write(ifd.tobytes(offset))
+    file.flush()
+    file.seek(0)
+    with tifffile.TiffFile(file) as tiff:
+        page: Any = tiff.pages[0]
+        page.tags[tag].overwrite(offset)
+
+
+def is_deep_png(head: bytes) -> bool:
+    """Whether a file that begins with these bytes (26 at least) is a PNG of 16 bits."""
+    return head[:8] == b"\x89PNG\r\n\x1a\n" and head[24:25] == b"\x10"
+
+
+def read_deep_png(file: BinaryIO) -> np.ndarray:
+    """Decode a 16-bit PNG: (H, W) or (H, W, C) uint16, C = 2, 3 or 4."""
+    import imagecodecs
+
+    file.seek(0)
+    return imagecodecs.png_decode(file.read())
+
+
+def write_deep_png(file: BinaryIO, pixels: np.ndarray, metadata: dict[str, Any], color_key: tuple | None) -> None:
+    """Encode (H, W) or (H, W, C) uint16 as PNG, with its metadata."""
+    import imagecodecs
+
+    encoded = memoryview(imagecodecs.png_encode(pixels))
+    header = 33  # signature and IHDR; the chunks that follow must stand before the pixels
+    file.write(encoded[:header])
+    if icc := metadata.get("icc_profile"):
+        PngImagePlugin.putchunk(file, b"iCCP", b"ICC Profile\0\0" + zlib.compress(icc))
+    if dpi := metadata.get("dpi"):
+        PngImagePlugin.putchunk(file, b"pHYs", struct.pack(">IIB", *(round(value / 0.0254) for value in dpi), 1))
+    if color_key:
+        PngImagePlugin.putchunk(file, b"tRNS", struct.pack(f">{len(color_key)}H", *color_key))
+    if exif := metadata.get("exif"):
+        PngImagePlugin.putchunk(file, b"eXIf", exif.removeprefix(b"Exif\0\0"))
+    file.write(encoded[header:])

@@ -1,0 +1,45 @@
+"""Every test talks to the Hub of `hub_server.py`, never to the real one."""
+
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from hub_server import HubServer
+
+# The Hub client reads these once, at import. The port is bound here and answers only while a test uses the Hub:
+# without one, a connection is refused at once.
+HUB_SOCKET = socket.socket()
+HUB_SOCKET.bind(("127.0.0.1", 0))
+HF_HOME = tempfile.mkdtemp(prefix="hf_home-")
+os.environ["HF_ENDPOINT"] = f"http://127.0.0.1:{HUB_SOCKET.getsockname()[1]}"
+os.environ["HF_HOME"] = HF_HOME
+os.environ["HF_HUB_DISABLE_XET"] = "1"
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", "HF_HUB_CACHE", "HF_HUB_OFFLINE"):
+    os.environ.pop(name, None)
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(HF_HOME, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def hub_server() -> Iterator["HubServer"]:
+    from hub_server import HubServer
+
+    server = HubServer(HUB_SOCKET).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def hub(hub_server: "HubServer") -> "HubServer":
+    """An empty Hub, at HF_ENDPOINT. Users: "hf_ada" and "hf_bob" may write, "hf_reader" (ada) may only read."""
+    hub_server.reset()
+    return hub_server
