@@ -57,6 +57,7 @@ def read_tiff_header(file: BinaryIO, name: str) -> TiffHeader:
     """
     import tifffile
 
+    file.seek(0)
     with tifffile.TiffFile(file) as tiff:
         pages: list[Any] = _full_pages(tiff)
         if len(pages) != 1:
@@ -86,6 +87,7 @@ def read_tiff(file: BinaryIO) -> tuple[np.ndarray, dict[str, Any]]:
     import tifffile
 
     metadata: dict[str, Any] = {}
+    file.seek(0)
     with tifffile.TiffFile(file) as tiff:
         page = _full_pages(tiff)[0]
         offsets = zip(page.dataoffsets, page.databytecounts, strict=True)
@@ -165,9 +167,14 @@ def _append_ifd(file: BinaryIO, tag: int, values: dict[int, Any]) -> None:
         page.tags[tag].overwrite(offset)
 
 
-def is_deep_png(head: bytes) -> bool:
-    """Whether a file that begins with these bytes (26 at least) is a PNG of 16 bits."""
-    return head[:8] == b"\x89PNG\r\n\x1a\n" and head[24:25] == b"\x10"
+def deep_png_mode(head: bytes) -> str | None:
+    """Pillow's mode for a file that begins with these bytes (26 at least) if it is a PNG of 16 bits, else None.
+
+    Pillow itself says RGBA for grey with alpha.
+    """
+    if head[:8] != b"\x89PNG\r\n\x1a\n" or head[24:25] != b"\x10":
+        return None
+    return {0: "I;16", 2: "RGB", 4: "LA", 6: "RGBA"}.get(head[25])
 
 
 def read_deep_png(file: BinaryIO) -> np.ndarray:

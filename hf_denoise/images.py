@@ -1,5 +1,6 @@
 """Image files: decoded to the planes that the network sees, and written back as the same kind of file."""
 
+import io
 import os
 import struct
 import threading
@@ -122,10 +123,15 @@ class Picture:
         """The picture turned as its EXIF orientation says, and without that tag."""
         exif = Image.Exif()
         exif.load(self.metadata.get("exif", b""))
-        turn = _TURNS.get(exif.get(_ORIENTATION, 1))
-        if turn is None:
+        orientation = exif.get(_ORIENTATION, 1)
+        if orientation not in _TURNS:
             return self
         del exif[_ORIENTATION]
+        return replace(self._turned(orientation), metadata={**self.metadata, "exif": exif.tobytes()})
+
+    def _turned(self, orientation: int) -> "Picture":
+        """All pixels moved as an EXIF orientation asks for."""
+        turn = _TURNS[orientation]
         planes = tuple(np.ascontiguousarray(turn(plane)) for plane in self.planes)
         height, width = planes[0].shape[:2]
         return replace(
@@ -133,7 +139,6 @@ class Picture:
             header=replace(self.header, size=(width, height)),
             planes=planes,
             alpha=None if self.alpha is None else np.ascontiguousarray(turn(self.alpha)),
-            metadata={**self.metadata, "exif": exif.tobytes()},
         )
 
     def to_pil(self) -> Image.Image:
@@ -169,7 +174,7 @@ class Picture:
         metadata = {key: picture.metadata[key] for key in _METADATA[format] if key in picture.metadata}
         with _written_beside(target) as file:
             if self.header.dtype == np.uint8:
-                picture._encode(mode).save(file, format, **picture._options(format), **metadata)
+                picture._encode(mode).save(_WithoutDescriptor(file), format, **picture._options(format), **metadata)
             elif format == "TIFF":
                 compressed = self.encoding.get("compressed", False)
                 deep_images.write_tiff(file, picture._array(mode), mode, metadata, compressed)
@@ -298,21 +303,24 @@ def read_image(source: str | os.PathLike[str] | BinaryIO) -> Picture:
     """
     with _opened(source) as (file, name):
         header, image, compressed = _inspect(file, name)
-        metadata: dict[str, Any] = {}
+        tags: dict[str, Any] = {}
         # A decoder that meets damaged data raises any of a dozen types; each means the same to the reader.
         try:
+            if header.format == "TIFF" and (exif := deep_images.read_tiff_exif(file)):
+                tags["exif"] = exif
             if image is not None and header.dtype == np.uint8:
                 image.load()
-                metadata = _pillow_metadata(image)
+                metadata = {**_pillow_metadata(image), **tags}
                 picture = replace(from_pil(image), header=header)
+                if header.format == "TIFF":
+                    picture = _in_stored_order(picture, metadata)
             elif image is not None:
                 metadata = _pillow_metadata(image)
                 picture = _from_array(header, deep_images.read_deep_png(file), image.info.get("transparency"))
             else:
                 pixels, metadata = deep_images.read_tiff(file)
+                metadata |= tags
                 picture = _from_array(header, pixels, None)
-            if header.format == "TIFF" and (exif := deep_images.read_tiff_exif(file)):
-                metadata["exif"] = exif
             encoding = _encoding(header, image, file, compressed)
         except UserError:
             raise
@@ -356,6 +364,14 @@ def from_pil(image: Image.Image) -> Picture:
     picture = _from_array(header, pixels.astype(pixels.dtype.newbyteorder("=")), image.info.get("transparency"))
     check_floats(picture.planes[0], "the image")
     return picture
+
+
+def _in_stored_order(picture: Picture, metadata: dict[str, Any]) -> Picture:
+    """Turn back what Pillow has turned upright: it does so for TIFF, and for no other format."""
+    exif = Image.Exif()
+    exif.load(metadata.get("exif", b""))
+    orientation = exif.get(_ORIENTATION, 1)
+    return picture._turned({6: 8, 8: 6}.get(orientation, orientation)) if orientation in _TURNS else picture
 
 
 def _from_array(header: Header, pixels: np.ndarray, color_key: int | tuple[int, ...] | None) -> Picture:
@@ -409,7 +425,7 @@ def _inspect(file: BinaryIO, name: str) -> tuple[Header, Image.Image | None, boo
         raise UserError(f"'{name}' cannot be read ({error.strerror})") from error
     if not head:
         raise UserError(f"'{name}' is empty (0 bytes); get a whole copy of it")
-    compressed = False
+    compressed, size = False, None
     if deep_images.is_tiff(head):
         try:
             tiff = deep_images.read_tiff_header(file, name)
@@ -421,13 +437,13 @@ def _inspect(file: BinaryIO, name: str) -> tuple[Header, Image.Image | None, boo
         if tiff.mode is not None and tiff.dtype is not None:
             mode = tiff.mode if tiff.mode != "L" else ("F" if tiff.dtype.kind == "f" else "I;16")
             return Header("TIFF", mode, tiff.dtype, (tiff.width, tiff.height)), None, tiff.compressed
-        compressed = tiff.compressed
+        compressed, size = tiff.compressed, (tiff.width, tiff.height)  # Pillow swaps them where orientation says so
         file.seek(0)
     try:
         with _pillow_limit:  # Pillow's own limit is a global, and below what a camera of today makes
             limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
             try:
-                image = Image.open(file, formats=[*dict.fromkeys(FORMATS.values()), "MPO"])
+                image = Image.open(file, formats=tuple(dict.fromkeys(FORMATS.values())))
             finally:
                 Image.MAX_IMAGE_PIXELS = limit
     except UnidentifiedImageError as error:
@@ -441,9 +457,10 @@ def _inspect(file: BinaryIO, name: str) -> tuple[Header, Image.Image | None, boo
         raise UserError(f"'{name}' is an animation of {frames} frames; extract the one to denoise into its own file")
     header = _pillow_header(image, f"'{name}'")
     header = replace(header, format="JPEG" if image.format == "MPO" else image.format)
-    if deep_images.is_deep_png(head):
-        mode = "I;16" if header.layout == "L" else header.mode
+    if mode := deep_images.deep_png_mode(head):
         header = replace(header, mode=mode, dtype=np.dtype("uint16"))
+    if size:
+        header = replace(header, size=size)
     return header, image, compressed
 
 
@@ -519,6 +536,13 @@ def _keep_color_key(pixels: np.ndarray, alpha: Any, key: tuple[int, ...]) -> np.
     samples[clash, -1] ^= 1
     samples[alpha == 0] = key
     return samples.reshape(pixels.shape)
+
+
+class _WithoutDescriptor(io.RawIOBase):
+    """Hides the descriptor of a file: given it, Pillow writes in C and takes no notice of a full disk."""
+
+    def __init__(self, file: BinaryIO):
+        self.read, self.write, self.seek, self.tell = file.read, file.write, file.seek, file.tell  # type: ignore
 
 
 @contextmanager

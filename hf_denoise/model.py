@@ -1,13 +1,11 @@
 """The network: a timm ResNet encoder, a U-Net decoder with SCSE, and the Hugging Face Hub mixin."""
 
-import difflib
 import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
 import torch.nn.functional as F
 from huggingface_hub import ModelCard, PyTorchModelHubMixin
@@ -16,53 +14,24 @@ from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor, nn
 
 from hf_denoise.card import is_handwritten, plain, render_card
+from hf_denoise.encoders import create_encoder
 from hf_denoise.errors import UserError
 from hf_denoise.hub_errors import hub_errors
 from hf_denoise.hub_files import CARD, REPORT, WEIGHTS, checkpoint_folder, read_config, read_report, read_weights
 from hf_denoise.layers import DecoderBlock
 
 
-def check_encoder_name(name: str) -> None:
-    """Raise a `UserError` with the nearest valid names unless timm lists `name` as a ResNet."""
-    known = timm.list_models(module="resnet")
-    if name.split(".")[0] not in known:
-        near = difflib.get_close_matches(name, known, n=3, cutoff=0.3) or ["resnet18", "resnet34", "resnet50"]
-        raise UserError(f"encoder '{name}' is not a ResNet that timm knows; nearest valid names: {', '.join(near)}")
-
-
-def create_encoder(name: str, levels: int, pretrained: bool) -> nn.Module:
-    """A timm ResNet that returns its first `levels` feature maps, at strides 2, 4, 8, ..."""
-    check_encoder_name(name)
-    try:
-        return timm.create_model(name, features_only=True, pretrained=pretrained, out_indices=tuple(range(levels)))
-    except Exception as error:
-        if not pretrained:
-            raise
-        # timm and the Hub client raise half a dozen unrelated types here; all of them mean "no weights".
-        raise UserError(
-            f"the ImageNet weights of encoder '{name}' could not be fetched ({type(error).__name__}); go online once, "
-            "or start from random weights with encoder_pretrained=False (train.py: --no-encoder-pretrained)"
-        ) from error
-
-
 def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
     """Extend (B, C, H, W) on the right and bottom to a multiple, by reflection, or replication where too small."""
-    for axis, spec in ((-2, "bottom"), (-1, "right")):
+    for axis in (-2, -1):
         missing = -x.shape[axis] % multiple
         if missing:
             mode = "reflect" if missing < x.shape[axis] else "replicate"
-            x = F.pad(x, (0, 0, 0, missing) if spec == "bottom" else (0, missing, 0, 0), mode=mode)
+            x = F.pad(x, (0, 0, 0, missing) if axis == -2 else (0, missing, 0, 0), mode=mode)
     return x
 
 
-class DenoisingUNet(
-    nn.Module,
-    PyTorchModelHubMixin,
-    library_name="hf_denoise",
-    pipeline_tag="image-to-image",
-    license="apache-2.0",
-    tags=["image-denoising", "image-restoration", "unet", "scse", "timm"],
-):
+class DenoisingUNet(nn.Module, PyTorchModelHubMixin):
     """Image denoiser: ResNet encoder, U-Net decoder (Ronneberger et al., 2015) with SCSE (Roy et al., 2018).
 
     Takes and gives RGB in [0, 1]; ImageNet mean and standard deviation live inside. The output is not clamped.
