@@ -37,8 +37,8 @@ class Denoise:
     """Replace files that exist, also the inputs themselves."""
 
     def run(self) -> None:
+        from hf_denoise.blending import check_strength
         from hf_denoise.images import check_target, read_header
-        from hf_denoise.pipeline import check_strength
 
         check_strength(self.strength)
         bad: list[str] = []

@@ -60,7 +60,9 @@ def read_tiff_header(file: BinaryIO, name: str) -> TiffHeader:
     file.seek(0)
     with tifffile.TiffFile(file) as tiff:
         pages: list[Any] = _full_pages(tiff)
-        if len(pages) != 1:
+        if not pages:
+            raise ValueError("it has no page")
+        if len(pages) > 1:
             raise UserError(f"'{name}' holds {len(pages)} pages; extract the one to denoise into a file of its own")
         page = pages[0]
         mode = None
@@ -127,7 +129,7 @@ def write_tiff(file: BinaryIO, pixels: np.ndarray, mode: str, metadata: dict[str
     tags: list[tuple[int, int, int, Any, bool]] = []
     for tag, value in exif.items():
         if tag in subs:
-            tags.append((tag, 4, 1, 0, True))  # the place of the offset, filled in below
+            tags.append((tag - 1, 4, 1, 0, True))  # tifffile drops the tag itself; the place is filled in below
         elif tag in _DESCRIPTIVE_TAGS:
             tags.append((tag, 3, 1, value, True) if isinstance(value, int) else (tag, 2, 0, str(value), True))
     dpi = metadata.get("dpi")
@@ -164,7 +166,10 @@ def _append_ifd(file: BinaryIO, tag: int, values: dict[int, Any]) -> None:
     file.seek(0)
     with tifffile.TiffFile(file) as tiff:
         page: Any = tiff.pages[0]
-        page.tags[tag].overwrite(offset)
+        place = page.tags[tag - 1]
+        place.overwrite(offset)
+        file.seek(place.offset)
+        file.write(struct.pack(f"{tiff.byteorder}H", tag))
 
 
 def deep_png_mode(head: bytes) -> str | None:

@@ -351,7 +351,7 @@ def from_pil(image: Image.Image) -> Picture:
             palette[opacity, 3] = 0
         else:
             palette[: len(opacity), 3] = np.frombuffer(opacity, np.uint8)
-        entries = np.asarray(image)
+        entries = _samples(image)
         alpha = palette[:, 3][entries] if header.transparent else None
         # The number of entries decides how many bits an index has in the file.
         return Picture(header, (palette[:, :3][entries],), alpha, palette[: max(len(colors), 1)])
@@ -360,18 +360,33 @@ def from_pil(image: Image.Image) -> Picture:
         if samples.min(initial=0) < 0 or samples.max(initial=0) > 65535:
             raise UserError("the image has mode I with values outside 0 to 65535; scale it to 16 bits")
         return _from_array(header, samples.astype(np.uint16), None)
-    pixels = np.asarray(image.convert("L") if image.mode == "1" else image)
-    picture = _from_array(header, pixels.astype(pixels.dtype.newbyteorder("=")), image.info.get("transparency"))
+    pixels = _samples(image.convert("L") if image.mode == "1" else image)
+    picture = _from_array(
+        header, pixels.astype(pixels.dtype.newbyteorder("="), copy=False), image.info.get("transparency")
+    )
     check_floats(picture.planes[0], "the image")
     return picture
+
+
+def _samples(image: Image.Image) -> np.ndarray:
+    """The samples of a Pillow image, copied strip by strip: all at once takes twice the memory on the way."""
+    height, strip = image.height, 1024
+    samples = np.empty((0,))
+    for top in range(0, height, strip):
+        rows = np.asarray(image.crop((0, top, image.width, min(top + strip, height))))
+        if top == 0:
+            samples = np.empty((height, *rows.shape[1:]), rows.dtype)
+        samples[top : top + strip] = rows
+    return samples
 
 
 def _in_stored_order(picture: Picture, metadata: dict[str, Any]) -> Picture:
     """Turn back what Pillow has turned upright: it does so for TIFF, and for no other format."""
     exif = Image.Exif()
     exif.load(metadata.get("exif", b""))
-    orientation = exif.get(_ORIENTATION, 1)
-    return picture._turned({6: 8, 8: 6}.get(orientation, orientation)) if orientation in _TURNS else picture
+    orientation: int = exif.get(_ORIENTATION, 1)
+    back = {6: 8, 8: 6}.get(orientation, orientation)
+    return picture._turned(back) if back in _TURNS else picture
 
 
 def _from_array(header: Header, pixels: np.ndarray, color_key: int | tuple[int, ...] | None) -> Picture:
@@ -425,6 +440,8 @@ def _inspect(file: BinaryIO, name: str) -> tuple[Header, Image.Image | None, boo
         raise UserError(f"'{name}' cannot be read ({error.strerror})") from error
     if not head:
         raise UserError(f"'{name}' is empty (0 bytes); get a whole copy of it")
+    if head[:8] == b"\x89PNG\r\n\x1a\n":
+        _check_size(int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big"), name)
     compressed, size = False, None
     if deep_images.is_tiff(head):
         try:
@@ -457,8 +474,8 @@ def _inspect(file: BinaryIO, name: str) -> tuple[Header, Image.Image | None, boo
         raise UserError(f"'{name}' is an animation of {frames} frames; extract the one to denoise into its own file")
     header = _pillow_header(image, f"'{name}'")
     header = replace(header, format="JPEG" if image.format == "MPO" else image.format)
-    if mode := deep_images.deep_png_mode(head):
-        header = replace(header, mode=mode, dtype=np.dtype("uint16"))
+    if deep := deep_images.deep_png_mode(head):
+        header = replace(header, mode=deep, dtype=np.dtype("uint16"))
     if size:
         header = replace(header, size=size)
     return header, image, compressed
@@ -538,7 +555,7 @@ def _keep_color_key(pixels: np.ndarray, alpha: Any, key: tuple[int, ...]) -> np.
     return samples.reshape(pixels.shape)
 
 
-class _WithoutDescriptor(io.RawIOBase):
+class _WithoutDescriptor(io.BufferedIOBase, BinaryIO):
     """Hides the descriptor of a file: given it, Pillow writes in C and takes no notice of a full disk."""
 
     def __init__(self, file: BinaryIO):

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from hf_denoise.blending import blend, blend_pictures, check_strength
 from hf_denoise.cpu import keep_freed_memory
 from hf_denoise.errors import UserError
 from hf_denoise.hub_files import WEIGHTS
@@ -19,43 +20,13 @@ from hf_denoise.images import Picture, check_floats, check_target, from_pil, ful
 from hf_denoise.layers import SCSE
 from hf_denoise.model import DenoisingUNet
 
+__all__ = ["HALO", "Denoiser", "blend", "blend_pictures", "check_strength", "grid_step", "spans"]
+
 Progress = Callable[[int, int], None]
 
 # Pixels around a tile that the network sees and that are then thrown away. Tiles of 128 against the whole image, the
 # packaged weights, sigma 15 to 50, in float32: 32 is up to 2.2 / 255 off, 64 up to 0.35 / 255, 96 up to 0.06 / 255.
 HALO = 64
-
-
-def check_strength(strength: float) -> None:
-    """Raise a `UserError` unless `strength` is a number from 0 to 1."""
-    if not 0 <= strength <= 1:
-        raise UserError(f"strength must be from 0 (the input) to 1 (fully denoised), got {strength}")
-
-
-def blend(noisy: np.ndarray, clean: np.ndarray, strength: float) -> np.ndarray:
-    """`noisy + strength * (clean - noisy)`, so that another strength needs no second run of the network.
-
-    Args:
-        noisy: the input, uint8, uint16 or float, of any shape.
-        clean: the output of `Denoiser` at strength 1: same shape and dtype.
-        strength: 0 gives `noisy`, 1 gives `clean`.
-
-    Raises:
-        UserError: strength outside 0 to 1.
-    """
-    check_strength(strength)
-    mixed = np.empty_like(noisy)
-    for row in range(len(noisy)):  # by row: a float copy of a 100-megapixel image is 1.2 GB
-        before = noisy[row].astype(np.float32)
-        value = before + np.float32(strength) * (clean[row].astype(np.float32) - before)
-        mixed[row] = np.rint(value) if noisy.dtype.kind == "u" else value
-    return mixed
-
-
-def blend_pictures(noisy: Picture, clean: Picture, strength: float) -> Picture:
-    """`blend` for a decoded file and what `Denoiser.picture` made of it at strength 1."""
-    planes = zip(noisy.planes, clean.planes, strict=True)
-    return noisy.with_planes(tuple(blend(before, after, strength) for before, after in planes))
 
 
 def grid_step(model: DenoisingUNet) -> int:
@@ -201,7 +172,8 @@ class Denoiser:
         check_strength(strength)
         picture = read_image(source)
         check_target(picture.header, Path(target))
-        self.picture(picture, strength, progress).save(target)
+        picture = self.picture(picture, strength, progress)  # the noisy pixels are freed before the file is encoded
+        picture.save(target)
 
     def picture(self, picture: Picture, strength: float = 1.0, progress: Progress | None = None) -> Picture:
         """Denoise a decoded file; see `blend_pictures` for another strength without another run."""

@@ -74,13 +74,14 @@ def test_lossless_files_come_back_exactly(tmp_path: Path, mode: str, extension: 
     picture.save(target)
 
     before, after = Image.open(source), Image.open(target)
+    tags = [exif_of(image) for image in (before, after)]  # now: Pillow drops the orientation of a TIFF as it loads
     assert (after.format, after.mode, after.size) == (before.format, before.mode, before.size)
     assert np.array_equal(np.asarray(after.convert(after.mode)), np.asarray(before)) or mode == "P"
     assert np.array_equal(np.asarray(after.convert("RGBA")), np.asarray(before.convert("RGBA")))
     assert after.info.get("icc_profile") == before.info.get("icc_profile")
-    assert exif_of(after) == exif_of(before)
+    assert tags[0] == tags[1]
     if "exif" in metadata:
-        assert exif_of(after) == ("Maker", 6, "2026:01:02 03:04:05")
+        assert tags[1] == ("Maker", 6, "2026:01:02 03:04:05")
     if "dpi" in metadata:
         assert after.info["dpi"] == pytest.approx((300, 300), rel=1e-3)
     assert sorted(os.listdir(tmp_path)) == [source.name, target.name]
@@ -218,7 +219,8 @@ def test_jpeg_keeps_its_quantisation_subsampling_and_metadata(tmp_path: Path, mo
     after: Any = Image.open(tmp_path / "out.jpg")
     assert (after.mode, after.size) == (before.mode, before.size)
     assert after.quantization == before.quantization
-    assert [layer[1:3] for layer in after.layer] == [layer[1:3] for layer in before.layer]
+    if mode == "RGB":
+        assert [layer[1:3] for layer in after.layer] == [layer[1:3] for layer in before.layer] != [(1, 1)] * 3
     assert bool(after.info.get("progressive")) == progressive
     assert after.info["exif"] == before.info["exif"]
     assert after.info["icc_profile"] == ICC
@@ -308,9 +310,16 @@ def encoded(format: str, size: tuple[int, int] = (64, 64), **options: Any) -> by
     return file.getvalue()
 
 
-def huge_png(width: int, height: int) -> bytes:
+def huge_png(width: int, height: int, rest: bytes = b"") -> bytes:
     head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + b"IHDR" + head + struct.pack(">I", zlib.crc32(b"IHDR" + head))
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + struct.pack(">I", 13)
+        + b"IHDR"
+        + head
+        + struct.pack(">I", zlib.crc32(b"IHDR" + head))
+        + rest
+    )
 
 
 def float_tiff(value: float) -> bytes:
@@ -375,9 +384,9 @@ def test_missing_files_and_folders_are_named(tmp_path: Path) -> None:
 
 
 def test_headers_up_to_the_limit_are_accepted_before_decoding(tmp_path: Path) -> None:
-    limit = Image.MAX_IMAGE_PIXELS
-    assert read_header(write(tmp_path / "100.png", huge_png(10_000, 10_000))).size == (10_000, 10_000)
-    assert read_header(write(tmp_path / "200.png", huge_png(20_000, 10_000))).size == (20_000, 10_000)
+    limit, pixels = Image.MAX_IMAGE_PIXELS, struct.pack(">I", 10**6) + b"IDAT"
+    assert read_header(write(tmp_path / "100.png", huge_png(10_000, 10_000, pixels))).size == (10_000, 10_000)
+    assert read_header(write(tmp_path / "200.png", huge_png(20_000, 10_000, pixels))).size == (20_000, 10_000)
     assert limit == Image.MAX_IMAGE_PIXELS
 
 
@@ -474,7 +483,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, kind: str) -> None:
             "webp": {"lossless": True},
             "tif-compressed": {"compression": "tiff_lzw"},
         }.get(kind, {})
-        photo("RGB", (128, 128)).save(source, **options)
+        photo("RGB", (200, 200)).save(source, **options)
     result = subprocess.run(
         [sys.executable, "-c", FULL_DISK, source, target], capture_output=True, text=True, timeout=60
     )
