@@ -43,13 +43,18 @@ class TripletDataset(Dataset[Sample]):
         triplets: a split from `load_triplets`.
         degradation: makes `degraded` from `clean` where the data have none.
         patch: side in pixels of random crops, which are also flipped and turned; None takes images whole.
+        grey: share of crops, 0..1, that are made grey with the same noise in all channels. A network that has only
+            seen noise that differs between channels takes that of a grey picture for texture.
         seed: seed of all random choices.
     """
 
-    def __init__(self, triplets: Any, degradation: Degradation, patch: int | None = None, seed: int = 0):
+    def __init__(
+        self, triplets: Any, degradation: Degradation, patch: int | None = None, grey: float = 0.0, seed: int = 0
+    ):
         self.triplets = triplets
         self.degradation = degradation
         self.patch = patch
+        self.grey = grey
         self.seed = seed
 
     def __len__(self) -> int:
@@ -65,11 +70,17 @@ class TripletDataset(Dataset[Sample]):
             box = random_box(pictures["clean"].size, self.patch, rng)
             pictures = {name: picture and picture.crop(box) for name, picture in pictures.items()}
         clean = to_rgb(pictures["clean"])
+        grey = self.patch is not None and rng.random() < self.grey
+        if grey:
+            clean = np.repeat(clean.mean(axis=2, keepdims=True), 3, axis=2)
         mask = np.zeros((*clean.shape[:2], 1), np.float32)
         if pictures["mask"] is not None:
             mask[..., 0] = np.asarray(pictures["mask"].convert("L")) > 127
         given = pictures["degraded"]
         degraded = to_rgb(given) if given is not None else self.degradation(clean, rng)
+        if grey:
+            channels = slice(None) if given is not None else slice(1)
+            degraded = np.repeat(degraded[..., channels].mean(axis=2, keepdims=True), 3, axis=2)
         arrays = {"degraded": degraded, "mask": mask, "clean": clean}
         if self.patch is not None:
             turns, flip = int(rng.integers(4)), bool(rng.integers(2))

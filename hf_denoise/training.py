@@ -48,6 +48,8 @@ class TrainConfig:
     """Noise for data without degraded images: KIND:STRENGTH or KIND:LOW-HIGH, sigma on the 0..255 scale."""
     patch: int = 96
     """Side of the training patches, pixels."""
+    grey_share: float = 0.15
+    """Share of the patches (0..1) made grey, with the same noise in all channels."""
     batch: int = 8
     """Patches per step and process."""
     workers: int = 2
@@ -171,7 +173,7 @@ def train(config: TrainConfig) -> Path:
         if split not in triplets:
             raise UserError(f"'{config.data}' has no {split} split; it has {', '.join(triplets)}")
     degradation = parse_degradation(config.degradation)
-    training_set = TripletDataset(triplets["train"], degradation, config.patch, config.seed)
+    training_set = TripletDataset(triplets["train"], degradation, config.patch, config.grey_share, config.seed)
     validation_set = TripletDataset(triplets["validation"], degradation, seed=config.seed)
     global_batch = config.batch * accelerator.num_processes
 

@@ -189,13 +189,12 @@ def is_foreign(url: str, home: str) -> bool:
 
 def wait_for_result(page: "Page", action: Callable[[], object], figure: str = "#comparison") -> None:
     """Do something that shows a new result, and wait until both of its pictures are on the screen."""
-    last = page.locator(f"{figure} img").last
-    before = last.get_attribute("src")
+    before = page.locator(f"{figure} img").evaluate_all("images => images.map((image) => image.src)")
     action()
     page.wait_for_function(
         """([figure, before]) => {
             const images = [...document.querySelectorAll(`${figure} img`)];
-            return images.length && images.at(-1).src !== before && images.every((img) => img.naturalWidth > 0);
+            return images.length && !before.includes(images.at(-1).src) && images.every((img) => img.naturalWidth > 0);
         }""",
         arg=[figure, before],
     )

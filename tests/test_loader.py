@@ -52,6 +52,20 @@ def test_samples_follow_from_seed_epoch_and_index_alone(tmp_path):
     assert not torch.equal(whole[0]["degraded"] - whole[0]["clean"], whole[1]["degraded"] - whole[1]["clean"])
 
 
+@pytest.mark.parametrize("degraded", [True, False])
+def test_grey_samples_have_one_noise_in_all_channels(tmp_path, degraded):
+    source = triplets(tmp_path, [(40, 40)], degraded)
+    for share in (0.0, 0.4, 1.0):
+        data = TripletDataset(source, NOISE, patch=24, grey=share)
+        samples = [data[epoch, 0] for epoch in range(1, 61)]
+        grey = [s for s in samples if torch.equal(s["clean"][0], s["clean"][2])]
+        assert all(torch.equal(s["degraded"][0], s["degraded"][1]) for s in grey)
+        assert abs(len(grey) / 60 - share) < 0.2
+        if grey and not degraded:
+            noise = torch.stack([s["degraded"] - s["clean"] for s in grey])
+            assert noise.std() * 255 == pytest.approx(25, rel=0.05)
+
+
 def test_mixed_sizes_are_padded_right_and_bottom(tmp_path):
     data = TripletDataset(triplets(tmp_path, [(20, 31), (27, 12)]), NOISE)
     batch = collate([data[0], data[1]])
