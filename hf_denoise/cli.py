@@ -106,8 +106,8 @@ class Evaluate:
     """Seed of the split (that of the training) and of the noise."""
     skip_bad: bool = False
     """Leave out files that cannot be used instead of stopping."""
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of the network's arithmetic; auto takes what is fastest on this machine."""
+    precision: Literal["auto", "float32", "bfloat16"] = "float32"
+    """Of the network's arithmetic; float32, so that numbers compare between machines."""
     device: str = "auto"
     """cpu, cuda, cuda:1, mps, or auto."""
 

@@ -2,9 +2,7 @@
 
 import json
 import math
-import os
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ from tqdm import tqdm
 
 from hf_denoise.degradations import parse_degradation
 from hf_denoise.errors import UserError
+from hf_denoise.files import written_beside
 from hf_denoise.loader import TripletDataset
 from hf_denoise.metrics import psnr, ssim
 from hf_denoise.pipeline import Denoiser
@@ -170,21 +169,9 @@ def evaluate_data(
     for spec in degradations:
         result, crops = evaluate(denoiser, chosen, spec, name=Path(data).name, split=split, seed=seed)
         results.append(result)
-        picture = grid(crops)
-        save(output / f"grid-{spec.replace(':', '-').replace('|', '-')}.png", partial(picture.save, format="PNG"))
-    save(output / "evaluation.json", lambda path: path.write_text(json.dumps({"results": results}, indent=2) + "\n"))
-    save(output / "evaluation.md", lambda path: path.write_text(table(results) + "\n"))
+        with written_beside(output / f"grid-{spec.replace(':', '-').replace('|', '-')}.png") as file:
+            grid(crops).save(file, "PNG")
+    for name, text in (("json", json.dumps({"results": results}, indent=2)), ("md", table(results))):
+        with written_beside(output / f"evaluation.{name}") as file:
+            file.write(f"{text}\n".encode())
     return results
-
-
-def save(path: Path, write: Any) -> None:
-    """Write a file beside and rename it, so that a full disk leaves no half of one."""
-    part = path.with_name(path.name + ".part")
-    try:
-        write(part)
-        os.replace(part, path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise UserError(
-            f"could not write '{path}' ({error.strerror}); free space or choose another --output"
-        ) from error

@@ -2,11 +2,9 @@
 
 import io
 import os
-import struct
 import threading
-import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,6 +14,7 @@ from PIL import Image, JpegImagePlugin, UnidentifiedImageError
 
 from hf_denoise import deep_images
 from hf_denoise.errors import UserError
+from hf_denoise.files import written_beside
 
 FORMATS = {
     ".png": "PNG",
@@ -172,7 +171,7 @@ class Picture:
         # Where the orientation cannot be noted, the pixels themselves are turned.
         picture = self if "exif" in _METADATA[format] else self.upright()
         metadata = {key: picture.metadata[key] for key in _METADATA[format] if key in picture.metadata}
-        with _written_beside(target) as file:
+        with written_beside(target) as file:
             if self.header.dtype == np.uint8:
                 picture._encode(mode).save(_WithoutDescriptor(file), format, **picture._options(format), **metadata)
             elif format == "TIFF":
@@ -560,25 +559,3 @@ class _WithoutDescriptor(io.BufferedIOBase, BinaryIO):
 
     def __init__(self, file: BinaryIO):
         self.read, self.write, self.seek, self.tell = file.read, file.write, file.seek, file.tell  # type: ignore
-
-
-@contextmanager
-def _written_beside(target: Path) -> Iterator[BinaryIO]:
-    """A new file beside `target`, flushed to disk and renamed onto it at the end, removed on any failure."""
-    part = target.with_name(f".{target.name[:100]}-{uuid.uuid4().hex[:8]}.part")
-    try:
-        with open(part, "x+b") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, target)
-    except UserError:
-        raise
-    except OSError as error:
-        reason = error.strerror or f"{error}: the disk may be full"
-        raise UserError(f"could not write '{target}' ({reason}); free space or choose another place") from error
-    except (ValueError, struct.error, RuntimeError) as error:
-        raise UserError(f"could not write '{target}' ({error}); choose another format, such as PNG") from error
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)

@@ -17,10 +17,10 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from hf_denoise.checkpointing import recover, staging_folder, swap_in, unwritable, write_folder
 from hf_denoise.cpu import keep_freed_memory
 from hf_denoise.degradations import parse_degradation
 from hf_denoise.errors import UserError
+from hf_denoise.files import recover, staging_folder, swap_in, unwritable, write_folder
 from hf_denoise.loader import Sample, SampleStream, TripletDataset, evaluation_loader, training_loader
 from hf_denoise.losses import WeightedMSELoss
 from hf_denoise.metrics import psnr, ssim

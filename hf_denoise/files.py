@@ -1,10 +1,37 @@
-"""Folders that are there whole or not at all."""
+"""Files and folders that are there whole or not at all."""
 
+import os
 import shutil
-from collections.abc import Callable
+import struct
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from hf_denoise.errors import UserError
+
+
+@contextmanager
+def written_beside(target: Path) -> Iterator[BinaryIO]:
+    """A new file beside `target`, flushed to disk and renamed onto it at the end, removed on any failure."""
+    part = target.with_name(f".{target.name[:100]}-{uuid.uuid4().hex[:8]}.part")
+    try:
+        with open(part, "x+b") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, target)
+    except UserError:
+        raise
+    except OSError as error:
+        reason = error.strerror or f"{error}: the disk may be full"
+        raise UserError(f"could not write '{target}' ({reason}); free space or choose another place") from error
+    except (ValueError, struct.error, RuntimeError) as error:
+        raise UserError(f"could not write '{target}' ({error}); choose another format, such as PNG") from error
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def staging_folder(folder: Path) -> Path:
