@@ -243,8 +243,8 @@ def score(name: str, unit: str, before: float, after: float) -> dict[str, Any]:
 INTRODUCTION = """# hf_denoise
 Removes noise from pictures, and keeps the defects that are in them."""
 ABOUT = (
-    "Trained on colour photographs with Gaussian noise of unknown strength (sigma 0 to 55). Other noise is only partly "
-    "removed in this version: that of real cameras, of grey pictures and of JPEG compression."
+    "Trained on photographs, in colour and in grey, with Gaussian noise of unknown strength (sigma 0 to 55). Other "
+    "noise is only partly removed in this version: that of real cameras, salt and pepper, JPEG compression."
 )
 MEASURES = "PSNR and SSIM against a clean picture of the same size; with a mask, white on the defect, also inside it."
 KIND_NAMES = {

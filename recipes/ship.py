@@ -13,13 +13,18 @@ from safetensors.torch import load_file, save_file
 
 from hf_denoise import DenoisingUNet
 
+DATA = "962 photographs: BSDS500 train and test, ImageNet samples, Debian's wallpapers"
+LICENCES = [
+    "BSDS500 and the ImageNet samples: non-commercial research and education",
+    "Debian's wallpapers: CC BY-SA or freer",
+]
 PACKAGED = Path(__file__).parents[1] / "hf_denoise" / "checkpoints"
 
 
 def main(checkpoint: str, evaluation: str) -> None:
     model = DenoisingUNet.from_pretrained(checkpoint)
     measured = json.loads((Path(evaluation) / "evaluation.json").read_text())
-    training = (model.report or {}).get("training")
+    training = {**(model.report or {}).get("training", {}), "data": DATA, "licences": LICENCES}
     model.report = {"results": measured["results"], "training": training}
     model.save_pretrained(PACKAGED)
     weights = PACKAGED / "model.safetensors"
