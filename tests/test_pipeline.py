@@ -135,9 +135,7 @@ def test_noise_goes_from_every_plane_of_a_file_and_alpha_stays(tmp_path: Path, r
         np.asarray(Image.fromarray((rgb.clip(0, 1) * 255).round().astype(np.uint8)).convert("L")) / 255
         for rgb in (clean, noisy)
     )
-    assert psnr(np.dstack([read["grey.png"]] * 3), np.dstack([grey] * 3)) > psnr(
-        np.dstack([noisy_grey] * 3), np.dstack([grey] * 3)
-    )
+    assert psnr(read["grey.png"][..., None], grey[..., None]) > psnr(noisy_grey[..., None], grey[..., None]) + 4
     assert psnr(1 - read["inks.tif"][..., :3], clean) > psnr(noisy.clip(0, 1), clean) + 5
     black, noisy_black = (np.dstack([rgb[..., 1]] * 3) for rgb in (clean, noisy.clip(0, 1)))
     assert psnr(np.dstack([read["inks.tif"][..., 3]] * 3), black) > psnr(noisy_black, black)
