@@ -67,13 +67,14 @@ def test_every_code_of_16_bits_survives() -> None:
     assert np.array_equal(identity()(image), image)
 
 
-@pytest.mark.parametrize("kind", ["1", "L", "LA", "P", "P-transparent", "RGB", "RGBA", "CMYK", "I;16"])
-@pytest.mark.parametrize("extension", ["png", "tif"])
+@pytest.mark.parametrize(
+    ("kind", "extension"),
+    [(kind, "png") for kind in ("1", "L", "LA", "P", "P-transparent", "RGB", "RGBA", "I;16")]
+    + [(kind, "tif") for kind in ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16")],
+)
 def test_the_identity_gives_files_back_exactly(
     tmp_path: Path, rng: np.random.Generator, kind: str, extension: str
 ) -> None:
-    if (kind, extension) in (("CMYK", "png"), ("P-transparent", "tif")):
-        pytest.skip("no such files")
     mode = kind.split("-")[0]
     samples = rng.integers(0, 256, (45, 70, 4)).astype(np.uint8)
     options: dict[str, Any] = {"transparency": bytes([0, 100])} if kind == "P-transparent" else {}
