@@ -140,7 +140,7 @@ def learning_rate(config: TrainConfig, step: int, spent: float) -> float | None:
     warmup = min((step + 1) / (config.warmup_steps + 1), 1.0)
     if config.schedule == "cosine":
         return config.learning_rate * warmup * (1 + math.cos(math.pi * spent)) / 2
-    return config.learning_rate * warmup if warmup < 1 else None
+    return config.learning_rate * warmup if step <= config.warmup_steps else None
 
 
 def train(config: TrainConfig) -> Path:

@@ -214,6 +214,7 @@ def test_published_choices_are_the_defaults():
     config = TrainConfig(data="d", output="o")
     assert config.schedule == "plateau" and config.l1_share == 0 and config.encoder_pretrained
     assert learning_rate(config, step=config.warmup_steps + 1, spent=0.5) is None  # ReduceLROnPlateau is in charge
+    assert learning_rate(config, step=config.warmup_steps, spent=0.5) == config.learning_rate
     cosine = TrainConfig(data="d", output="o", schedule="cosine", warmup_steps=0)
     assert learning_rate(cosine, 0, 0.0) == pytest.approx(cosine.learning_rate)
     assert learning_rate(cosine, 500, 1.0) == pytest.approx(0)
