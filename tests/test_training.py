@@ -128,9 +128,14 @@ def test_two_processes_train_like_one_with_twice_the_batch(scratched, tmp_path):
     one, two = tmp_path / "1", tmp_path / "2"
     for name in ("loss", "validation/psnr", "validation/defect_psnr"):
         assert logged(one, name) == pytest.approx(logged(two, name), rel=1e-3), name
-    weights = [load_file(folder / "last" / "model.safetensors") for folder in (one, two)]
-    for name, tensor in weights[0].items():
-        assert torch.allclose(tensor.float(), weights[1][name].float(), atol=2e-3), name
+    # Not weight by weight: AdamW turns the last bit of a gradient near zero into a step of full length.
+    ours, theirs = (
+        torch.cat(
+            [tensor.float().flatten() for _, tensor in sorted(load_file(folder / "last/model.safetensors").items())]
+        )
+        for folder in (one, two)
+    )
+    assert (ours - theirs).norm() < 1e-2 * ours.norm()
 
 
 def test_stops_early_and_on_the_clock(photos, tmp_path):
