@@ -38,6 +38,7 @@ class Denoise:
 
     def run(self) -> None:
         from hf_denoise.blending import check_strength
+        from hf_denoise.files import make_writable
         from hf_denoise.images import check_target, read_header
 
         check_strength(self.strength)
@@ -51,7 +52,8 @@ class Denoise:
                 bad.append(str(error))
         check_targets(jobs, self.overwrite)
         if jobs:
-            make_writable({target.parent for _, target in jobs})
+            for folder in sorted({target.parent for _, target in jobs}):
+                make_writable(folder)
             bad += self.denoise(jobs)
         if bad:
             if len(bad) == 1:
@@ -214,18 +216,6 @@ def check_targets(jobs: Sequence[tuple[Path, Path]], overwrite: bool) -> None:
     if existing and not overwrite:
         more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
         raise UserError(f"'{existing[0]}'{more} already exists; choose another --output, or replace with --overwrite")
-
-
-def make_writable(folders: set[Path]) -> None:
-    """Create the output folders, and find out now rather than after the work if they cannot be written."""
-    import tempfile
-
-    for folder in sorted(folders):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            tempfile.TemporaryFile(dir=folder).close()
-        except OSError as error:
-            raise UserError(f"cannot write to '{folder}' ({error.strerror}); choose another --output") from error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from tqdm import tqdm
 
 from hf_denoise.degradations import parse_degradation
 from hf_denoise.errors import UserError
-from hf_denoise.files import written_beside
+from hf_denoise.files import make_writable, written_beside
 from hf_denoise.loader import TripletDataset
 from hf_denoise.metrics import psnr, ssim
 from hf_denoise.pipeline import Denoiser
@@ -159,17 +160,15 @@ def evaluate_data(
         chosen = triplets[split]
     for spec in degradations:
         parse_degradation(spec)
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot write to '{output}' ({error.strerror}); choose another --output") from error
+    make_writable(output)
     if "degraded" in chosen.column_names:
         degradations = degradations[:1]
     results = []
     for spec in degradations:
         result, crops = evaluate(denoiser, chosen, spec, name=Path(data).name, split=split, seed=seed)
         results.append(result)
-        with written_beside(output / f"grid-{spec.replace(':', '-').replace('|', '-')}.png") as file:
+        label = re.sub(r"[^\w.]+", "-", result["degradation"])
+        with written_beside(output / f"grid-{label}.png") as file:
             grid(crops).save(file, "PNG")
     for name, text in (("json", json.dumps({"results": results}, indent=2)), ("md", table(results))):
         with written_beside(output / f"evaluation.{name}") as file:

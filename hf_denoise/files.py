@@ -3,6 +3,7 @@
 import os
 import shutil
 import struct
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -32,6 +33,19 @@ def written_beside(target: Path) -> Iterator[BinaryIO]:
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)
+
+
+def make_writable(folder: Path) -> None:
+    """Create an output folder, and find out before the work rather than after it if it cannot be written.
+
+    Raises:
+        UserError: it cannot.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise UserError(f"cannot write to '{folder}' ({error.strerror}); choose another --output") from error
 
 
 def staging_folder(folder: Path) -> Path:

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from hf_denoise.cpu import keep_freed_memory
 from hf_denoise.degradations import parse_degradation
 from hf_denoise.errors import UserError
-from hf_denoise.files import recover, staging_folder, swap_in, unwritable, write_folder
+from hf_denoise.files import make_writable, recover, staging_folder, swap_in, unwritable, write_folder
 from hf_denoise.loader import Sample, SampleStream, TripletDataset, evaluation_loader, training_loader
 from hf_denoise.losses import WeightedMSELoss
 from hf_denoise.metrics import psnr, ssim
@@ -180,7 +180,7 @@ def train(config: TrainConfig) -> Path:
     optimizer = torch.optim.AdamW(
         model.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=True
     )
-    # Neither the plateau scheduler nor the stream is given to Accelerate: it would step the first once per process.
+    # Not given to Accelerate, which would step it once per process.
     plateau = ReduceLROnPlateau(optimizer, mode="max", factor=config.plateau_factor, patience=config.plateau_patience)
     averaged = ModelEmaV3(model, decay=config.ema_decay, use_warmup=True) if config.ema_decay else None
     progress = Progress()
@@ -210,7 +210,9 @@ def train(config: TrainConfig) -> Path:
         initial=progress.step, total=config.max_steps, unit="step", disable=not accelerator.is_local_main_process
     ) as bar:
         for batch in batches:
-            spent = agreed(progress.spent(config), accelerator)
+            spent = progress.spent(config)
+            if config.max_minutes:
+                spent = agreed(spent, accelerator)
             if spent >= 1 or 0 < config.early_stopping <= progress.evaluations_since_best:
                 break
             rate = learning_rate(config, progress.step, spent)
@@ -268,13 +270,7 @@ def prepare_output(output: Path, config: TrainConfig) -> None:
         raise UserError(f"there is nothing to resume in '{output}'; start without --resume")
     if not config.resume and last.exists():
         raise UserError(f"'{output}' holds a run already; continue it with --resume or choose another --output")
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        probe = output / ".writable"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise UserError(f"cannot write to '{output}' ({error.strerror}); choose another --output") from error
+    make_writable(output)
 
 
 def agreed(value: float, accelerator: Accelerator) -> float:
