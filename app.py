@@ -117,8 +117,9 @@ def add_noise(
 
     Args:
         image: clean picture file. None takes an example.
-        kind: gaussian, poisson-gaussian, speckle, salt-pepper or jpeg.
+        kind: camera, gaussian, poisson-gaussian, speckle, salt-pepper or jpeg.
         amount: sigma on the 0 to 255 scale; percent of pixels for salt-pepper; quality for jpeg.
+            A camera also changes the clean picture that is shown and measured against, by its optics and colours.
 
     Returns:
         Previews of the noisy and the denoised picture: PNG, at most 2048 pixels a side.
@@ -128,13 +129,13 @@ def add_noise(
     with shown_errors():
         picture = read_image(image or EXAMPLES[1].clean).upright()
         clean = picture.rgb.clip(0, 1)
-        degraded = parse_degradation(f"{kind}:{amount}")(clean, np.random.default_rng(0))
+        degraded, clean = parse_degradation(f"{kind}:{amount}").pair(clean, np.random.default_rng(0))
         noisy = np.rint(degraded.clip(0, 1) * 255).astype(np.uint8)  # as an image file would hold it
         denoised = denoiser()(noisy, progress=tiles_shown(progress))
         folder = new_folder()
         pair = save_preview(noisy, folder / "noisy.png"), save_preview(denoised, folder / "denoised.png")
         scores = measure(noisy / np.float32(255), denoised / np.float32(255), clean, None)
-        return pair, preview(picture, folder / "clean.png"), scores
+        return pair, save_preview(np.rint(clean * 255).astype(np.uint8), folder / "clean.png"), scores
 
 
 # How it does it
@@ -249,12 +250,13 @@ ABOUT = (
 MEASURES = "PSNR and SSIM against a clean picture of the same size; with a mask, white on the defect, also inside it."
 KIND_NAMES = {
     "gaussian": "Gaussian",
-    "poisson-gaussian": "Camera sensor (Poisson-Gaussian)",
+    "camera": "Camera: sensor noise, developed and saved as JPEG",
+    "poisson-gaussian": "Sensor (Poisson-Gaussian)",
     "speckle": "Speckle",
     "salt-pepper": "Salt and pepper",
     "jpeg": "JPEG compression",
 }
-FIRST_AMOUNTS = {"gaussian": 25, "poisson-gaussian": 25, "speckle": 25, "salt-pepper": 5, "jpeg": 20}
+FIRST_AMOUNTS = {"gaussian": 25, "camera": 8, "poisson-gaussian": 25, "speckle": 25, "salt-pepper": 5, "jpeg": 20}
 
 THEME = gr.themes.Default(
     primary_hue="blue",

@@ -1,13 +1,12 @@
 """Noise models: a clean image in, a degraded one out. Every random number comes from the generator passed in."""
 
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from hf_denoise import camera
 from hf_denoise.errors import UserError
 
 Array = NDArray[np.float32]
@@ -47,60 +46,90 @@ def salt_and_pepper(clean: Array, percent: float, rng: Rng) -> Array:
 
 
 def jpeg(clean: Array, quality: float, rng: Rng) -> Array:
-    """JPEG compression at `quality` 1..100; clips and quantises to 8 bits, as the format does."""
-    buffer = io.BytesIO()
-    pixels = (clean.clip(0, 1) * 255).round().astype(np.uint8)
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=round(quality))
-    return np.asarray(Image.open(buffer), dtype=np.float32) / np.float32(255)
+    """JPEG compression at `quality` 1..100, colour at half the resolution; clips and quantises to 8 bits."""
+    return camera.jpeg(clean.clip(0, 1), round(quality), subsampling=2)
+
+
+Pair = tuple[Array, Array]
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A noise model with the meaning and the range of its one strength."""
+    """A noise model with the meaning and the range of its one strength.
 
-    apply: Callable[[Array, float, Rng], Array]
+    `apply` takes (degraded so far, clean, strength, generator) and gives the new pair: a camera changes both.
+    """
+
+    apply: Callable[[Array, Array, float, Rng], Pair]
     unit: str
     minimum: float
     maximum: float
 
 
+def _noise(model: Callable[[Array, float, Rng], Array]) -> Callable[[Array, Array, float, Rng], Pair]:
+    return lambda degraded, clean, strength, rng: (model(degraded, strength, rng), clean)
+
+
 KINDS = {
-    "gaussian": Kind(gaussian, "sigma, 0..255 scale", 0, 255),
-    "poisson-gaussian": Kind(poisson_gaussian, "sigma at white, 0..255 scale", 0, 255),
-    "speckle": Kind(speckle, "sigma at white, 0..255 scale", 0, 255),
-    "salt-pepper": Kind(salt_and_pepper, "percent of pixels", 0, 100),
-    "jpeg": Kind(jpeg, "quality", 1, 100),
+    "gaussian": Kind(_noise(gaussian), "sigma, 0..255 scale", 0, 255),
+    "poisson-gaussian": Kind(_noise(poisson_gaussian), "sigma at white, 0..255 scale", 0, 255),
+    "speckle": Kind(_noise(speckle), "sigma at white, 0..255 scale", 0, 255),
+    "salt-pepper": Kind(_noise(salt_and_pepper), "percent of pixels", 0, 100),
+    "camera": Kind(camera.photograph, "sigma of the sensor at white, 0..255 scale", 0, 255),
+    "jpeg": Kind(_noise(jpeg), "quality", 1, 100),
 }
 MIXTURE = (
-    "gaussian:0-55|poisson-gaussian:5-50|speckle:5-50|salt-pepper:0.5-10|jpeg:20-90|poisson-gaussian:5-30+jpeg:50-95"
+    "gaussian:0-55|camera:1-16|poisson-gaussian:5-50|speckle:5-50|salt-pepper:0.5-10|jpeg:20-90|"
+    "poisson-gaussian:5-30+jpeg:50-95"
 )
 
 
 @dataclass(frozen=True)
 class Degradation:
-    """Alternatives, one drawn per image; each a chain of (kind, lowest, highest strength) applied in order."""
+    """Alternatives, one drawn per image by weight; each a chain of (kind, lowest, highest strength) in order."""
 
     alternatives: tuple[tuple[tuple[str, float, float], ...], ...]
+    weights: tuple[float, ...]
 
     def __call__(self, clean: Array, rng: Rng) -> Array:
         """Degrade (H, W, 3) float32 in [0, 1]; gives float32 of the same shape, which may leave [0, 1]."""
-        image = clean
-        for kind, low, high in self.alternatives[rng.integers(len(self.alternatives))]:
-            image = KINDS[kind].apply(image, rng.uniform(low, high), rng)
-        return image
+        return self.pair(clean, rng)[0]
+
+    def pair(self, clean: Array, rng: Rng) -> Pair:
+        """(degraded, target): the target is `clean`, or what a camera would have made of it without noise."""
+        degraded = target = clean
+        share = np.asarray(self.weights) / sum(self.weights)
+        for kind, low, high in self.alternatives[rng.choice(len(share), p=share)]:
+            degraded, target = KINDS[kind].apply(degraded, target, rng.uniform(low, high), rng)
+        return degraded, target
 
 
 def parse_degradation(spec: str) -> Degradation:
     """Read a degradation from text.
 
     `kind:strength` or `kind:low-high` (drawn uniformly per image); `a+b` applies one after another; `a|b` draws one
-    per image; `mixture` is a ready-made draw over all kinds. Example: "gaussian:0-55|poisson-gaussian:10+jpeg:50-95".
+    per image, `3*a|b` three times out of four the first; `mixture` is a ready-made draw over all kinds. Example:
+    "2*gaussian:0-55|poisson-gaussian:10+jpeg:50-95".
 
     Raises:
-        UserError: an unknown kind, or a strength outside its range.
+        UserError: an unknown kind, or a weight or strength outside its range.
     """
-    text = MIXTURE if spec.strip() == "mixture" else spec
-    return Degradation(tuple(tuple(_parse_step(step, spec) for step in way.split("+")) for way in text.split("|")))
+    ways, weights = [], []
+    for way in (MIXTURE if spec.strip() == "mixture" else spec).split("|"):
+        weight, star, chain = way.rpartition("*")
+        weights.append(_parse_weight(weight, spec) if star else 1.0)
+        ways.append(tuple(_parse_step(step, spec) for step in chain.split("+")))
+    return Degradation(tuple(ways), tuple(weights))
+
+
+def _parse_weight(text: str, spec: str) -> float:
+    try:
+        weight = float(text)
+    except ValueError:
+        weight = 0.0
+    if not 0 < weight < float("inf"):
+        raise UserError(f"degradation '{spec}': the weight before '*' must be a number above 0, got '{text}'")
+    return weight
 
 
 def _parse_step(step: str, spec: str) -> tuple[str, float, float]:

@@ -77,10 +77,13 @@ class TripletDataset(Dataset[Sample]):
         if pictures["mask"] is not None:
             mask[..., 0] = np.asarray(pictures["mask"].convert("L")) > 127
         given = pictures["degraded"]
-        degraded = to_rgb(given) if given is not None else self.degradation(clean, rng)
+        degraded, clean = (to_rgb(given), clean) if given is not None else self.degradation.pair(clean, rng)
         if grey:
-            channels = slice(None) if given is not None else slice(1)
-            degraded = np.repeat(degraded[..., channels].mean(axis=2, keepdims=True), 3, axis=2)
+            channels = slice(None) if given is not None else slice(1, 2)  # noise that was made: that of one channel
+            degraded, clean = (
+                np.repeat(picture[..., channels].mean(axis=2, keepdims=True), 3, axis=2)
+                for picture in (degraded, clean)
+            )
         arrays = {"degraded": degraded, "mask": mask, "clean": clean}
         if self.patch is not None:
             turns, flip = int(rng.integers(4)), bool(rng.integers(2))

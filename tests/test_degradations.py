@@ -15,6 +15,7 @@ SPECS = [
     "speckle:25",
     "salt-pepper:5",
     "jpeg:30",
+    "camera:12",
     "mixture",
     "gaussian:5+jpeg:50",
 ]
@@ -76,8 +77,36 @@ def test_chains_and_alternatives():
     assert 30 < untouched < 70
 
 
+def test_alternatives_by_weight():
+    often = parse_degradation("3*gaussian:0|salt-pepper:50")
+    untouched = sum(np.array_equal(often(CLEAN, rng(seed)), CLEAN) for seed in range(200))
+    assert 130 < untouched < 170
+
+
+def test_only_a_camera_changes_the_target():
+    for spec in SPECS:
+        if spec not in ("camera:12", "mixture"):
+            assert parse_degradation(spec).pair(CLEAN, rng())[1] is CLEAN
+    pairs = [parse_degradation("camera:5+gaussian:5").pair(CLEAN, rng(seed)) for seed in range(10)]
+    assert np.mean([psnr(degraded, target) - psnr(degraded, CLEAN) for degraded, target in pairs]) > 1
+
+
 @pytest.mark.parametrize(
-    "spec", ["gausian:25", "gaussian", "gaussian:x", "gaussian:50-5", "salt-pepper:200", "jpeg:0", ""]
+    "spec",
+    [
+        "gausian:25",
+        "gaussian",
+        "gaussian:x",
+        "gaussian:50-5",
+        "salt-pepper:200",
+        "jpeg:0",
+        "",
+        "x*gaussian:5",
+        "0*gaussian:5",
+        "-1*gaussian:5",
+        "nan*gaussian:5",
+        "*gaussian:5",
+    ],
 )
 def test_bad_specs_are_one_sentence(spec):
     with pytest.raises(UserError, match="degradation"):
