@@ -15,6 +15,7 @@ from PIL import Image
 from hf_denoise.blending import blend, blend_pictures, check_strength
 from hf_denoise.cpu import keep_freed_memory
 from hf_denoise.errors import UserError
+from hf_denoise.folding import fold_batch_norm
 from hf_denoise.hub_files import WEIGHTS
 from hf_denoise.images import Picture, check_floats, check_target, from_pil, full_scale, read_image
 from hf_denoise.layers import SCSE
@@ -60,7 +61,7 @@ class Denoiser:
     """Removes noise from images, and keeps everything else about them.
 
     Args:
-        model: the network. It is moved to the device and put into evaluation mode.
+        model: the network. What runs is a copy in evaluation mode, with BatchNorm folded into the convolutions.
         tile: side in pixels of the tiles that a large image is cut into, from 1 up; rounded up to the grid of the
             network (32 for the standard one). Memory grows with its square.
         precision: "float32", "bfloat16", or "auto": bfloat16 where the hardware multiplies it faster.
@@ -79,7 +80,7 @@ class Denoiser:
         self.precision = _pick_precision(self.device) if precision == "auto" else precision
         if self.device.type == "cpu":
             keep_freed_memory()
-        self.model = model.eval().to(self.device).to(memory_format=torch.channels_last)
+        self.model = fold_batch_norm(model).to(self.device).to(memory_format=torch.channels_last)
         step = grid_step(model)
         self.tile = math.ceil(tile / step) * step
         self.halo = math.ceil(HALO / step) * step
