@@ -25,6 +25,11 @@ def to_rgb(picture: Image.Image) -> NDArray[np.float32]:
     return np.asarray(picture.convert("RGB"), dtype=np.float32) / np.float32(255)
 
 
+def is_grey(picture: Image.Image) -> bool:
+    """Whether a Pillow image has no colour: its noise is then the same in all three channels."""
+    return picture.mode in ("1", "L", "LA", "La", "F") or picture.mode.startswith("I")
+
+
 def random_box(size: tuple[int, int], patch: int, rng: np.random.Generator) -> Box:
     """Left, top, right, bottom of a random square; a side shorter than `patch` is taken whole."""
     width, height = size
@@ -43,8 +48,9 @@ class TripletDataset(Dataset[Sample]):
         triplets: a split from `load_triplets`.
         degradation: makes `degraded` from `clean` where the data have none.
         patch: side in pixels of random crops, which are also flipped and turned; None takes images whole.
-        grey: share of crops, 0..1, that are made grey with the same noise in all channels. A network that has only
-            seen noise that differs between channels takes that of a grey picture for texture.
+        grey: share of crops, 0..1, that are made grey with the same noise in all channels, as images without colour
+            always are. A network that has only seen noise that differs between channels takes that of a grey picture
+            for texture.
         seed: seed of all random choices.
     """
 
@@ -70,7 +76,9 @@ class TripletDataset(Dataset[Sample]):
             box = random_box(pictures["clean"].size, self.patch, rng)
             pictures = {name: picture and picture.crop(box) for name, picture in pictures.items()}
         clean = to_rgb(pictures["clean"])
-        grey = self.patch is not None and rng.random() < self.grey
+        grey = pictures["degraded"] is None and is_grey(pictures["clean"])
+        if self.patch is not None:
+            grey |= bool(rng.random() < self.grey)
         if grey:
             clean = np.repeat(clean.mean(axis=2, keepdims=True), 3, axis=2)
         mask = np.zeros((*clean.shape[:2], 1), np.float32)

@@ -106,6 +106,18 @@ def test_every_mode_becomes_rgb(mode):
     assert np.allclose(array, 1, atol=0.02)
 
 
+def test_images_without_colour_get_noise_without_colour(tmp_path):
+    for number, mode in enumerate(("L", "RGB")):
+        Image.new(mode, (20, 16), 128 if mode == "L" else (128, 128, 128)).save(tmp_path / f"{number}.png")
+    names = [str(tmp_path / f"{number}.png") for number in range(2)]
+    source = datasets.Dataset.from_dict({"clean": names}).cast_column("clean", datasets.Image())
+    for patch in (None, 8):
+        without, colour = (TripletDataset(source, NOISE, patch)[index]["degraded"] for index in range(2))
+        assert torch.equal(without[0], without[1]) and torch.equal(without[0], without[2])
+        assert not torch.equal(colour[0], colour[1])
+        assert without.std() * 255 == pytest.approx(25, rel=0.25)
+
+
 def test_sixteen_bit_grey_keeps_its_depth():
     values = np.array([[0, 1, 32768, 65535]], np.uint16)
     assert np.allclose(to_rgb(Image.fromarray(values))[0, :, 0] * 65535, values[0], atol=0.01)
