@@ -244,8 +244,9 @@ def score(name: str, unit: str, before: float, after: float) -> dict[str, Any]:
 INTRODUCTION = """# hf_denoise
 Removes noise from pictures, and keeps the defects that are in them."""
 ABOUT = (
-    "Trained on photographs, in colour and in grey, with Gaussian noise of unknown strength (sigma 0 to 55). Other "
-    "noise is only partly removed in this version: that of real cameras, salt and pepper, JPEG compression."
+    "Trained on photographs, in colour and in grey, with noise of unknown strength: Gaussian noise (sigma 0 to 55), "
+    "sensor noise, and simulated camera pictures. Salt and pepper and visible JPEG blocks are hardly removed, and "
+    "texture as fine and faint as the noise may be smoothed with it."
 )
 MEASURES = "PSNR and SSIM against a clean picture of the same size; with a mask, white on the defect, also inside it."
 KIND_NAMES = {

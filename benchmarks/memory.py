@@ -38,7 +38,7 @@ class Memory:
     """Folder of a saved model, or its id on the Hugging Face Hub. Default: the model in the package."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the network's arithmetic."""
-    tile: int = 512
+    tile: int = 1024
     """Side of the tiles in pixels."""
     output: Path = Path("benchmarks/results")
     """Folder for memory.json and memory.md."""

@@ -27,7 +27,7 @@ class Denoise:
     """Folder of a saved model, or its id on the Hugging Face Hub. Default: the model in the package."""
     strength: float = 1.0
     """From 0, the input, to 1, fully denoised."""
-    tile: int = 512
+    tile: int = 1024
     """Side in pixels of the tiles that a large image is cut into. Less needs less memory."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the network's arithmetic; auto takes what is fastest on this machine."""

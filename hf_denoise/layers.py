@@ -102,8 +102,9 @@ class DecoderBlock(nn.Module):
         self, in_channels: int, skip_channels: int, out_channels: int, depth: int, batch_norm: bool, gate_window: int
     ):
         super().__init__()
-        self.up = nn.ConvTranspose2d(in_channels, out_channels, 2, stride=2)
-        self.fuse = ConvBlock(out_channels + skip_channels, out_channels, batch_norm)
+        up_channels = max(out_channels // 2, 1)  # the skip knows more of this resolution than the level below
+        self.up = nn.ConvTranspose2d(in_channels, up_channels, 2, stride=2)
+        self.fuse = ConvBlock(up_channels + skip_channels, out_channels, batch_norm)
         self.refine = nn.Sequential(*(ResidualBlock(out_channels, batch_norm) for _ in range(depth)))
         self.attention = SCSE(out_channels, window=gate_window)
 

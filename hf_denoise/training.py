@@ -59,11 +59,11 @@ class TrainConfig:
     """Any ResNet that timm lists."""
     encoder_pretrained: bool = True
     """Start from ImageNet weights, fetched from the Hub."""
-    encoder_levels: int = 4
+    encoder_levels: int = 3
     """Encoder feature maps used, 1 to 5."""
-    decoder_channels: tuple[int, ...] = (128, 96, 64, 32)
+    decoder_channels: tuple[int, ...] = (64, 48, 16)
     """Channels of the decoder levels, deepest first."""
-    decoder_depths: tuple[int, ...] = (1, 1, 3, 0)
+    decoder_depths: tuple[int, ...] = (1, 2, 0)
     """Residual blocks of the decoder levels, deepest first."""
     decoder_batch_norm: bool = False
     """BatchNorm in the decoder."""

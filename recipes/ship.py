@@ -1,8 +1,8 @@
 """Put a trained checkpoint into the package: half precision, with its measured report.
 
-    python recipes/ship.py runs/gaussian/best runs/gaussian/cbsd68
+    python recipes/ship.py runs/packaged/last runs/packaged/cbsd68
 
-The second argument is the folder that `hf-denoise evaluate --model runs/gaussian/best ... -o` wrote.
+The second argument is the folder that `hf-denoise evaluate --model runs/packaged/last ... -o` wrote.
 """
 
 import json

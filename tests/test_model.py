@@ -60,7 +60,7 @@ def test_wrong_encoder_names_the_nearest():
 
 def test_options_that_contradict_are_refused():
     with pytest.raises(UserError, match="one entry per encoder level"):
-        DenoisingUNet(encoder_levels=3)
+        DenoisingUNet(encoder_levels=4)
     with pytest.raises(UserError, match="encoder_levels must be 1 to 5"):
         DenoisingUNet(encoder_levels=6)
     with pytest.raises(ValueError, match=r"\(B, 3, H, W\)"):
