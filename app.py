@@ -251,7 +251,7 @@ ABOUT = (
 MEASURES = "PSNR and SSIM against a clean picture of the same size; with a mask, white on the defect, also inside it."
 KIND_NAMES = {
     "gaussian": "Gaussian",
-    "camera": "Camera: sensor noise, developed and saved as JPEG",
+    "camera": "Camera (raw to JPEG)",
     "poisson-gaussian": "Sensor (Poisson-Gaussian)",
     "speckle": "Speckle",
     "salt-pepper": "Salt and pepper",
