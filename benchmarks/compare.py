@@ -1,6 +1,5 @@
 """Quality and speed beside other denoisers on the same noisy images: `python benchmarks/compare.py --data FOLDER`."""
 
-import copy
 import math
 import statistics
 import sys
@@ -77,9 +76,7 @@ def our_methods(model: str | None) -> tuple[list[peers.Method], str]:
     auto = Denoiser.from_pretrained(model, device="cpu")
     ours = f"hf_denoise, {auto.precision}"
     denoisers[ours] = auto
-    global_gates = copy.copy(auto)
-    global_gates.model = networks.with_global_gates(auto.model)
-    denoisers[GLOBAL] = global_gates
+    denoisers[GLOBAL] = Denoiser(networks.load(model, gate_window=0), device="cpu")
     methods = [
         peers.Method(name, lambda noisy, sigma, denoise=denoiser: denoise(noisy), told_sigma=False)  # type: ignore[misc]
         for name, denoiser in denoisers.items()

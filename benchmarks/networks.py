@@ -7,11 +7,11 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
-from importlib import resources
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
-import machine  # noqa: F401  puts the checkout on the path, also in a child process
+import machine  # puts the checkout on the path, also in a child process
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -20,7 +20,6 @@ from tqdm import tqdm
 from hf_denoise import Denoiser, DenoisingUNet
 from hf_denoise.errors import UserError
 from hf_denoise.folding import fold_batch_norm
-from hf_denoise.layers import SCSE
 
 OURS = "hf_denoise"
 Timer = Callable[[], float]  # runs once, gives seconds
@@ -135,8 +134,11 @@ def compare_networks(
     others = peers(missing)
     rows: dict[str, dict[str, Any]] = {}
     for precision in precisions:
-        ours = Denoiser.from_pretrained(model, precision=precision, device="cpu").model
-        networks = {OURS: ours, f"{OURS}, global gates": with_global_gates(ours), **others}
+        ours, global_gates = (
+            Denoiser(network, precision=precision, device="cpu").model
+            for network in (load(model), load(model, gate_window=0))
+        )
+        networks = {OURS: ours, f"{OURS}, global gates": global_gates, **others}
         for name, network in networks.items():
             if name not in rows:
                 rows[name] = {"name": name, **cost(network, max(sides)), "speed": []}
@@ -155,21 +157,9 @@ def compare_networks(
     return list(rows.values())
 
 
-def with_global_gates(model: DenoisingUNet) -> DenoisingUNet:
-    """A copy whose channel gates average over the whole image, as `gate_window=0` makes them."""
-    model = copy.deepcopy(model)
-    for module in model.modules():
-        if isinstance(module, SCSE):
-            module.window = 0
-    return model
-
-
-def load(model: str | None) -> DenoisingUNet:
+def load(model: str | None, **options: Any) -> DenoisingUNet:
     """A saved model, None for the packaged one, without `Denoiser` and so without its settings."""
-    if model is not None:
-        return DenoisingUNet.from_pretrained(model)
-    with resources.as_file(resources.files("hf_denoise") / "checkpoints") as folder:
-        return DenoisingUNet.from_pretrained(folder)
+    return DenoisingUNet.from_pretrained(model or Path(machine.ROOT) / "hf_denoise" / "checkpoints", **options)
 
 
 def compare_steps(model: str | None, bfloat16: bool, sides: Sequence[int], rounds: int) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ network that has seen white noise alone.
 """
 
 import io
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 Array = NDArray[np.float32]
@@ -169,13 +171,9 @@ def demosaic(raw: Tensor, filters: Tensor) -> Tensor:
 
 def blur(planes: Tensor, sigma: float) -> Tensor:
     """Gaussian blur of (C, H, W), standard deviation in pixels; mirrored borders."""
-    radius = min(int(np.ceil(3 * sigma)), *(side - 1 for side in planes.shape[1:]))
-    if sigma < 0.1 or radius < 1:
-        return planes
-    taps = torch.exp(-(torch.arange(-radius, radius + 1) ** 2) / (2 * sigma**2))
-    taps = taps / taps.sum()
-    planes = F.pad(planes[:, None], (radius, radius, radius, radius), mode="reflect")
-    return F.conv2d(F.conv2d(planes, taps.view(1, 1, 1, -1)), taps.view(1, 1, -1, 1))[:, 0]
+    return torch.from_numpy(
+        gaussian_filter(planes.numpy(), sigma, mode="mirror", radius=math.ceil(3 * sigma), axes=(1, 2))
+    )
 
 
 def smooth(noise: Tensor, luma: float, chroma: float) -> Tensor:

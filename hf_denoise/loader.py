@@ -25,11 +25,6 @@ def to_rgb(picture: Image.Image) -> NDArray[np.float32]:
     return np.asarray(picture.convert("RGB"), dtype=np.float32) / np.float32(255)
 
 
-def is_grey(picture: Image.Image) -> bool:
-    """Whether a Pillow image has no colour: its noise is then the same in all three channels."""
-    return picture.mode in ("1", "L", "LA", "La", "F") or picture.mode.startswith("I")
-
-
 def random_box(size: tuple[int, int], patch: int, rng: np.random.Generator) -> Box:
     """Left, top, right, bottom of a random square; a side shorter than `patch` is taken whole."""
     width, height = size
@@ -76,7 +71,7 @@ class TripletDataset(Dataset[Sample]):
             box = random_box(pictures["clean"].size, self.patch, rng)
             pictures = {name: picture and picture.crop(box) for name, picture in pictures.items()}
         clean = to_rgb(pictures["clean"])
-        grey = pictures["degraded"] is None and is_grey(pictures["clean"])
+        grey = pictures["degraded"] is None and Image.getmodebase(pictures["clean"].mode) == "L"
         if self.patch is not None:
             grey |= bool(rng.random() < self.grey)
         if grey:
