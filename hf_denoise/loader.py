@@ -25,12 +25,21 @@ def to_rgb(picture: Image.Image) -> NDArray[np.float32]:
     return np.asarray(picture.convert("RGB"), dtype=np.float32) / np.float32(255)
 
 
-def random_box(size: tuple[int, int], patch: int, rng: np.random.Generator) -> Box:
-    """Left, top, right, bottom of a random square; a side shorter than `patch` is taken whole."""
-    width, height = size
-    left = int(rng.integers(max(width - patch, 0) + 1))
-    top = int(rng.integers(max(height - patch, 0) + 1))
-    return left, top, min(left + patch, width), min(top + patch, height)
+def random_box(
+    size: tuple[int, int], patch: int, rng: np.random.Generator, pixel: tuple[int, int] | None = None
+) -> Box:
+    """Left, top, right, bottom of a random square, one that holds `pixel` (x, y) where that is given.
+
+    A side of the image shorter than `patch` is taken whole.
+    """
+    corner = []
+    for axis, side in enumerate(size):
+        first, last = 0, max(side - patch, 0)
+        if pixel is not None:
+            first, last = max(pixel[axis] - patch + 1, 0), min(pixel[axis], last)
+        corner.append(int(rng.integers(first, last + 1)))
+    left, top = corner
+    return left, top, min(left + patch, size[0]), min(top + patch, size[1])
 
 
 class TripletDataset(Dataset[Sample]):
@@ -46,16 +55,25 @@ class TripletDataset(Dataset[Sample]):
         grey: share of crops, 0..1, that are made grey with the same noise in all channels, as images without colour
             always are. A network that has only seen noise that differs between channels takes that of a grey picture
             for texture.
+        defect: share of crops, 0..1, that are cut around a defect, of images that have one. Defects are small: crops
+            at random places of large images would hardly ever show one.
         seed: seed of all random choices.
     """
 
     def __init__(
-        self, triplets: Any, degradation: Degradation, patch: int | None = None, grey: float = 0.0, seed: int = 0
+        self,
+        triplets: Any,
+        degradation: Degradation,
+        patch: int | None = None,
+        grey: float = 0.0,
+        defect: float = 0.0,
+        seed: int = 0,
     ):
         self.triplets = triplets
         self.degradation = degradation
         self.patch = patch
         self.grey = grey
+        self.defect = defect
         self.seed = seed
 
     def __len__(self) -> int:
@@ -66,28 +84,30 @@ class TripletDataset(Dataset[Sample]):
         epoch, index = key if isinstance(key, tuple) else (0, key)
         rng = np.random.default_rng([self.seed, epoch, index])
         row = self.triplets[index]
-        pictures = {name: row.get(name) for name in ("degraded", "mask", "clean")}
+        picture, given = row["clean"], row.get("degraded")
+        mask = np.zeros(picture.size[::-1], bool)
+        if row.get("mask") is not None:
+            mask = np.asarray(row["mask"].convert("L")) > 127
+        grey = given is None and Image.getmodebase(picture.mode) == "L"
         if self.patch is not None:
-            box = random_box(pictures["clean"].size, self.patch, rng)
-            pictures = {name: picture and picture.crop(box) for name, picture in pictures.items()}
-        clean = to_rgb(pictures["clean"])
-        grey = pictures["degraded"] is None and Image.getmodebase(pictures["clean"].mode) == "L"
-        if self.patch is not None:
+            pixel = None
+            if mask.any() and rng.random() < self.defect:
+                y, x = divmod(int(rng.choice(np.flatnonzero(mask))), picture.width)
+                pixel = x, y
+            box = left, top, right, bottom = random_box(picture.size, self.patch, rng, pixel)
+            picture, given = picture.crop(box), given and given.crop(box)
+            mask = mask[top:bottom, left:right]
             grey |= bool(rng.random() < self.grey)
+        clean = to_rgb(picture)
         if grey:
             clean = np.repeat(clean.mean(axis=2, keepdims=True), 3, axis=2)
-        mask = np.zeros((*clean.shape[:2], 1), np.float32)
-        if pictures["mask"] is not None:
-            mask[..., 0] = np.asarray(pictures["mask"].convert("L")) > 127
-        given = pictures["degraded"]
         degraded, clean = (to_rgb(given), clean) if given is not None else self.degradation.pair(clean, rng)
         if grey:
             channels = slice(None) if given is not None else slice(1, 2)  # noise that was made: that of one channel
             degraded, clean = (
-                np.repeat(picture[..., channels].mean(axis=2, keepdims=True), 3, axis=2)
-                for picture in (degraded, clean)
+                np.repeat(image[..., channels].mean(axis=2, keepdims=True), 3, axis=2) for image in (degraded, clean)
             )
-        arrays = {"degraded": degraded, "mask": mask, "clean": clean}
+        arrays = {"degraded": degraded, "mask": mask[..., None].astype(np.float32), "clean": clean}
         if self.patch is not None:
             turns, flip = int(rng.integers(4)), bool(rng.integers(2))
             arrays = {name: np.rot90(a[:, ::-1] if flip else a, turns) for name, a in arrays.items()}

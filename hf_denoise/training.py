@@ -50,11 +50,15 @@ class TrainConfig:
     """Side of the training patches, pixels."""
     grey_share: float = 0.15
     """Share of the patches (0..1) made grey, with the same noise in all channels."""
+    defect_share: float = 0.5
+    """Share of the patches (0..1) that are cut around a defect, of images that have one."""
     batch: int = 8
     """Patches per step and process."""
     workers: int = 2
     """Processes that prepare batches, per training process; 0 prepares them in the training process."""
 
+    init_from: str | None = None
+    """Start from a saved model, a folder or a Hub id; the options of the network are then those of that model."""
     encoder: str = "resnet34"
     """Any ResNet that timm lists."""
     encoder_pretrained: bool = True
@@ -167,13 +171,20 @@ def train(config: TrainConfig) -> Path:
     if accelerator.device.type == "cpu":
         keep_freed_memory()
 
-    model = DenoisingUNet(**config.model_options())
+    start = str(last) if config.resume else config.init_from
+    if start:
+        model = DenoisingUNet.from_pretrained(start)
+        config = dataclasses.replace(config, **model._hub_mixin_config)
+    else:
+        model = DenoisingUNet(**config.model_options())
     triplets = load_triplets(config.data, seed=config.seed, skip_bad=config.skip_bad)
     for split in ("train", "validation"):
         if split not in triplets:
             raise UserError(f"'{config.data}' has no {split} split; it has {', '.join(triplets)}")
     degradation = parse_degradation(config.degradation)
-    training_set = TripletDataset(triplets["train"], degradation, config.patch, config.grey_share, config.seed)
+    training_set = TripletDataset(
+        triplets["train"], degradation, config.patch, config.grey_share, config.defect_share, config.seed
+    )
     validation_set = TripletDataset(triplets["validation"], degradation, seed=config.seed)
     global_batch = config.batch * accelerator.num_processes
 

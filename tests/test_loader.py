@@ -52,6 +52,24 @@ def test_samples_follow_from_seed_epoch_and_index_alone(tmp_path):
     assert not torch.equal(whole[0]["degraded"] - whole[0]["clean"], whole[1]["degraded"] - whole[1]["clean"])
 
 
+def test_patches_are_cut_around_defects_as_often_as_asked(tmp_path):
+    mask = np.zeros((300, 200), np.uint8)
+    mask[10, 150] = mask[280:283, 30:33] = 255
+    for name, array in (("clean", np.random.default_rng(0).integers(0, 256, (300, 200, 3), np.uint8)), ("mask", mask)):
+        Image.fromarray(array).save(tmp_path / f"{name}.png")
+    row = {name: Image.open(tmp_path / f"{name}.png") for name in ("clean", "mask")}
+    for share in (0.0, 0.6, 1.0):
+        data = TripletDataset([row], NOISE, patch=24, defect=share)
+        samples = [data[epoch, 0] for epoch in range(1, 101)]
+        assert all(sample["mask"].shape == (1, 24, 24) for sample in samples)
+        shown = sum(bool(sample["mask"].any()) for sample in samples) / 100
+        assert shown == pytest.approx(share, abs=0.15)
+    places = np.mean([sample["mask"][0].numpy() for sample in samples], axis=0)
+    assert places[:12, :12].any() and places[12:, 12:].any()  # not always in the middle of the patch
+    larger = TripletDataset([row], NOISE, patch=256, defect=1.0)[1, 0]
+    assert sorted(larger["mask"].shape) == [1, 200, 256] and larger["mask"].any()
+
+
 @pytest.mark.parametrize("degraded", [True, False])
 def test_grey_samples_have_one_noise_in_all_channels(tmp_path, degraded):
     source = triplets(tmp_path, [(40, 40)], degraded)

@@ -119,6 +119,18 @@ def test_killed_run_resumes_to_the_same_weights(photos, tmp_path):
     DenoisingUNet.from_pretrained(tmp_path / "killed" / "best")
 
 
+def test_a_run_starts_from_a_saved_model_with_the_network_of_that_model(photos, tmp_path):
+    saved = DenoisingUNet(encoder="resnet10t", encoder_levels=1, decoder_channels=(8,), decoder_depths=(1,))
+    saved.save_pretrained(tmp_path / "saved")
+    still = ("--init-from", str(tmp_path / "saved"), "--learning-rate", "0", "--max-steps", "2", "--batch", "2")
+    result = run(command(photos, tmp_path / "run", *still))
+    assert result.returncode == 0, result.stderr
+    trained = DenoisingUNet.from_pretrained(tmp_path / "run" / "last")
+    assert all(torch.equal(p, q) for p, q in zip(saved.parameters(), trained.parameters(), strict=True))
+    recipe = trained.report["training"]["recipe"]
+    assert (recipe["encoder_levels"], recipe["decoder_channels"]) == (1, [8])
+
+
 def test_two_processes_train_like_one_with_twice_the_batch(scratched, tmp_path):
     options = ["--max-steps", "20", "--eval-every", "10", "--defect-weight", "5", "--precision", "no"]
     for processes, batch in ((1, 8), (2, 4)):
@@ -170,6 +182,7 @@ def test_bad_options_are_one_sentence(photos, tmp_path):
         "--encoder-pretrained": "--no-encoder-pretrained",
         "--degradation gauss:25": "unknown kind 'gauss'",
         "--resume": "nothing to resume",
+        "--init-from nowhere/at-all-": "nowhere/at-all-",
         "--output /dev/null/run": "cannot write to '/dev/null/run'",
         "--data no-such-folder": "no-such-folder",
         f"--data {tmp_path}/empty": "empty",
