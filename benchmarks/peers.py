@@ -4,12 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-from skimage.restoration import denoise_nl_means, denoise_tv_chambolle, denoise_wavelet
+from skimage.restoration import denoise_tv_chambolle, denoise_wavelet
 
-Picture = NDArray[np.floating]
-# (H, W, 3) in [0, 1] with noise outside, and sigma on the 0..255 scale -> (H, W, 3).
-Run = Callable[[Picture, float], Picture]
+from hf_denoise.peers import Picture, Run, load_bm3d, nl_means
 
 
 @dataclass(frozen=True)
@@ -24,19 +21,6 @@ class Method:
 
 # The settings below that depend on sigma gave the highest PSNR on crops of BSDS500 validation photographs (five to
 # eight, none of them in CBSD68) at sigma 15, 25 and 50, out of four to six values of each.
-
-
-def nl_means(noisy: Picture, sigma: float) -> Picture:
-    """Non-local means of scikit-image (Buades et al., 2005; Darbon et al., 2008)."""
-    return denoise_nl_means(
-        noisy,
-        patch_size=3 if sigma < 40 else 5,
-        patch_distance=6,
-        h=0.5 * sigma / 255,
-        sigma=sigma / 255,
-        fast_mode=True,
-        channel_axis=-1,
-    )
 
 
 def wavelet(noisy: Picture, sigma: float) -> Picture:
@@ -65,19 +49,11 @@ def opencv_nl_means() -> Run:
     return run
 
 
-def bm3d() -> Run:
-    """BM3D of its authors (Mäkinen et al., 2020)."""
-    from bm3d import bm3d_rgb
-
-    # Above 40 the profile for very noisy images, as in the authors' CBM3D (Dabov et al., 2007).
-    return lambda noisy, sigma: bm3d_rgb(noisy, sigma / 255, "np" if sigma <= 40 else "vn")
-
-
 def methods(missing: list[str]) -> list[Method]:
     """All peers that are installed; for each of the others a sentence is added to `missing`."""
     found = []
     optional: tuple[tuple[str, str, Callable[[], Run], bool], ...] = (
-        ("BM3D", "bm3d", bm3d, True),
+        ("BM3D", "bm3d", load_bm3d, True),
         ("OpenCV non-local means", "opencv-python-headless", opencv_nl_means, False),
     )
     for name, package, load, slow in optional:

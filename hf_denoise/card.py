@@ -1,6 +1,5 @@
 """The model card: a template filled in from a model's config and its measured report, never by hand."""
 
-import math
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -9,9 +8,20 @@ from typing import Any
 import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
+from hf_denoise.tables import (
+    LABELS,
+    classes_table,
+    columns,
+    escape,
+    finite,
+    has_intervals,
+    peers_of,
+    plain,
+    results_table,
+)
+
 MARKER = "<!-- Rendered by hf_denoise and replaced at the next save; delete this line to keep changes made by hand. -->"
-METRICS = {"psnr": "PSNR", "ssim": "SSIM", "defect_psnr": "Defect PSNR"}
-DIGITS = {"psnr": 2, "ssim": 4, "defect_psnr": 2}
+METRICS = ("psnr", "ssim", "defect_psnr", "contrast_kept")
 
 
 def template_path() -> Path:
@@ -57,8 +67,11 @@ def render_card(config: dict[str, Any], report: dict[str, Any] | None, *, model_
         marker=MARKER,
         title=escape(title),
         model_id=plain(model_id) if model_id else "path/to/this/folder",
-        results=[table_row(result) for result in results],
-        defects=any(finite(result.get("defect_psnr")) for result in results),
+        results=results_table(results, METRICS) if results else "",
+        classes=classes_table(results, ("psnr", "defect_psnr", "contrast_kept")),
+        shown=columns(results, METRICS),
+        intervals=has_intervals(results),
+        peers=any(peers_of(result) for result in results),
         training=training_facts(report.get("training") or {}),
         architecture={"encoder": escape(encoder), "facts": architecture_facts(config)},
     )
@@ -68,7 +81,7 @@ def model_index(results: Iterable[dict[str, Any]]) -> Iterable[EvalResult]:
     """One `EvalResult` per data set, degradation and metric; an infinite or missing value has no place in JSON."""
     for result in results:
         name = plain(result.get("dataset", "unknown"))
-        for metric, label in METRICS.items():
+        for metric in METRICS:
             if finite(result.get(metric)):
                 yield EvalResult(
                     task_type="image-to-image",
@@ -78,26 +91,9 @@ def model_index(results: Iterable[dict[str, Any]]) -> Iterable[EvalResult]:
                     dataset_split=plain(result["split"]) if result.get("split") else None,
                     dataset_config=plain(result["degradation"]) if result.get("degradation") else None,
                     metric_type=metric,
-                    metric_name=label,
+                    metric_name=LABELS[metric],
                     metric_value=result[metric],
                 )
-
-
-def table_row(result: dict[str, Any]) -> dict[str, str]:
-    """The cells of one line of the results table."""
-    split = f" ({escape(result['split'])})" if result.get("split") else ""
-    return {
-        "data": escape(result.get("dataset", "unknown")) + split,
-        "images": escape(result.get("images") or "-"),
-        "degradation": escape(result.get("degradation") or "-"),
-        **{metric: change(result, metric) for metric in METRICS},
-    }
-
-
-def change(result: dict[str, Any], metric: str) -> str:
-    """Noisy input → denoised, or the denoised value alone where the input was not measured."""
-    before, after = (number(result.get(key), DIGITS[metric]) for key in (f"input_{metric}", metric))
-    return f"{before} → {after}" if before != "-" else after
 
 
 def training_facts(training: dict[str, Any]) -> dict[str, Any] | None:
@@ -146,25 +142,3 @@ def yaml_block(options: Any) -> str:
     text = yaml.safe_dump(plain_options, sort_keys=False, allow_unicode=True, default_flow_style=None).strip()
     fence = "`" * max([3, *(len(run) + 1 for run in re.findall("`+", text))])
     return f"{fence}yaml\n{text}\n{fence}"
-
-
-def finite(value: Any) -> bool:
-    """Whether `value` is a number that JSON can hold."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def number(value: Any, digits: int) -> str:
-    """A measured number for the table; a dash where there is none."""
-    if not isinstance(value, int | float) or math.isnan(value):
-        return "-"
-    return f"{value:.{digits}f}" if math.isfinite(value) else "∞"
-
-
-def plain(value: Any) -> str:
-    """Text on one line."""
-    return " ".join(str(value).split())
-
-
-def escape(value: Any) -> str:
-    """Text on one line that stays text in Markdown, in a table cell too."""
-    return re.sub(r"([\\`*_\[\]<>|])", r"\\\1", plain(value))

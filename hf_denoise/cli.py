@@ -1,4 +1,4 @@
-"""The command line: `hf-denoise denoise | evaluate | push`. What needs torch is imported inside the commands."""
+"""The command line: `hf-denoise denoise | evaluate | make-triplets | push`. Torch is imported inside them only."""
 
 import glob
 import os
@@ -35,6 +35,9 @@ class Denoise:
     """cpu, cuda, cuda:1, mps, or auto."""
     overwrite: bool = False
     """Replace files that exist, also the inputs themselves."""
+    removed: bool = False
+    """Also write what was removed, amplified 4 times on grey, as NAME-removed.png beside each result, and print how
+    much structure it holds: from 0, noise alone, to 1, structure alone, at the place where that is most."""
 
     def run(self) -> None:
         from hf_denoise.blending import check_strength
@@ -51,6 +54,8 @@ class Denoise:
             except UserError as error:
                 bad.append(str(error))
         check_targets(jobs, self.overwrite)
+        if self.removed:
+            check_targets(views(jobs), self.overwrite)
         if jobs:
             for folder in sorted({target.parent for _, target in jobs}):
                 make_writable(folder)
@@ -80,7 +85,15 @@ class Denoise:
 
             for source, target in jobs:
                 try:
-                    denoiser.file(source, target, strength=self.strength, progress=show_tile if single else None)
+                    structure = denoiser.file(
+                        source,
+                        target,
+                        strength=self.strength,
+                        progress=show_tile if single else None,
+                        removed=view_path(target) if self.removed else None,
+                    )
+                    if structure is not None:
+                        tqdm.write(f"{source}: removed noise holds structure {structure:.2f}")
                 except UserError as error:
                     bad.append(str(error))
                 if not single:
@@ -90,18 +103,20 @@ class Denoise:
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Measure PSNR and SSIM on clean images or triplets; write a table, JSON and a before/after picture."""
+    """Measure how much noise goes and how much of the defects stays; write tables, an HTML report and pictures."""
 
     data: str
     """Triplets or clean images: a folder in a known layout, or the id of a dataset on the Hub."""
     output: Annotated[Path, arg(aliases=["-o"])] = Path("evaluation")
-    """Folder for evaluation.json, evaluation.md and the pictures."""
+    """Folder for evaluation.html, evaluation.json, evaluation.md, images.csv and a before/after picture."""
     model: str | None = None
     """Folder of a saved model, or its id on the Hugging Face Hub. Default: the model in the package."""
     sigma: tuple[float, ...] = (25,)
     """Gaussian noise added to clean images: one measurement each, on the 0..255 scale, not clipped."""
     degradation: str | None = None
     """Another degradation instead, such as poisson-gaussian:25 or jpeg:40."""
+    peers: tuple[Literal["nl-means", "bm3d"], ...] = ()
+    """Other denoisers to measure on the same images. bm3d is slow and a package of its own: pip install bm3d."""
     split: str = "test"
     """Split to measure; all takes every image of data without splits of their own."""
     seed: int = 0
@@ -114,8 +129,9 @@ class Evaluate:
     """cpu, cuda, cuda:1, mps, or auto."""
 
     def run(self) -> None:
-        from hf_denoise.evaluation import evaluate_data, table
+        from hf_denoise.evaluation import REPORT, evaluate_data
         from hf_denoise.pipeline import Denoiser
+        from hf_denoise.report import markdown
 
         denoiser = Denoiser.from_pretrained(self.model, precision=self.precision, device=self.device)
         degradations = [self.degradation] if self.degradation else [f"gaussian:{sigma:g}" for sigma in self.sigma]
@@ -124,11 +140,14 @@ class Evaluate:
             self.data,
             self.output,
             degradations=degradations,
+            peers=self.peers,
             split=self.split,
             seed=self.seed,
             skip_bad=self.skip_bad,
+            model=self.model or "packaged weights",
         )
-        print(table(results))
+        print(markdown(results))
+        print(self.output / REPORT)
 
 
 @dataclass(frozen=True)
@@ -150,7 +169,53 @@ class Push:
         print(push(self.folder, self.repo_id, private=self.private, token=self.token))
 
 
-COMMANDS: dict[str, Callable[..., Any]] = {"denoise": Denoise, "evaluate": Evaluate, "push": Push}
+@dataclass(frozen=True)
+class MakeTriplets:
+    """Draw defects with exact masks into clean images: a dataset to train on or to upload to the Hub."""
+
+    clean: Annotated[Positional[str], arg(metavar="CLEAN")]
+    """Images without defects: a folder in a known layout, or the id of a dataset on the Hub."""
+    output: Annotated[Positional[Path], arg(metavar="OUT")]
+    """Folder for the dataset, its card and a contact sheet; new or empty."""
+    seed: int = 0
+    """Seed of the split, the defects and the noise; the same one gives the same pixels."""
+    per_image: int = 1
+    """Variants of each image, all in one split, each with one to three defects of one kind."""
+    kinds: tuple[Literal["scratch", "crack", "pit", "stain", "dead-row"], ...] = (
+        "scratch",
+        "crack",
+        "pit",
+        "stain",
+        "dead-row",
+    )
+    """Kinds of defects; the variants of an image take turns."""
+    degradation: str = "gaussian:25"
+    """Noise of the degraded images, such as camera:1-16 or mixture; none: no degraded images, new noise in training."""
+    skip_bad: bool = False
+    """Leave out files that cannot be used instead of stopping."""
+
+    def run(self) -> None:
+        from hf_denoise.making import make_triplets
+
+        counts = make_triplets(
+            self.clean,
+            self.output,
+            seed=self.seed,
+            per_image=self.per_image,
+            kinds=self.kinds,
+            degradation=self.degradation,
+            skip_bad=self.skip_bad,
+        )
+        images = ", ".join(f"{sum(count.values())} {split}" for split, count in counts.items())
+        print(f"{self.output}: {images}; look at {self.output / 'contact-sheet.jpg'}")
+
+
+COMMANDS: dict[str, Callable[..., Any]] = {
+    "denoise": Denoise,
+    "evaluate": Evaluate,
+    "make-triplets": MakeTriplets,
+    "push": Push,
+}
 
 
 def plan(inputs: Sequence[str], output: Path, bad: list[str]) -> list[tuple[Path, Path]]:
@@ -208,6 +273,31 @@ def is_inside(file: Path, output: Path, folder: Path) -> bool:
     """Whether `file` lies in the output folder while the output folder lies in `folder`."""
     output = output.resolve()
     return output != folder.resolve() and output in file.resolve().parents
+
+
+def view_path(target: Path) -> Path:
+    """Where the view of what was removed goes, for a result at `target`."""
+    return target.with_name(f"{target.stem}-removed.png")
+
+
+def views(jobs: Sequence[tuple[Path, Path]]) -> list[tuple[Path, Path]]:
+    """`(source, view)` of every job.
+
+    Raises:
+        UserError: a view would be written to the file of a result or of another view.
+    """
+    written = {target: str(source) for source, target in jobs}
+    found = []
+    for source, target in jobs:
+        view = view_path(target)
+        if view in written:
+            raise UserError(
+                f"'{written[view]}' and what is removed from '{source}' would both be written to '{view}'; denoise "
+                "them one by one, into different folders"
+            )
+        written[view] = str(source)
+        found.append((source, view))
+    return found
 
 
 def check_targets(jobs: Sequence[tuple[Path, Path]], overwrite: bool) -> None:

@@ -1,9 +1,9 @@
-"""Measure a denoiser over a test set: a table, JSON that the model card is rendered from, and a picture."""
+"""Measure a denoiser over a test set: tables, JSON that the model card is rendered from, a page and pictures."""
 
 import json
-import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,20 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from tqdm import tqdm
 
+from hf_denoise import __version__
+from hf_denoise.cases import Gallery, make_case
 from hf_denoise.degradations import parse_degradation
 from hf_denoise.errors import UserError
 from hf_denoise.files import make_writable, written_beside
 from hf_denoise.loader import TripletDataset
-from hf_denoise.metrics import psnr, ssim
+from hf_denoise.metrics import noise_level
+from hf_denoise.peers import Run, load_peers
 from hf_denoise.pipeline import Denoiser
+from hf_denoise.report import Evaluation, images_csv, markdown, page
+from hf_denoise.summary import INPUT, MODEL, Row, jsonable, measure, summarise, summarise_classes
 from hf_denoise.triplets import load_triplets
 
+REPORT = "evaluation.html"
 Picture = NDArray[np.float32]
 Crops = tuple[Picture, Picture, Picture]  # degraded, denoised, clean
 CROP = 256  # side of the crops in the before/after grid, pixels
@@ -31,10 +37,11 @@ def evaluate(
     triplets: Any,
     degradation: str = "gaussian:25",
     *,
+    peers: Mapping[str, Run] | None = None,
     name: str = "",
     split: str = "",
     seed: int = 0,
-) -> tuple[dict[str, Any], list[Crops]]:
+) -> tuple[Evaluation, list[Crops]]:
     """Denoise every image of a split and compare it with the clean one.
 
     Args:
@@ -42,42 +49,68 @@ def evaluate(
         triplets: a split from `load_triplets`.
         degradation: makes the degraded image where the data have none; its noise is fixed by `seed`. As in the usual
             protocol it is neither clipped nor quantised.
+        peers: other denoisers to measure beside, by name. They are told sigma where the degradation is Gaussian noise
+            of one strength, and else `metrics.noise_level` of the image.
         name, split: what the result is called in reports.
-        seed: seed of the noise.
+        seed: seed of the noise and of the intervals.
 
     Returns:
-        The result, means over images (PSNR in dB; `defect_psnr` over images with a mask, None where there is none),
-        each also for the degraded input; and crops (degraded, denoised, clean) of the first images.
+        The evaluation; its `result` is what `summarise` gives for all images, with `dataset`, `split`, `degradation`,
+        the `sigma` of each peer (None: estimated) and, under `classes`, the same for each class of defect. And crops
+        (degraded, denoised, clean) of the first images.
     """
     samples = TripletDataset(triplets, parse_degradation(degradation), seed=seed)
-    rows: dict[str, list[float]] = {}
+    own = "degraded" in triplets.column_names
+    sigma = None if own else gaussian_sigma(degradation)
+    label = "as in the data" if own else degradation
+    images = triplets["name"]
+    defects = triplets["defect"] if "defect" in triplets.column_names else [None] * len(triplets)
+    rows: list[Row] = []
     crops: list[Crops] = []
+    gallery = Gallery()
     for index in tqdm(range(len(samples)), desc=" ".join([name, degradation]).strip(), unit="image"):
         sample = samples[index]
         noisy, clean = (sample[key].permute(1, 2, 0).numpy() for key in ("degraded", "clean"))
         mask = sample["mask"][0].numpy() > 0
-        denoised = denoiser(noisy)
-        for prefix, image in (("", denoised), ("input_", noisy)):
-            rows.setdefault(prefix + "psnr", []).append(psnr(image, clean))
-            rows.setdefault(prefix + "ssim", []).append(ssim(image, clean))
-            rows.setdefault(prefix + "defect_psnr", []).append(psnr(image, clean, mask))
+        outputs = {INPUT: noisy, MODEL: denoiser(noisy)}
+        if peers:
+            told = noise_level(noisy) if sigma is None else sigma
+            outputs.update({peer: run(noisy, told).clip(0, 1) for peer, run in peers.items()})
+        own_rows = {
+            method: measure(
+                output,
+                noisy,
+                clean,
+                mask,
+                image=images[index],
+                defect=defects[index],
+                degradation=label,
+                method=method,
+            )
+            for method, output in outputs.items()
+        }
+        rows += own_rows.values()
+        gallery.add(make_case(outputs, clean, mask, own_rows))
         if len(crops) < GRID_ROWS:
-            crops.append((crop_around(noisy, mask), crop_around(denoised, mask), crop_around(clean, mask)))
-    own = "degraded" in triplets.column_names
+            crops.append((crop_around(noisy, mask), crop_around(outputs[MODEL], mask), crop_around(clean, mask)))
     result = {
         "dataset": name,
         "split": split,
-        "degradation": "as in the data" if own else degradation,
-        "images": len(samples),
-        **{metric: mean(values) for metric, values in rows.items()},
+        "degradation": label,
+        **summarise(rows, seed),
+        "classes": summarise_classes(rows, seed),
     }
-    return result, crops
+    for peer in result["peers"].values():
+        peer["sigma"] = sigma
+    return Evaluation(result, rows, gallery), crops
 
 
-def mean(values: Sequence[float]) -> float | None:
-    """Mean of the values that are there; None where none is."""
-    known = [value for value in values if not math.isnan(value)]
-    return sum(known) / len(known) if known else None
+def gaussian_sigma(degradation: str) -> float | None:
+    """The standard deviation, 0..255 scale, of a degradation that is Gaussian noise of one strength; else None."""
+    match parse_degradation(degradation).alternatives:
+        case ((("gaussian", low, high),),) if low == high:
+            return low
+    return None
 
 
 def crop_around(image: Picture, mask: NDArray[np.bool_]) -> Picture:
@@ -87,24 +120,6 @@ def crop_around(image: Picture, mask: NDArray[np.bool_]) -> Picture:
     top = int(np.clip(np.median(rows) - CROP // 2, 0, max(height - CROP, 0)))
     left = int(np.clip(np.median(columns) - CROP // 2, 0, max(width - CROP, 0)))
     return image[top : top + CROP, left : left + CROP]
-
-
-def table(results: Sequence[dict[str, Any]]) -> str:
-    """Results as a Markdown table: degraded input -> denoised."""
-    lines = [
-        "| data | degradation | images | PSNR, dB | SSIM | defect PSNR, dB |",
-        "| --- | --- | ---: | ---: | ---: | ---: |",
-    ]
-    for result in results:
-        cells = [
-            " → ".join(
-                "-" if value is None else f"{value:.{digits}f}" for value in (result["input_" + key], result[key])
-            )
-            for key, digits in (("psnr", 2), ("ssim", 4), ("defect_psnr", 2))
-        ]
-        data = f"{result['dataset']} ({result['split']})"
-        lines.append("| " + " | ".join([data, result["degradation"], str(result["images"]), *cells]) + " |")
-    return "\n".join(lines)
 
 
 def grid(crops: Sequence[Crops]) -> Image.Image:
@@ -130,24 +145,36 @@ def evaluate_data(
     output: Path,
     *,
     degradations: Sequence[str] = ("gaussian:25",),
+    peers: Sequence[str] = (),
     split: str = "test",
     seed: int = 0,
     skip_bad: bool = False,
+    model: str = "",
 ) -> list[dict[str, Any]]:
-    """Measure a denoiser on a data set, under each degradation; write `evaluation.json`, `evaluation.md`, PNG grids.
+    """Measure a denoiser on a data set, under each degradation, and write what was found.
+
+    Written are `evaluation.json` (summaries), `images.csv` (a line per image, degradation and method),
+    `evaluation.md` (tables), `evaluation.html` (all of it with plots and pictures, in one file) and a before/after
+    picture for each degradation.
 
     Args:
         denoiser: what is measured.
         data: anything that `load_triplets` takes.
         output: folder of the report.
         degradations: each is measured; data that have degraded images are measured once, as they are.
+        peers: other denoisers to measure on the same images, among `hf_denoise.peers.PEERS`.
         split: a split of the data, or "all" for every image of data without splits of their own.
-        seed: seed of the split and of the noise.
+        seed: seed of the split, of the noise and of the intervals.
         skip_bad: leave out files that cannot be used.
+        model: what the model is called in the report.
+
+    Returns:
+        The results as in `evaluation.json`: None for what does not exist and for infinite values.
 
     Raises:
-        UserError: the data or the output folder cannot be used.
+        UserError: the data or the output folder cannot be used, or a peer is not installed.
     """
+    others = load_peers(peers)
     if split == "all":
         triplets = load_triplets(data, seed=seed, skip_bad=skip_bad, splits=(0.0, 0.0, 1.0))
         if list(triplets) != ["test"]:
@@ -163,14 +190,33 @@ def evaluate_data(
     make_writable(output)
     if "degraded" in chosen.column_names:
         degradations = degradations[:1]
-    results = []
+    evaluations = []
     for spec in degradations:
-        result, crops = evaluate(denoiser, chosen, spec, name=Path(data).name, split=split, seed=seed)
-        results.append(result)
-        label = re.sub(r"[^\w.]+", "-", result["degradation"])
+        evaluation, crops = evaluate(denoiser, chosen, spec, peers=others, name=Path(data).name, split=split, seed=seed)
+        evaluations.append(evaluation)
+        label = re.sub(r"[^\w.]+", "-", evaluation.result["degradation"])
         with written_beside(output / f"grid-{label}.png") as file:
             grid(crops).save(file, "PNG")
-    for name, text in (("json", json.dumps({"results": results}, indent=2)), ("md", table(results))):
-        with written_beside(output / f"evaluation.{name}") as file:
-            file.write(f"{text}\n".encode())
+    results: list[dict[str, Any]] = [jsonable(evaluation.result) for evaluation in evaluations]
+    first = results[0]
+    facts = {
+        "Data": first["dataset"],
+        "Split": f"{split}, {first['images']} images, {first['counts']['defect_psnr'] or 'none'} with a defect mask",
+        "Degradation": ", ".join(result["degradation"] for result in results),
+        "Model": model or "unnamed",
+        "Parameters": f"{sum(weights.numel() for weights in denoiser.model.parameters()) / 1e6:.2f} million",
+        "Arithmetic": f"{denoiser.precision} on {denoiser.device.type}",
+        "Seed": str(seed),
+        "Date": f"{datetime.now(timezone.utc):%Y-%m-%d}",
+        "Version": f"hf_denoise {__version__}",
+    }
+    texts = {
+        "evaluation.json": json.dumps({"results": results}, indent=2, allow_nan=False) + "\n",
+        "evaluation.md": markdown(results) + "\n",
+        "images.csv": images_csv(evaluations),
+        REPORT: page(evaluations, facts),
+    }
+    for name, text in texts.items():
+        with written_beside(output / name) as file:
+            file.write(text.encode())
     return results

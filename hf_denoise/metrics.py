@@ -1,13 +1,21 @@
-"""PSNR and SSIM, overall and inside defects, and a blind estimate of the noise level."""
+"""PSNR and SSIM, overall and inside defects, the contrast of defects, and a blind estimate of the noise level."""
 
 import math
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt, find_objects
 from skimage.metrics import structural_similarity
 from skimage.restoration import estimate_sigma
 
 SSIM_WINDOW = 11  # side of the Gaussian window of Wang et al.: sigma 1.5, cut at 3.5 sigma
+
+# The ring that a defect is compared with, in pixels from the mask. On the blowholes of the magnetic tiles (Huang et
+# al., 2018) the contrast is 3 % below what it is with wider gaps, since edges are soft and masks are drawn by hand, and
+# 8 % below without a gap. A wide ring has a steady mean; a narrow one does not run into other things.
+RING_GAP = 2
+RING_WIDTH = 5
+MIN_CONTRAST = 2 / 255  # below, the ratio of two contrasts is mostly noise and rounding
 
 Image = NDArray[np.floating]
 Mask = NDArray[np.bool_]
@@ -55,6 +63,48 @@ def ssim(image: Image, clean: Image, mask: Mask | None = None) -> float:
         full=True,
     )
     return float(mean) if mask is None else float(similarity[mask].mean())
+
+
+def contrast(image: Image, mask: Mask) -> float:
+    """How much a defect stands out: its mean minus that of the ring around it, on the mean of the channels.
+
+    The ring are the pixels more than 2 and up to 7 pixels away from the mask (`RING_GAP`, `RING_WIDTH`; Euclidean). The
+    gap keeps soft edges out. All defects of a mask count together, pixel by pixel.
+
+    Args:
+        image: (H, W, 3), [0, 1].
+        mask: (H, W) bool.
+
+    Returns:
+        -1 to 1, negative for a dark defect; nan where the mask is empty or leaves no ring.
+    """
+    if not mask.any():
+        return math.nan
+    # Only the surroundings of the mask matter: a distance for every pixel of a large image would take seconds.
+    reach = RING_GAP + RING_WIDTH
+    box = tuple(slice(max(side.start - reach, 0), side.stop + reach) for side in find_objects(mask.astype(np.uint8))[0])
+    inside = mask[box]
+    distance = distance_transform_edt(~inside)
+    ring = (distance > RING_GAP) & (distance <= reach)
+    if not ring.any():
+        return math.nan
+    grey = image[box].mean(axis=2, dtype=np.float64)
+    return float(grey[inside].mean() - grey[ring].mean())
+
+
+def contrast_kept(image: Image, clean: Image, mask: Mask) -> float:
+    """Share of the contrast of a defect that is left in an image, see `contrast`.
+
+    Args:
+        image, clean: (H, W, 3), [0, 1].
+        mask: (H, W) bool, the defect.
+
+    Returns:
+        1 = all of it, 0 = the defect is gone, negative = it is inverted; noise and overshoot take it beyond 1. nan
+        where the mask is empty or leaves no ring, or the contrast of the clean image is under 2/255.
+    """
+    whole = contrast(clean, mask)
+    return contrast(image, mask) / whole if abs(whole) >= MIN_CONTRAST else math.nan
 
 
 def noise_level(image: Image) -> float:

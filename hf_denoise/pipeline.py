@@ -155,7 +155,8 @@ class Denoiser:
         target: str | os.PathLike[str],
         strength: float = 1.0,
         progress: Progress | None = None,
-    ) -> None:
+        removed: str | os.PathLike[str] | None = None,
+    ) -> float | None:
         """Denoise a file into another, which may be the same.
 
         Size, mode, bit depth, alpha, palette, ICC profile, EXIF and resolution stay; the pixels stay in stored order
@@ -165,16 +166,31 @@ class Denoiser:
             source: image to read, see `hf_denoise.images.read_image`.
             target: image to write, see `hf_denoise.images.Picture.save`.
             strength, progress: as in a call.
+            removed: image to write with what was taken away, upright, see `hf_denoise.removed.removed_view`.
+
+        Returns:
+            How much structure what was taken away holds, see `hf_denoise.removed.structure`; None without `removed`.
 
         Raises:
             UserError: `source` cannot be read, the format of `target` cannot hold it (both before any work), or
-                `target` cannot be written; then nothing is left there.
+                `target` or `removed` cannot be written; then nothing is left there, and a `target` already written
+                stays.
         """
         check_strength(strength)
-        picture = read_image(source)
-        check_target(picture.header, Path(target))
-        picture = self.picture(picture, strength, progress)  # the noisy pixels are freed before the file is encoded
-        picture.save(target)
+        noisy = read_image(source)
+        check_target(noisy.header, Path(target))
+        if removed is None:
+            noisy = self.picture(noisy, strength, progress)  # the noisy pixels are freed before the file is encoded
+            noisy.save(target)
+            return None
+        from hf_denoise.removed import difference, structure, view_header, view_picture  # takes a second to load
+
+        check_target(view_header(noisy), Path(removed))
+        clean = self.picture(noisy, strength, progress)
+        clean.save(target)
+        change = difference(noisy, clean)
+        view_picture(change, noisy).save(removed)
+        return structure(change)
 
     def picture(self, picture: Picture, strength: float = 1.0, progress: Progress | None = None) -> Picture:
         """Denoise a decoded file; see `blend_pictures` for another strength without another run."""

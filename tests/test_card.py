@@ -103,6 +103,63 @@ def test_no_defect_column_without_masks():
     assert len(rows(section(render_card(CONFIG, {"results": [RESULT]}), "Results"))[0]) == 5
 
 
+PEER = {"psnr": 30.71, "ssim": 0.872, "defect_psnr": 28.4, "contrast_kept": 0.66, "sigma": 25.0, "intervals": {}}
+CLASS = {
+    "images": 6,
+    "psnr": 29.36,
+    "input_psnr": 20.17,
+    "defect_psnr": 28.5,
+    "contrast_kept": 0.97,
+    "input_contrast_kept": 1.0,
+    "intervals": {"contrast_kept": [0.83, 1.0]},
+    "peers": {"bm3d": PEER},
+}
+FULL = {
+    **TILES,
+    "contrast_kept": 0.9612,
+    "input_contrast_kept": 1.002,
+    "intervals": {"psnr": [29.75, 31.39], "ssim": None, "contrast_kept": [0.94, 1.0]},
+    "peers": {"bm3d": PEER},
+    "classes": {"blowhole": CLASS},
+}
+
+
+def test_contrast_intervals_and_peers_are_shown_where_they_were_measured():
+    text = section(render_card(CONFIG, {"results": [FULL]}), "Results")
+    overall, classes = text.split("By class of defect")
+    assert rows(overall) == [
+        [
+            *("tiles (test)", "68", "mixture", "this model", "20.17 → 30.91 (29.75 to 31.39)", "0.4012 → 0.8812"),
+            *("21.50 → 29.06", "1.00 → 0.96 (0.94 to 1.00)"),
+        ],
+        ["tiles (test)", "68", "mixture", "bm3d, told sigma 25", "30.71", "0.8720", "28.40", "0.66"],
+    ]
+    assert rows(classes) == [
+        [
+            *("tiles (test)", "mixture", "blowhole", "6", "this model", "20.17 → 29.36", "28.50"),
+            "1.00 → 0.97 (0.83 to 1.00)",
+        ],
+        ["tiles (test)", "mixture", "blowhole", "6", "bm3d", "30.71", "28.40", "0.66"],
+    ]
+    assert "median" in text and "bootstrap" in text and "other denoisers" in text
+    plainer = section(render_card(CONFIG, {"results": [RESULT]}), "Results")
+    assert not any(word in plainer for word in ("median", "bootstrap", "other denoisers", "By class"))
+
+
+def test_model_index_has_the_contrast_kept_and_no_peer():
+    card = render_card(CONFIG, {"results": [FULL]}, model_id="ada/denoiser")
+    metrics = {metric["type"]: metric["value"] for metric in metadata(card)["model-index"][0]["results"][0]["metrics"]}
+    assert metrics == {"psnr": FULL["psnr"], "ssim": FULL["ssim"], "defect_psnr": 29.06, "contrast_kept": 0.9612}
+    assert card_errors(str(card)) == []
+
+
+@pytest.mark.parametrize("junk", [3, "x", ["x"], {"x": 3}, {"x": {"psnr": "y", "intervals": 3}}])
+def test_report_of_somebody_else_does_not_break_the_card(junk):
+    """`evaluation.json` comes from the Hub with a model."""
+    result = {**RESULT, "intervals": junk, "peers": junk, "classes": junk}
+    assert rows(section(render_card(CONFIG, {"results": [result]}), "Results"))[0][-1] == "0.4012 → 0.8812"
+
+
 @pytest.mark.parametrize("report", [None, {}, {"results": []}, {"results": [], "training": TRAINING}])
 def test_unmeasured_model_says_so(report):
     card = render_card(CONFIG, report)
@@ -176,6 +233,7 @@ HOSTILE = [
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_text_stays_text(text):
     result = {**RESULT, "dataset": text, "degradation": text, "split": text}
+    named = {**result, "peers": {text: PEER}, "classes": {text: CLASS}}
     training = {"data": text, "hardware": text, "recipe": {text: text}, "licences": [text]}
     card = render_card({**CONFIG, "encoder": text}, {"results": [result], "training": training}, model_id=text)
     reread = ModelCard(str(card))
@@ -189,13 +247,16 @@ def test_hostile_text_stays_text(text):
     assert len(rows(section(reread, "Results"))[0]) == 5
     assert "49" not in card.text.split("## References")[0]
     assert reread.text == card.text
+    named_text = section(render_card(CONFIG, {"results": [named]}), "Results")
+    assert len(rows(named_text.split("By class")[0])[1]) == 6
+    assert len(rows(named_text.split("By class")[1])[0]) == 8
 
 
 def test_template_travels_inside_an_installed_package(tmp_path):
     """A wheel has no parent checkout: the template lies inside the package."""
     package = Path(hf_denoise.card.__file__).parent
     (tmp_path / "hf_denoise").mkdir()
-    for file in ("card.py", "errors.py"):
+    for file in ("card.py", "tables.py"):
         shutil.copy(package / file, tmp_path / "hf_denoise")
     (tmp_path / "hf_denoise" / "__init__.py").touch()
     shutil.copy(hf_denoise.card.template_path(), tmp_path / "hf_denoise" / "model_card.md")

@@ -3,9 +3,10 @@ import math
 import numpy as np
 import pytest
 import skimage.data
+from scipy.ndimage import binary_dilation, gaussian_filter
 from skimage.metrics import peak_signal_noise_ratio
 
-from hf_denoise.metrics import noise_level, psnr, ssim
+from hf_denoise.metrics import contrast, contrast_kept, noise_level, psnr, ssim
 
 CLEAN = skimage.data.astronaut()[:160, :200].astype(np.float32) / 255
 
@@ -53,3 +54,63 @@ def test_noise_level_is_near_the_truth(sigma):
 
 def test_noise_level_of_tiny_images_is_a_number():
     assert noise_level(np.zeros((1, 1, 3), np.float32)) == 0
+
+
+def plate(contrast: float = 0.2) -> tuple[np.ndarray, np.ndarray]:
+    """A grey plate with a dark disc, and the disc's mask."""
+    y, x = np.mgrid[:80, :100]
+    mask = (y - 40) ** 2 + (x - 45) ** 2 < 10**2
+    grey = np.full(mask.shape, 0.6) - contrast * mask
+    return np.repeat(grey[..., None], 3, axis=2).astype(np.float32), mask
+
+
+def test_contrast_is_the_step_between_defect_and_surroundings():
+    clean, mask = plate(0.2)
+    assert contrast(clean, mask) == pytest.approx(-0.2, abs=1e-6)
+    assert contrast(1 - clean, mask) == pytest.approx(0.2, abs=1e-6)
+
+
+@pytest.mark.parametrize("kept", [1.0, 0.5, 0.0, -0.5])
+def test_contrast_kept_is_the_share_that_is_left(kept):
+    clean, mask = plate(0.2)
+    image, _ = plate(0.2 * kept)
+    assert contrast_kept(image, clean, mask) == pytest.approx(kept, abs=1e-5)
+
+
+def test_contrast_kept_does_not_mind_brightness_noise_or_what_is_far_away():
+    clean, mask = plate()
+    rng = np.random.default_rng(0)
+    assert contrast_kept(clean + 0.1, clean, mask) == pytest.approx(1, abs=1e-4)
+    assert contrast_kept(clean + rng.normal(0, 0.1, clean.shape), clean, mask) == pytest.approx(1, abs=0.1)
+    far = clean.copy()
+    far[:20] = 0
+    assert contrast_kept(far, clean, mask) == pytest.approx(1, abs=1e-5)
+
+
+def test_soft_edges_are_not_lost_contrast():
+    """Edges of a defect that spill a pixel or two over the mask lie in the gap."""
+    clean, mask = plate()
+    spilt = clean.copy()
+    spilt[binary_dilation(mask, iterations=2)] = clean[mask].mean()
+    assert contrast_kept(spilt, clean, mask) == pytest.approx(1, abs=1e-5)
+    wiped = gaussian_filter(clean, (12, 12, 0))
+    assert contrast_kept(wiped, clean, mask) < 0.5
+
+
+def test_contrast_kept_is_nan_where_there_is_none():
+    clean, mask = plate()
+    for without in (np.zeros_like(mask), np.ones_like(mask)):
+        assert math.isnan(contrast_kept(clean, clean, without))
+    faint, _ = plate(1.9 / 255)
+    assert math.isnan(contrast_kept(clean, faint, mask))
+    visible, _ = plate(2.1 / 255)
+    assert contrast_kept(visible, visible, mask) == pytest.approx(1)
+
+
+def test_contrast_at_the_border_of_the_image():
+    """The ring is cut off there, and the crop that is looked at must not wrap around."""
+    clean, _ = plate(0)
+    mask = np.zeros(clean.shape[:2], bool)
+    mask[:6, -6:] = True
+    clean[mask] += 0.3
+    assert contrast(clean, mask) == pytest.approx(0.3, abs=1e-6)
