@@ -52,9 +52,10 @@ class TripletDataset(Dataset[Sample]):
         triplets: a split from `load_triplets`.
         degradation: makes `degraded` from `clean` where the data have none.
         patch: side in pixels of random crops, which are also flipped and turned; None takes images whole.
-        grey: share of crops, 0..1, that are made grey with the same noise in all channels, as images without colour
-            always are. A network that has only seen noise that differs between channels takes that of a grey picture
-            for texture.
+        grey: share of crops, 0..1, that are made grey; of images without colour all are. Half of the grey crops get
+            the same noise in all channels, as whole images without colour do: a network that has only seen noise that
+            differs between channels takes it for texture. The other half get noise that differs, as a colour camera
+            adds to a grey scene: a network that knows the scene is grey can average it.
         defect: share of crops, 0..1, that are cut around a defect, of images that have one. Defects are small: crops
             at random places of large images would hardly ever show one.
         seed: seed of all random choices.
@@ -88,7 +89,7 @@ class TripletDataset(Dataset[Sample]):
         mask = np.zeros(picture.size[::-1], bool)
         if row.get("mask") is not None:
             mask = np.asarray(row["mask"].convert("L")) > 127
-        grey = given is None and Image.getmodebase(picture.mode) == "L"
+        grey, one_noise = given is None and Image.getmodebase(picture.mode) == "L", True
         if self.patch is not None:
             pixel = None
             if mask.any() and rng.random() < self.defect:
@@ -98,11 +99,12 @@ class TripletDataset(Dataset[Sample]):
             picture, given = picture.crop(box), given and given.crop(box)
             mask = mask[top:bottom, left:right]
             grey |= bool(rng.random() < self.grey)
+            one_noise = given is not None or bool(rng.integers(2))
         clean = to_rgb(picture)
         if grey:
             clean = np.repeat(clean.mean(axis=2, keepdims=True), 3, axis=2)
         degraded, clean = (to_rgb(given), clean) if given is not None else self.degradation.pair(clean, rng)
-        if grey:
+        if grey and one_noise:
             channels = slice(None) if given is not None else slice(1, 2)  # noise that was made: that of one channel
             degraded, clean = (
                 np.repeat(image[..., channels].mean(axis=2, keepdims=True), 3, axis=2) for image in (degraded, clean)
