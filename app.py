@@ -27,8 +27,9 @@ from PIL import Image
 from hf_denoise.degradations import KINDS, parse_degradation
 from hf_denoise.errors import UserError
 from hf_denoise.images import FORMATS, Picture, full_scale, read_image
-from hf_denoise.metrics import noise_level, psnr, ssim
+from hf_denoise.metrics import contrast_kept, noise_level, psnr, ssim
 from hf_denoise.pipeline import Denoiser, blend_pictures
+from hf_denoise.removed import difference, structure, view_picture
 
 EXAMPLE_FOLDER = Path(__file__).resolve().parent / "examples"
 PREVIEW_SIDE = 2048  # pixels; the page shows no more than this, the download has all
@@ -75,19 +76,23 @@ def denoise(
     reference: str | None = None,
     mask: str | None = None,
     progress: gr.Progress = gr.Progress(),  # noqa: B008
-) -> tuple[tuple[str, str], str, Scores]:
-    """Denoise a picture, and measure how much better it became.
+) -> tuple[tuple[str, str], str, Scores, str]:
+    """Denoise a picture, and measure how much better it became and what was taken away.
 
     Args:
         image: picture file of any size and depth. None takes the first example; examples know their own reference.
         strength: from 0, the picture as it is, to 1, fully denoised.
         reference: clean version of the picture, of the same size, to measure PSNR and SSIM against.
-        mask: picture of the same size, white where a defect is, to measure PSNR and SSIM inside it as well.
+        mask: picture of the same size, white where a defect is, to measure PSNR and SSIM inside it as well, and how
+            much of its contrast is kept.
 
     Returns:
         Previews before and after: PNG, at most 2048 pixels a side.
         The result in full quality: size, format, mode and bit depth of the picture.
         Name, unit, before and after of each metric: PSNR and SSIM, or the noise level where there is no reference.
+            Contrast kept: 1 is all of that of the defect in the reference, 0 is none. Structure removed, which has no
+            before: 0 where noise alone was taken away, 1 where structure alone was, at the place where that is most.
+        Preview of what was taken away, the picture minus the result, 4 times amplified around mid-grey: PNG.
     """
     image = image or EXAMPLES[0].noisy
     for example in EXAMPLES:
@@ -104,7 +109,10 @@ def denoise(
         after.save(result)
         after = after.upright()
         pair = preview(upright, folder / "before.png"), preview(after, folder / "after.png")
-        return pair, str(result), measure(upright.rgb, after.rgb, clean, inside)
+        change = difference(upright, after)
+        removed = preview(view_picture(change, upright), folder / "removed.png")
+        scores = measure(upright.rgb, after.rgb, clean, inside)
+        return pair, str(result), [*scores, score("Structure removed", "", None, structure(change))], removed
 
 
 def add_noise(
@@ -229,14 +237,17 @@ def measure(before: Pixels, after: Pixels, clean: Pixels | None, mask: NDArray[n
                 score(f"PSNR{where}", "dB", psnr(before, clean, inside), psnr(after, clean, inside)),
                 score(f"SSIM{where}", "", ssim(before, clean, inside), ssim(after, clean, inside)),
             ]
+    if mask is not None:
+        scores.append(score("Contrast kept", "", *(contrast_kept(image, clean, mask) for image in (before, after))))
     return scores
 
 
-def score(name: str, unit: str, before: float, after: float) -> dict[str, Any]:
+def score(name: str, unit: str, before: float | None, after: float) -> dict[str, Any]:
     def printable(value: float) -> float | str:  # JSON has neither infinity nor NaN
         return round(value, 4) if math.isfinite(value) else "∞" if value > 0 else "n/a"
 
-    return {"name": name, "unit": unit, "before": printable(before), "after": printable(after)}
+    shown = None if before is None else printable(before)
+    return {"name": name, "unit": unit, "before": shown, "after": printable(after)}
 
 
 # How it looks
@@ -244,11 +255,18 @@ def score(name: str, unit: str, before: float, after: float) -> dict[str, Any]:
 INTRODUCTION = """# hf_denoise
 Removes noise from pictures, and keeps the defects that are in them."""
 ABOUT = (
-    "Trained on photographs, in colour and in grey, with noise of unknown strength: Gaussian noise (sigma 0 to 55), "
-    "sensor noise, and simulated camera pictures. Salt and pepper and visible JPEG blocks are hardly removed, and "
-    "texture as fine and faint as the noise may be smoothed with it."
+    "Trained on photographs, in colour and in grey, some with drawn or real defects, with noise of unknown strength: "
+    "Gaussian noise (sigma 0 to 55), sensor noise, and simulated camera pictures. Salt and pepper and visible JPEG "
+    "blocks are hardly removed, and texture as fine and faint as the noise may be smoothed with it."
 )
-MEASURES = "PSNR and SSIM against a clean picture of the same size; with a mask, white on the defect, also inside it."
+MEASURES = (
+    "PSNR and SSIM against a clean picture of the same size; with a mask, white on the defect, also inside it, and how "
+    "much of the contrast of the defect is kept: 1 is all of it."
+)
+REMOVED = (
+    "Removed: what was taken away, 4 times amplified. Structure removed: 0 where that is noise alone, 1 where it is "
+    "lines and shapes alone, at the place that lost most. Texture like noise does not count."
+)
 KIND_NAMES = {
     "gaussian": "Gaussian",
     "camera": "Camera (raw to JPEG)",
@@ -276,7 +294,11 @@ CSS = """
 .gallery-item .container { width: 100%; max-width: none; height: auto; aspect-ratio: 3 / 2; }
 #clean button, #clean .image-frame { width: 100%; }
 #clean img { width: 100%; max-height: 420px; object-fit: contain; }
-#comparison { min-height: clamp(220px, 34vw, 480px); }
+#comparison, #removed { min-height: clamp(220px, 34vw, 480px); }
+#removed button, #removed .image-frame { width: 100%; }
+#removed img { width: 100%; max-height: 480px; object-fit: contain; }
+#metrics dl { min-height: 98px; } /* two rows, with a mask: what is below stays where it is */
+@media (max-width: 640px) { #metrics dl { min-height: 134px; } }
 .about * { font-size: 13px; color: var(--body-text-color-subdued); }
 """
 # Gradio leaves the alternative text of these images empty.
@@ -284,6 +306,7 @@ ALTERNATIVE_TEXTS = {
     "examples": [f"Example: {example.name}, noisy" for example in EXAMPLES],
     "originals": [f"Example: {example.name}, clean" for example in EXAMPLES],
     "comparison": ["Before: the picture as it was given", "After: the denoised picture"],
+    "removed": ["What was taken away, amplified around grey"],
     "noisy-comparison": ["The picture with noise added", "The denoised picture"],
     "clean": ["The clean picture"],
 }
@@ -301,7 +324,8 @@ class ScoreList(gr.HTML):
 
     TEMPLATE = """<dl>${(value || []).map(({name, unit, before, after}) => {
         const figure = (x) => typeof x === "number" ? x.toPrecision(3) : x;
-        return `<div><dt>${name}</dt><dd>${figure(before)} → <strong>${figure(after)}</strong> ${unit}</dd></div>`;
+        const from = before === null ? "" : `${figure(before)} → `;
+        return `<div><dt>${name}</dt><dd>${from}<strong>${figure(after)}</strong> ${unit}</dd></div>`;
     }).join("")}</dl>"""
     STYLE = """
     dl { display: flex; flex-wrap: wrap; gap: 8px 32px; margin: 0; min-height: 44px; }
@@ -339,9 +363,13 @@ def slider(pair: tuple[str, str], label: str, max_height: int, elem_id: str) -> 
     )
 
 
+def picture_shown(path: str, label: str, elem_id: str) -> gr.Image:
+    return gr.Image(path, label=label, interactive=False, buttons=["fullscreen"], elem_id=elem_id)
+
+
 def build() -> gr.Blocks:
     """The page. It opens with a result on either tab: an example of each is denoised here."""
-    pair, result, scores = denoise(None)
+    pair, result, scores, removed_preview = denoise(None)
     noisy_pair, clean_preview, noisy_scores = add_noise(None)
 
     with gr.Blocks(title="hf_denoise: noise out, defects in", delete_cache=(3600, 24 * 3600)) as page:
@@ -357,10 +385,14 @@ def build() -> gr.Blocks:
                     mask = picture_file("Defect mask", "mask")
                     gr.Markdown(MEASURES, elem_classes="about")
             with gr.Column(scale=2, min_width=320):
-                comparison = slider(pair, "Before | after", 480, "comparison")
+                with gr.Tabs(elem_id="views"):
+                    with gr.Tab("Before | after"):
+                        comparison = slider(pair, "Before | after", 480, "comparison")
+                    with gr.Tab("Removed"):
+                        removed = picture_shown(removed_preview, "Removed", "removed")
                 metrics = ScoreList(scores, elem_id="metrics")
                 download = gr.DownloadButton("Download in full quality", value=result)
-                gr.Markdown(ABOUT, elem_classes="about")
+                gr.Markdown(f"{REMOVED}\n\n{ABOUT}", elem_classes="about")
         with gr.Tab("Try it on a clean picture"):
             with gr.Row():
                 with gr.Column(min_width=320):
@@ -375,14 +407,12 @@ def build() -> gr.Blocks:
             noisy_metrics = ScoreList(noisy_scores, elem_id="noisy-metrics")
             with gr.Row():
                 noisy_comparison = slider(noisy_pair, "Noisy | denoised", 420, "noisy-comparison")
-                clean = gr.Image(
-                    clean_preview, label="Clean", interactive=False, buttons=["fullscreen"], elem_id="clean"
-                )
+                clean = picture_shown(clean_preview, "Clean", "clean")
 
         one_at_a_time: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "network"}
         hidden: dict[str, Any] = {"api_visibility": "private"}
 
-        results = [comparison, download, metrics]
+        results = [comparison, download, metrics, removed]
         task: dict[str, Any] = {
             "fn": denoise,
             "inputs": [image, strength, reference, mask],
@@ -394,7 +424,7 @@ def build() -> gr.Blocks:
         changes = [strength.change, reference.upload, reference.clear, mask.upload, mask.clear]
         gr.on(changes, **task, **hidden, trigger_mode="always_last")
         # Another picture: the results of the one before go first, so that none is taken for its own.
-        nothing = (None, None, None)
+        nothing = (None, None, None, None)
         image.upload(lambda: nothing, None, results, queue=False, **hidden).then(**task, **hidden)
         others = [reference, mask, *results]
         image.clear(lambda: (None, None, *nothing), None, others, queue=False, **hidden).then(**task, **hidden)

@@ -1,7 +1,7 @@
 """What was taken away: the difference of two pictures, one number for the structure in it, and a view of it.
 
 Structure is told from noise as in tests of the "method noise" (Buades et al., 2005, doi:10.1137/040616024): noise
-averages out over a few pixels, structure does not.
+averages out over a few pixels and has no direction, structure does not and has.
 """
 
 import math
@@ -30,7 +30,7 @@ BLOCK = 16  # samples a side over which a level is the median: small enough to f
 SHIFT = 0.12  # least level as a share of the noise: a mean that moves by less than 6 x 0.12 of it is no structure
 VISIBLE = 0.5 / 255  # least level: differences below three grey levels are hard to see
 EDGE_SCALE, EDGE_REACH = 1.5, 12  # standard deviations in pixels: of the smoothing that shows edges, and along them
-COHERENCE = 0.6  # of the directions within that reach: noise stays below
+COHERENCE = 0.55  # of the directions within that reach: noise stays below
 
 _MEDIAN = 0.6745  # of the absolute values of a standard normal variable
 
@@ -39,7 +39,7 @@ def structure(removed: Array) -> float:
     """How much of what was removed is structure, at the place where that is most.
 
     Two things are looked for, in the brightness of what was removed. Edges and lines have one direction over some
-    distance, noise has all: of the energy of the gradients, the share beyond a coherence of 0.6 counts (structure
+    distance, noise has all: of the energy of the gradients, the share beyond a coherence of 0.55 counts (structure
     tensor; Weickert, 1999, doi:10.1023/A:1008009714131). Spots do not average out when smoothed: at three scales, the
     share of the energy beyond 6 times the noise around counts. Each share is taken within a window of 64 pixels a
     side; the number is the largest of all windows. So a defect counts the same in a small and in a large picture, and

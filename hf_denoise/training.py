@@ -67,7 +67,7 @@ class TrainConfig:
     """Encoder feature maps used, 1 to 5."""
     decoder_channels: tuple[int, ...] = (64, 48, 16)
     """Channels of the decoder levels, deepest first."""
-    decoder_depths: tuple[int, ...] = (1, 2, 0)
+    decoder_depths: tuple[int, ...] = (1, 3, 0)
     """Residual blocks of the decoder levels, deepest first."""
     decoder_batch_norm: bool = False
     """BatchNorm in the decoder."""
@@ -346,11 +346,12 @@ def training_report(
     """What the model card says of this run."""
     measured = {name: score for name, score in scores.items() if math.isfinite(score)}
     result = {"dataset": Path(config.data).name, "split": "validation", "degradation": config.degradation, **measured}
+    recipe = {name: v for name, v in dataclasses.asdict(config).items() if name not in ("data", "output", "resume")}
+    if config.init_from and Path(config.init_from).exists():
+        recipe["init_from"] = Path(config.init_from).name  # where it lies is nobody's business
     training = {
         "data": Path(config.data).name,
-        "recipe": {
-            name: v for name, v in dataclasses.asdict(config).items() if name not in ("data", "output", "resume")
-        },
+        "recipe": recipe,
         "steps": progress.step,
         "minutes": round(progress.minutes, 1),
         "hardware": f"{accelerator.num_processes} x {accelerator.device.type}",

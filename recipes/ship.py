@@ -1,8 +1,8 @@
 """Put a trained checkpoint into the package: half precision, with its measured report.
 
-    python recipes/ship.py runs/packaged/last runs/packaged/cbsd68
+    python recipes/ship.py runs/packaged/last runs/cbsd68 runs/tiles
 
-The second argument is the folder that `hf-denoise evaluate --model runs/packaged/last ... -o` wrote.
+The arguments after the first are folders that `hf-denoise evaluate --model runs/packaged/last ... -o` wrote.
 """
 
 import json
@@ -13,19 +13,23 @@ from safetensors.torch import load_file, save_file
 
 from hf_denoise import DenoisingUNet
 
-DATA = "962 photographs: BSDS500 train and test, ImageNet samples, Debian's wallpapers"
+DATA = (
+    "962 photographs (BSDS500 train and test, ImageNet samples, Debian's wallpapers), without and with drawn defects; "
+    "185 magnetic tiles with real defects (Huang et al., 2018)"
+)
 LICENCES = [
     "BSDS500 and the ImageNet samples: non-commercial research and education",
     "Debian's wallpapers: CC BY-SA or freer",
+    "Magnetic-tile-defect dataset: offered for research",
 ]
 PACKAGED = Path(__file__).parents[1] / "hf_denoise" / "checkpoints"
 
 
-def main(checkpoint: str, evaluation: str) -> None:
+def main(checkpoint: str, *evaluations: str) -> None:
     model = DenoisingUNet.from_pretrained(checkpoint)
-    measured = json.loads((Path(evaluation) / "evaluation.json").read_text())
+    reports = [json.loads((Path(folder) / "evaluation.json").read_text()) for folder in evaluations]
     training = {**(model.report or {}).get("training", {}), "data": DATA, "licences": LICENCES}
-    model.report = {"results": measured["results"], "training": training}
+    model.report = {"results": [result for report in reports for result in report["results"]], "training": training}
     model.save_pretrained(PACKAGED)
     weights = PACKAGED / "model.safetensors"
     # Vectors (biases, BatchNorm statistics) stay in full precision: they weigh nothing and their range is wide.

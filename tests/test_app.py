@@ -12,6 +12,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import urlopen
@@ -187,6 +188,17 @@ def is_foreign(url: str, home: str) -> bool:
     return urlsplit(url).scheme not in ("data", "blob") and urlsplit(url).netloc != urlsplit(home).netloc
 
 
+def load_app(monkeypatch: pytest.MonkeyPatch, folder: Path) -> ModuleType:
+    """app.py as a module in this process."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(folder))
+    spec = importlib.util.spec_from_file_location("app", ROOT / "app.py")
+    assert spec and spec.loader
+    app = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "app", app)
+    spec.loader.exec_module(app)
+    return app
+
+
 def wait_for_result(page: "Page", action: Callable[[], object], figure: str = "#comparison") -> None:
     """Do something that shows a new result, and wait until both of its pictures are on the screen."""
     before = page.locator(f"{figure} img").evaluate_all("images => images.map((image) => image.src)")
@@ -216,6 +228,7 @@ def upload(page: "Page", where: str, file: Path) -> None:
 def test_opens_with_a_result_and_the_main_action_in_view(page: "Page") -> None:
     assert "denoise" in page.title()
     assert all(page.locator("#comparison img").evaluate_all("images => images.map((image) => image.alt)"))
+    assert all(page.locator("#removed img").evaluate_all("images => images.map((image) => image.alt)"))
     assert all(page.locator("#examples img").evaluate_all("images => images.map((image) => image.alt)"))
     for name in ("Denoise", "Download in full quality"):
         box = page.get_by_role("button", name=name, exact=True).bounding_box()
@@ -251,12 +264,67 @@ def test_reference_and_mask_give_psnr_and_ssim(page: "Page", pictures: Path) -> 
     wait_for_result(page, lambda: upload(page, "#picture", pictures / "noisy.png"))
     page.get_by_role("button", name="Measure against a clean reference").click()
     wait_for_result(page, lambda: upload(page, "#reference", pictures / "clean.png"))
-    assert set(scores(page)) == {"PSNR", "SSIM"}
+    assert set(scores(page)) == {"PSNR", "SSIM", "Structure removed"}
     wait_for_result(page, lambda: upload(page, "#mask", pictures / "mask.png"))
     shown = scores(page)
-    assert set(shown) == {"PSNR", "SSIM", "PSNR in the mask", "SSIM in the mask"}
+    assert shown.pop("Structure removed")[0] < 0.05
+    assert set(shown) == {"PSNR", "SSIM", "PSNR in the mask", "SSIM in the mask", "Contrast kept"}
+    assert shown.pop("Contrast kept") == pytest.approx([1, 1], abs=0.5)
     assert shown["PSNR"][0] == pytest.approx(psnr(from_file(pictures / "noisy.png"), clean_pixels()), abs=0.06)
     assert all(after > before for before, after in shown.values())
+
+
+def test_removed_is_shown_in_the_place_of_the_comparison(page: "Page", pictures: Path) -> None:
+    wait_for_result(page, lambda: upload(page, "#picture", pictures / "noisy.png"))
+    download = page.get_by_role("button", name="Download in full quality")
+    below = download.bounding_box()
+    page.get_by_role("tab", name="Removed").click()
+    picture = page.get_by_alt_text("What was taken away")
+    picture.wait_for()
+    assert not page.locator("#comparison").is_visible()
+    assert download.bounding_box() == below
+
+    # Another strength arrives in the view that is open; half of it takes half away.
+    def shown() -> np.ndarray:
+        pixels = """(image) => {
+            const canvas = document.createElement("canvas");
+            [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
+            canvas.getContext("2d").drawImage(image, 0, 0);
+            return [...canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data];
+        }"""
+        return np.array(picture.evaluate(pixels)).reshape(120, 160, 4)[..., :3]
+
+    whole, source = shown(), picture.get_attribute("src")
+    page.get_by_label("number input for Strength").first.fill("0.5")
+    page.wait_for_function(
+        """(source) => {
+            const image = document.querySelector("#removed img");
+            return image && image.src !== source && image.naturalWidth;
+        }""",
+        arg=source,
+    )
+    half = shown()
+    weak = np.abs(whole - 128) < 120  # not cut off
+    assert half[weak] - 128 == pytest.approx((whole[weak] - 128) / 2, abs=5)
+    page.get_by_role("tab", name="Before").click()
+    assert page.locator("#comparison img").last.is_visible()
+    assert download.bounding_box() == below
+
+
+def test_structure_is_a_low_number_for_noise_and_a_high_one_for_a_lost_defect(
+    monkeypatch: pytest.MonkeyPatch, pictures: Path, tmp_path: Path
+) -> None:
+    app = load_app(monkeypatch, tmp_path)
+    clean = from_file(pictures / "clean.png")
+    noisy = clean + np.random.default_rng(0).normal(0, 0.05, clean.shape)
+    noisy[60:63, 30:110] -= 0.4
+    to_8_bits(noisy.clip(0, 1)).save(tmp_path / "scratched.png")
+    kept = app.denoise(str(tmp_path / "scratched.png"))[2][-1]
+    (path,) = app._results
+    lost = app._results[path].with_planes(((255 * clean).round().astype(np.uint8),))
+    monkeypatch.setitem(app._results, path, lost)
+    assert kept["after"] < 0.1
+    assert app.denoise(str(tmp_path / "scratched.png"))[2][-1]["after"] > 0.3
 
 
 def test_example_is_denoised_at_a_click(page: "Page") -> None:
@@ -300,6 +368,10 @@ def test_phones_scroll_down_only(page: "Page") -> None:
     for tab in ("Denoise", "Try it on a clean picture"):
         page.get_by_role("tab", name=tab).click()
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.get_by_role("tab", name="Denoise").click()
+    page.get_by_role("tab", name="Removed").click()
+    page.get_by_alt_text("What was taken away").wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
 # The API
@@ -314,19 +386,25 @@ def test_api_has_two_documented_endpoints(client: Client) -> None:
 
 
 def test_api_denoise(client: Client, pictures: Path) -> None:
-    (before, after), result, metrics = client.predict(
+    (before, after), result, metrics, removed = client.predict(
         handle_file(pictures / "noisy.png"), reference=handle_file(pictures / "clean.png"), api_name="/denoise"
     )
     assert np.array_equal(from_file(before), from_file(pictures / "noisy.png"))  # not through lossy WebP
     assert np.array_equal(from_file(after), from_file(result))
-    assert [metric["name"] for metric in metrics] == ["PSNR", "SSIM"]
+    expected = (0.5 + 4 * (from_file(before) - from_file(after))).clip(0, 1)
+    assert np.abs(from_file(removed) - expected).max() < 0.005
+    assert [metric["name"] for metric in metrics] == ["PSNR", "SSIM", "Structure removed"]
+    assert metrics[2]["before"] is None
+    assert metrics[2]["after"] < 0.05
     assert metrics[0]["after"] == pytest.approx(psnr(from_file(result), clean_pixels()), abs=0.05)
     assert metrics[0]["after"] > metrics[0]["before"] + 3
 
 
 def test_strength_0_gives_the_picture_back_unchanged(client: Client, pictures: Path) -> None:
-    _, result, _ = client.predict(handle_file(pictures / "noisy.png"), 0, api_name="/denoise")
+    _, result, metrics, removed = client.predict(handle_file(pictures / "noisy.png"), 0, api_name="/denoise")
     assert np.array_equal(from_file(result), from_file(pictures / "noisy.png"))
+    assert metrics[-1]["after"] == 0
+    assert np.abs(from_file(removed) - 0.5).max() < 0.005
 
 
 def test_16_bits_and_the_colour_profile_stay(client: Client, tmp_path: Path) -> None:
@@ -335,7 +413,7 @@ def test_16_bits_and_the_colour_profile_stay(client: Client, tmp_path: Path) -> 
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     noisy = (noisy_pixels() * 65535).round().astype(np.uint16)
     tifffile.imwrite(tmp_path / "deep.tif", noisy, photometric="rgb", iccprofile=profile)
-    (before, after), result, _ = client.predict(handle_file(tmp_path / "deep.tif"), api_name="/denoise")
+    (before, after), result, *_ = client.predict(handle_file(tmp_path / "deep.tif"), api_name="/denoise")
     assert Path(result).name == "deep-denoised.tif"
     with tifffile.TiffFile(result) as tiff:
         denoised = tiff.asarray()
@@ -350,7 +428,7 @@ def test_16_bits_and_the_colour_profile_stay(client: Client, tmp_path: Path) -> 
 def test_16_bit_grey_is_shown_as_it_looks(client: Client, tmp_path: Path) -> None:
     grey = noisy_pixels()[..., 1]
     Image.fromarray((grey * 65535).round().astype(np.uint16)).save(tmp_path / "grey.png")
-    (before, _), result, _ = client.predict(handle_file(tmp_path / "grey.png"), api_name="/denoise")
+    (before, _), result, *_ = client.predict(handle_file(tmp_path / "grey.png"), api_name="/denoise")
     assert np.abs(from_file(before)[..., 0] - grey).max() < 0.01
     with Image.open(result) as image:
         assert image.mode.startswith("I;16")
@@ -360,16 +438,16 @@ def test_a_turned_phone_photo_is_shown_upright(client: Client, tmp_path: Path) -
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was held upright: turn right to show
     to_8_bits(noisy_pixels()).save(tmp_path / "phone.jpg", exif=exif, quality=95)
-    (before, after), result, _ = client.predict(handle_file(tmp_path / "phone.jpg"), api_name="/denoise")
-    assert Image.open(before).size == Image.open(after).size == (120, 160)
+    (before, after), result, _, removed = client.predict(handle_file(tmp_path / "phone.jpg"), api_name="/denoise")
+    assert Image.open(before).size == Image.open(after).size == Image.open(removed).size == (120, 160)
     with Image.open(result) as image:
         assert (image.format, image.size, image.getexif()[0x0112]) == ("JPEG", (160, 120), 6)
 
 
 def test_a_large_picture_is_shown_small_and_given_back_whole(client: Client, tmp_path: Path) -> None:
     Image.new("L", (2200, 40), 90).save(tmp_path / "wide.png")
-    (before, after), result, _ = client.predict(handle_file(tmp_path / "wide.png"), api_name="/denoise")
-    assert Image.open(before).width == Image.open(after).width == 2048
+    (before, after), result, _, removed = client.predict(handle_file(tmp_path / "wide.png"), api_name="/denoise")
+    assert Image.open(before).width == Image.open(after).width == Image.open(removed).width == 2048
     assert Image.open(result).size == (2200, 40)
 
 
@@ -411,12 +489,7 @@ def test_api_add_noise(client: Client, pictures: Path, kind: str) -> None:
 def test_another_strength_does_not_run_the_network_again(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    spec = importlib.util.spec_from_file_location("app", ROOT / "app.py")
-    assert spec and spec.loader
-    app = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "app", app)
-    spec.loader.exec_module(app)
+    app = load_app(monkeypatch, tmp_path)
     runs = []
     run = Denoiser.picture
     monkeypatch.setattr(Denoiser, "picture", lambda self, *args, **kwargs: runs.append(1) or run(self, *args, **kwargs))

@@ -138,6 +138,47 @@ def test_two_inputs_for_one_output_are_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_removed_is_written_beside_and_its_structure_is_printed(tmp_path: Path) -> None:
+    source = tmp_path / "in/deep/photo.png"
+    source.parent.mkdir(parents=True)
+    noise = np.random.default_rng(0).normal(128, 5, (96, 96, 3))
+    Image.fromarray(noise.clip(0, 255).astype(np.uint8)).save(source)
+    picture(tmp_path / "in/grey.jpg", "L")
+    result = run("denoise", "in", "-o", "out", "--removed", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert files(tmp_path / "out") == ["deep/photo-removed.png", "deep/photo.png", "grey-removed.png", "grey.jpg"]
+    before, after = (np.asarray(Image.open(path), np.float32) for path in (source, tmp_path / "out/deep/photo.png"))
+    view = Image.open(tmp_path / "out/deep/photo-removed.png")
+    assert view.mode == "RGB"
+    assert np.abs(np.asarray(view) - (127.5 + 4 * (before - after)).clip(0, 255)).max() <= 1
+    assert sorted(result.stdout.splitlines()) == [
+        f"in{os.sep}{name}: removed noise holds structure 0.00" for name in (f"deep{os.sep}photo.png", "grey.jpg")
+    ]
+
+
+def test_a_view_of_what_was_removed_replaces_nothing_unless_asked_for(tmp_path: Path) -> None:
+    picture(tmp_path / "in/a.png")
+    old = picture(tmp_path / "out/a-removed.png").read_bytes()
+    assert "a-removed.png' already exists" in errors(run("denoise", "in", "-o", "out", "--removed", cwd=tmp_path))
+    assert files(tmp_path / "out") == ["a-removed.png"]
+    assert (tmp_path / "out/a-removed.png").read_bytes() == old
+    assert run("denoise", "in", "-o", "out", "--removed", "--overwrite", cwd=tmp_path).returncode == 0
+    assert (tmp_path / "out/a-removed.png").read_bytes() != old
+    assert run("denoise", "in", "-o", "new", cwd=tmp_path).stdout == ""
+    assert files(tmp_path / "new") == ["a.png"]
+
+
+@pytest.mark.parametrize("other", ["a.jpg", "a-removed.png"])
+def test_two_files_for_one_view_are_refused_before_the_work(tmp_path: Path, other: str) -> None:
+    picture(tmp_path / "in/a.png")
+    picture(tmp_path / "in" / other)
+    message = errors(run("denoise", "in", "-o", "out", "--removed", "--overwrite", cwd=tmp_path))
+    assert "both be written to 'out/a-removed.png'" in message
+    assert "'in/a.png'" in message
+    assert f"'in/{other}'" in message
+    assert not (tmp_path / "out").exists()
+
+
 def test_bad_files_are_listed_and_the_others_are_done(tmp_path: Path) -> None:
     picture(tmp_path / "in/good.png")
     whole = picture(tmp_path / "in/cut.jpg", size=(64, 64)).read_bytes()

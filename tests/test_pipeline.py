@@ -322,3 +322,39 @@ def test_freed_memory_is_used_again() -> None:
         for mode in ("default", "keep")
     }
     assert faults["keep"] * 5 < faults["default"]
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK", "RGBA", "P"])
+def test_what_was_removed_from_a_file_is_shown_upright(tmp_path: Path, rng: np.random.Generator, mode: str) -> None:
+    samples = rng.integers(100, 156, (64, 96, 4)).astype(np.uint8)
+    samples[..., 3] = 20 if mode == "CMYK" else 255
+    source = Image.fromarray(samples[..., :3]).quantize(60) if mode == "P" else Image.fromarray(samples)
+    if mode == "CMYK":
+        source = Image.frombytes("CMYK", (96, 64), samples.tobytes())
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    source.convert(mode).save(tmp_path / "in.tif", exif=exif)
+    number = packaged().file(tmp_path / "in.tif", tmp_path / "out.tif", removed=tmp_path / "view.png")
+    assert number is not None
+    assert number < 0.2
+    with Image.open(tmp_path / "view.png") as view:
+        assert (view.size, view.mode) == ((64, 96), "L" if mode == "L" else "RGB")
+        assert view.getexif().get(0x0112, 1) == 1
+        shown = np.asarray(view, np.float32)
+    if mode != "P":  # the result is rounded to the palette, what was removed is not
+        before, after = (read_image(tmp_path / name).upright().rgb for name in ("in.tif", "out.tif"))
+        expected = (127.5 + 4 * 255 * (before - after)).clip(0, 255)
+        assert np.abs(shown - (expected[..., 0] if mode == "L" else expected)).max() <= 1
+
+
+def test_a_view_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    Image.new("RGB", (30, 20)).save(tmp_path / "in.png")
+    files = (tmp_path / "in.png", tmp_path / "out.png")
+    assert identity().file(*files) is None
+    files[1].unlink()
+    with pytest.raises(UserError, match=r"view\.txt.*must end in"):
+        identity().file(*files, removed=tmp_path / "view.txt")
+    assert not files[1].exists()  # before any work
+    with pytest.raises(UserError, match=r"could not write .*view\.png"):
+        identity().file(*files, removed=tmp_path / "missing" / "view.png")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.png", "out.png"]

@@ -128,7 +128,7 @@ def test_a_run_starts_from_a_saved_model_with_the_network_of_that_model(photos, 
     trained = DenoisingUNet.from_pretrained(tmp_path / "run" / "last")
     assert all(torch.equal(p, q) for p, q in zip(saved.parameters(), trained.parameters(), strict=True))
     recipe = trained.report["training"]["recipe"]
-    assert (recipe["encoder_levels"], recipe["decoder_channels"]) == (1, [8])
+    assert (recipe["encoder_levels"], recipe["decoder_channels"], recipe["init_from"]) == (1, [8], "saved")
 
 
 def test_two_processes_train_like_one_with_twice_the_batch(scratched, tmp_path):
