@@ -26,7 +26,7 @@ from PIL import Image
 
 from hf_denoise.degradations import KINDS, parse_degradation
 from hf_denoise.errors import UserError
-from hf_denoise.images import FORMATS, Picture, full_scale, read_image
+from hf_denoise.images import FORMATS, Picture, full_scale, read_image, to_8_bits
 from hf_denoise.metrics import contrast_kept, noise_level, psnr, ssim
 from hf_denoise.pipeline import Denoiser, blend_pictures
 from hf_denoise.removed import difference, structure, view_picture
@@ -138,12 +138,12 @@ def add_noise(
         picture = read_image(image or EXAMPLES[1].clean).upright()
         clean = picture.rgb.clip(0, 1)
         degraded, clean = parse_degradation(f"{kind}:{amount}").pair(clean, np.random.default_rng(0))
-        noisy = np.rint(degraded.clip(0, 1) * 255).astype(np.uint8)  # as an image file would hold it
+        noisy = to_8_bits(degraded)  # as an image file would hold it
         denoised = denoiser()(noisy, progress=tiles_shown(progress))
         folder = new_folder()
         pair = save_preview(noisy, folder / "noisy.png"), save_preview(denoised, folder / "denoised.png")
-        scores = measure(noisy / np.float32(255), denoised / np.float32(255), clean, None)
-        return pair, save_preview(np.rint(clean * 255).astype(np.uint8), folder / "clean.png"), scores
+        scores = measure(noisy.astype(np.float32) / np.float32(255), denoised / np.float32(255), clean, None)
+        return pair, save_preview(to_8_bits(clean), folder / "clean.png"), scores
 
 
 # How it does it
@@ -208,7 +208,7 @@ def new_folder() -> Path:
 
 def preview(picture: Picture, path: Path) -> str:
     """Save an upright picture as a PNG that every browser shows, colours as its profile says."""
-    pixels = np.rint(picture.rgb.clip(0, 1) * 255).astype(np.uint8)
+    pixels = to_8_bits(picture.rgb)
     if picture.alpha is not None:
         opacity = np.rint(picture.alpha * (255 / full_scale(picture.alpha.dtype))).astype(np.uint8)
         pixels = np.dstack([pixels, opacity])

@@ -3,12 +3,14 @@
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from operator import neg, pos
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import find_objects, label, uniform_filter
 from skimage.segmentation import find_boundaries
 
+from hf_denoise.images import to_8_bits
 from hf_denoise.removed import removed_view
 from hf_denoise.summary import INPUT, MODEL, Row, median
 
@@ -48,21 +50,13 @@ def _gain(metric: str) -> Callable[[dict[str, Row]], float]:
     return lambda rows: getattr(rows[MODEL], metric) - getattr(rows[INPUT], metric)
 
 
-def _negative(value: float) -> float:
-    return -value
-
-
-def _itself(value: float) -> float:
-    return value
-
-
 CRITERIA = (
     Criterion(
         "lowest contrast kept",
         "contrast kept nearest to 1",
         2,
         lambda rows: rows[MODEL].contrast_kept,
-        _negative,
+        neg,
         lambda kept: -abs(kept - 1),
     ),
     Criterion(
@@ -70,19 +64,19 @@ CRITERIA = (
         "largest gain in defect PSNR, dB",
         1,
         _gain("defect_psnr"),
-        _negative,
-        _itself,
+        neg,
+        pos,
     ),
     Criterion(
         "most structure removed",
         "least structure removed",
         3,
         lambda rows: rows[MODEL].structure,
-        _itself,
-        _negative,
+        pos,
+        neg,
     ),
-    Criterion("smallest gain in PSNR, dB", "largest gain in PSNR, dB", 1, _gain("psnr"), _negative, _itself),
-    Criterion("smallest gain in SSIM", "largest gain in SSIM", 3, _gain("ssim"), _negative, _itself),
+    Criterion("smallest gain in PSNR, dB", "largest gain in PSNR, dB", 1, _gain("psnr"), neg, pos),
+    Criterion("smallest gain in SSIM", "largest gain in SSIM", 3, _gain("ssim"), neg, pos),
 )
 
 
@@ -170,12 +164,12 @@ def make_case(outputs: dict[str, Picture], clean: Picture, mask: Mask, rows: dic
     """
     box = crop_box(mask, np.abs(outputs[MODEL] - clean).mean(axis=2))
     low, scale = stretch(clean[box])
-    crops = {name: to_pixels((output[box] - low) * scale) for name, output in outputs.items()}
-    crops["clean"] = outlined(to_pixels((clean[box] - low) * scale), mask[box])
+    crops = {name: to_8_bits((output[box] - low) * scale) for name, output in outputs.items()}
+    crops["clean"] = outlined(to_8_bits((clean[box] - low) * scale), mask[box])
     removed = outputs[INPUT][box] - outputs[MODEL][box]
     # Three standard deviations fill the range, so that weak noise is seen and strong noise is not all black and white.
     gain = round(min(max(0.5 / max(3 * float(removed.std()), 1e-6), 1.0), 20.0), 1)
-    crops["removed"] = to_pixels(removed_view(removed, gain=gain))
+    crops["removed"] = to_8_bits(removed_view(removed, gain=gain))
     return Case(rows, crops, gain)
 
 
@@ -215,11 +209,6 @@ def stretch(clean: Picture) -> tuple[float, float]:
     low, high = (float(value) for value in np.percentile(clean, (0.5, 99.5)))
     width = min(max(1.25 * (high - low), 1 / MOST_STRETCH), 1.0)
     return min(max((low + high - width) / 2, 0.0), 1 - width), 1 / width
-
-
-def to_pixels(image: Picture) -> Pixels:
-    """Floats in [0, 1], what lies outside clipped, as 8 bits."""
-    return (image.clip(0, 1) * 255).round().astype(np.uint8)
 
 
 def outlined(picture: Pixels, mask: Mask) -> Pixels:

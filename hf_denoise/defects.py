@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d, zoom
 from scipy.spatial import KDTree
-from scipy.special import erf
+from scipy.special import erf, expit
 
 from hf_denoise.errors import UserError
 
@@ -91,7 +91,7 @@ def scratch(image: Picture, rng: Rng) -> Picture:
         )
         force *= _taper(len(points), rng.uniform(0.05, 0.3), rng.uniform(0.05, 0.3))
         if interrupted:
-            force *= _sigmoid((_noise_1d(len(points), length / 25 / STEP, rng) + rng.uniform(0.2, 1)) / 0.25)
+            force *= expit((_noise_1d(len(points), length / 25 / STEP, rng) + rng.uniform(0.2, 1)) / 0.25)
         _line(core, points, np.maximum(own_width, 0.3), force)
         if burr:
             _line(rim, points, np.maximum(own_width * 0.7, 0.3), force * burr, shift=own_width * 0.85)
@@ -349,10 +349,6 @@ def _taper(count: int, first: float, last: float) -> Array:
 def _edge(inward: Array, softness: float) -> Array:
     """From 0 outside to 1 inside, where `inward` is the distance to the outline in pixels."""
     return np.clip(0.5 + inward / (2 * softness), 0, 1)
-
-
-def _sigmoid(x: Array) -> Array:
-    return 1 / (1 + np.exp(-np.clip(x, -50, 50)))
 
 
 def _direction(rng: Rng) -> Array:

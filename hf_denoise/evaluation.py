@@ -17,6 +17,7 @@ from hf_denoise.cases import Gallery, make_case
 from hf_denoise.degradations import parse_degradation
 from hf_denoise.errors import UserError
 from hf_denoise.files import make_writable, written_beside
+from hf_denoise.images import to_8_bits
 from hf_denoise.loader import TripletDataset
 from hf_denoise.metrics import noise_level
 from hf_denoise.peers import Run, load_peers
@@ -133,8 +134,7 @@ def grid(crops: Sequence[Crops]) -> Image.Image:
     top = header
     for row in crops:
         for column, image in enumerate(row):
-            pixels = (image.clip(0, 1) * 255).round().astype(np.uint8)
-            sheet.paste(Image.fromarray(pixels), (column * (CROP + gap), top))
+            sheet.paste(Image.fromarray(to_8_bits(image)), (column * (CROP + gap), top))
         top += row[0].shape[0] + gap
     return sheet
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin, UnidentifiedImageError
 
 from hf_denoise import deep_images
@@ -239,6 +240,11 @@ _TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
 def full_scale(dtype: np.dtype) -> int:
     """The value of white: 255, 65535, or 1 for floats."""
     return int(np.iinfo(dtype).max) if dtype.kind == "u" else 1
+
+
+def to_8_bits(pixels: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """Floats in [0, 1], what lies outside clipped, as uint8, rounded."""
+    return np.rint(pixels.clip(0, 1) * 255).astype(np.uint8)
 
 
 def check_floats(pixels: np.ndarray, name: str) -> None:

@@ -22,12 +22,13 @@ from PIL import Image, ImageDraw
 from skimage.segmentation import find_boundaries
 from tqdm import tqdm
 
-from hf_denoise.card import escape, plain
 from hf_denoise.defects import KINDS, SMALLEST_SIDE, draw_defects
 from hf_denoise.degradations import parse_degradation
 from hf_denoise.errors import UserError
 from hf_denoise.files import staging_folder, swap_in
+from hf_denoise.images import to_8_bits
 from hf_denoise.loader import to_rgb
+from hf_denoise.tables import escape, plain
 from hf_denoise.triplets import load_triplets
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class Recipe:
     def variants(self, name: str, photo: Image.Image) -> Iterator[dict[str, Any]]:
         """The rows of one photograph. Only the seed, its name, its pixels and the variant's number decide."""
         image = int.from_bytes(hashlib.blake2b(name.encode(errors="surrogatepass"), digest_size=8).digest(), "big")
-        clean = levels(to_rgb(photo))
+        clean = to_8_bits(to_rgb(photo))
         grey = not np.ptp(clean, axis=2).any()
         order = np.random.default_rng([self.seed, image]).permutation(len(self.kinds))
         for variant in range(self.per_image):
@@ -82,12 +83,12 @@ class Recipe:
             target, mask = draw_defects(unit_range(clean), kind, drawing)
             row = {"name": f"{name}_{variant}", "mask": Image.fromarray(mask.astype(np.uint8) * 255), "defect": kind}
             if self.degrades:
-                pair = parse_degradation(self.degradation).pair(unit_range(levels(target)), noise)
+                pair = parse_degradation(self.degradation).pair(unit_range(to_8_bits(target)), noise)
                 if grey:  # the noise of one channel, as in training
                     pair = (pair[0][..., 1:2].repeat(3, axis=2), pair[1][..., 1:2].repeat(3, axis=2))
                 degraded, target = pair
-                row["degraded"] = to_picture(levels(degraded), grey)
-            yield {**row, "clean": to_picture(levels(target), grey)}
+                row["degraded"] = to_picture(to_8_bits(degraded), grey)
+            yield {**row, "clean": to_picture(to_8_bits(target), grey)}
 
 
 def make_triplets(
@@ -147,11 +148,6 @@ def make_triplets(
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return counts
-
-
-def levels(picture: NDArray[np.float32]) -> Levels:
-    """From [0, 1], clipped, to 0..255."""
-    return np.rint(picture.clip(0, 1) * 255).astype(np.uint8)
 
 
 def unit_range(picture: Levels) -> NDArray[np.float32]:

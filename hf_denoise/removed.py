@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.feature import structure_tensor, structure_tensor_eigenvalues
+from skimage.measure import block_reduce
 
 from hf_denoise.images import Header, Picture
 
@@ -140,17 +141,11 @@ def _largest_share(part: Floats, whole: Floats, least: float, step: int, core: t
 
 def _local_median(values: Floats) -> Floats:
     """Medians of whole blocks, linear between their centres and level beyond the outermost."""
-    height, width = (side // BLOCK for side in values.shape)
-    blocks = values[: height * BLOCK, : width * BLOCK].reshape(height, BLOCK, width, BLOCK)
-    medians = np.median(blocks.swapaxes(1, 2).reshape(height, width, -1), axis=2)
-    down, across = (_hats(side, count) for side, count in zip(values.shape, medians.shape, strict=True))
-    return np.asarray(down @ medians @ across.T, np.float32)
-
-
-def _hats(side: int, count: int) -> Floats:
-    """(side, count) weights of the blocks in each sample: linear between their centres."""
-    places = ((np.arange(side) + 0.5) / BLOCK - 0.5).clip(0, count - 1)
-    return np.maximum(1 - np.abs(places[:, None] - np.arange(count)), 0).astype(np.float32)
+    whole = values[tuple(slice(side // BLOCK * BLOCK) for side in values.shape)]
+    medians = block_reduce(whole, BLOCK, np.median)
+    fine = ndimage.zoom(medians, BLOCK, order=1, mode="nearest", grid_mode=True)
+    rest = [(0, side - done) for side, done in zip(values.shape, fine.shape, strict=True)]
+    return np.asarray(np.pad(fine, rest, mode="edge"), np.float32)
 
 
 def removed_view(removed: Array, gain: float = 4.0) -> Floats:

@@ -21,12 +21,7 @@ from hf_denoise.summary import FADED, INPUT, LEADS, METRICS, MODEL, Row, look_up
 from hf_denoise.tables import DIGITS, LABELS, classes_table, finite, has_intervals, number, results_table
 
 TEMPLATE = "report.html.jinja"
-CLASS_METRICS = (
-    "psnr",
-    "defect_psnr",
-    "contrast_kept",
-    "structure",
-)  # in Markdown, where lines are long
+CLASS_METRICS = ("psnr", "defect_psnr", "contrast_kept", "structure")  # in Markdown, where lines are long
 UNITS = {"psnr": ", dB", "defect_psnr": ", dB"}
 BETTER = {
     "psnr": "higher is better",

@@ -49,7 +49,7 @@ class TrainConfig:
     patch: int = 96
     """Side of the training patches, pixels."""
     grey_share: float = 0.15
-    """Share of the patches (0..1) made grey, with the same noise in all channels."""
+    """Share of the patches (0..1) made grey, half of them with the same noise in all channels."""
     defect_share: float = 0.5
     """Share of the patches (0..1) that are cut around a defect, of images that have one."""
     batch: int = 8
