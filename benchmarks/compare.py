@@ -20,10 +20,11 @@ from tqdm import tqdm
 
 from hf_denoise import Denoiser
 from hf_denoise.cpu import keep_freed_memory
+from hf_denoise.decoded import Decoded
 from hf_denoise.degradations import parse_degradation
 from hf_denoise.errors import UserError
 from hf_denoise.files import make_writable
-from hf_denoise.loader import TripletDataset
+from hf_denoise.loader import SampleMaker, TripletDataset
 from hf_denoise.metrics import psnr, ssim
 from hf_denoise.options import run
 from hf_denoise.triplets import load_triplets
@@ -94,7 +95,9 @@ def measure(options: Compare, triplets: Any, methods: Sequence[peers.Method]) ->
     records = []
     with tqdm(total=total, desc="images", unit="run") as bar:
         for sigma in options.sigma:
-            samples = TripletDataset(triplets, parse_degradation(f"gaussian:{sigma:g}"), seed=options.seed)
+            samples = TripletDataset(
+                Decoded(triplets), SampleMaker(parse_degradation(f"gaussian:{sigma:g}")), options.seed
+            )
             for index in range(len(samples)):
                 sample = samples[index]
                 noisy, clean = (sample[key].permute(1, 2, 0).numpy() for key in ("degraded", "clean"))

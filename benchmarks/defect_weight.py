@@ -16,9 +16,10 @@ from machine import table
 from tqdm import tqdm
 
 from hf_denoise import Denoiser
+from hf_denoise.decoded import Decoded, MemoryMapped
 from hf_denoise.degradations import parse_degradation
 from hf_denoise.files import make_writable
-from hf_denoise.loader import SampleStream, TripletDataset
+from hf_denoise.loader import SampleMaker, SampleStream, TripletDataset
 from hf_denoise.metrics import contrast_kept, psnr
 from hf_denoise.options import run
 from hf_denoise.triplets import load_triplets
@@ -79,7 +80,7 @@ def fine_tune(options: DefectWeight, weight: float, share: float) -> Path:
 def measure(model: Path, triplets: Any, sigma: float) -> dict[str, float]:
     """Means over the images of a split that have a defect (the median for the contrast)."""
     denoise = Denoiser.from_pretrained(model, precision="float32")
-    samples = TripletDataset(triplets, parse_degradation(f"gaussian:{sigma:g}"))
+    samples = TripletDataset(Decoded(triplets), SampleMaker(parse_degradation(f"gaussian:{sigma:g}")))
     rows = []
     for index in tqdm(range(len(samples)), desc=f"{model.parent.name}, sigma {sigma:g}", leave=False):
         sample = samples[index]
@@ -94,7 +95,9 @@ def measure(model: Path, triplets: Any, sigma: float) -> dict[str, float]:
 
 def shown(triplets: Any, share: float, patches: int = 1000) -> tuple[float, float]:
     """Share of training patches, and of batches of 8, that show a defect."""
-    samples = TripletDataset(triplets, parse_degradation("gaussian:0"), patch=96, defect=share)
+    samples = TripletDataset(
+        MemoryMapped(triplets), SampleMaker(parse_degradation("gaussian:0"), patch=96, defect=share)
+    )
     stream = SampleStream(len(samples), patches, seed=0)
     seen = np.array([bool(samples[key]["mask"].any()) for key in tqdm(stream, desc="sampling", leave=False)])
     return float(seen.mean()), float(seen.reshape(-1, 8).any(axis=1).mean())

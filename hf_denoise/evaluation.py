@@ -14,11 +14,12 @@ from tqdm import tqdm
 
 from hf_denoise import __version__
 from hf_denoise.cases import Gallery, make_case
+from hf_denoise.decoded import Decoded
 from hf_denoise.degradations import parse_degradation
 from hf_denoise.errors import UserError
 from hf_denoise.files import make_writable, written_beside
 from hf_denoise.images import to_8_bits
-from hf_denoise.loader import TripletDataset
+from hf_denoise.loader import SampleMaker, TripletDataset
 from hf_denoise.metrics import noise_level
 from hf_denoise.peers import Run, load_peers
 from hf_denoise.pipeline import Denoiser
@@ -60,7 +61,7 @@ def evaluate(
         the `sigma` of each peer (None: estimated) and, under `classes`, the same for each class of defect. And crops
         (degraded, denoised, clean) of the first images.
     """
-    samples = TripletDataset(triplets, parse_degradation(degradation), seed=seed)
+    samples = TripletDataset(Decoded(triplets), SampleMaker(parse_degradation(degradation)), seed)
     own = "degraded" in triplets.column_names
     sigma = None if own else gaussian_sigma(degradation)
     label = "as in the data" if own else degradation

@@ -1,34 +1,26 @@
-"""From a `datasets` split of triplets to batches: paired augmentation, degradation, adaptive padding."""
+"""From triplets to batches: paired augmentation, degradation, adaptive padding."""
 
+import signal
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
-from PIL import Image
-from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from hf_denoise.decoded import Triplet, Triplets, to_float
 from hf_denoise.degradations import Degradation
 
-Sample = dict[str, Tensor]
+Sample = dict[str, Any]
 Box = tuple[int, int, int, int]
-
-
-def to_rgb(picture: Image.Image) -> NDArray[np.float32]:
-    """Pillow image of any mode -> (H, W, 3) float32 in [0, 1]; 16-bit grey keeps its depth."""
-    if picture.mode.startswith("I"):
-        grey = np.asarray(picture, dtype=np.float32) / np.float32(65535)
-        return np.repeat(grey[..., None], 3, axis=-1)
-    return np.asarray(picture.convert("RGB"), dtype=np.float32) / np.float32(255)
 
 
 def random_box(
     size: tuple[int, int], patch: int, rng: np.random.Generator, pixel: tuple[int, int] | None = None
 ) -> Box:
-    """Left, top, right, bottom of a random square, one that holds `pixel` (x, y) where that is given.
+    """Top, left, bottom, right of a random square, one that holds `pixel` (y, x) where that is given.
 
     A side of the image shorter than `patch` is taken whole.
     """
@@ -38,18 +30,14 @@ def random_box(
         if pixel is not None:
             first, last = max(pixel[axis] - patch + 1, 0), min(pixel[axis], last)
         corner.append(int(rng.integers(first, last + 1)))
-    left, top = corner
-    return left, top, min(left + patch, size[0]), min(top + patch, size[1])
+    top, left = corner
+    return top, left, min(top + patch, size[0]), min(left + patch, size[1])
 
 
-class TripletDataset(Dataset[Sample]):
-    """Triplets as tensors: `degraded`, `clean` (3, H, W) float32, `mask` (1, H, W) of 0 and 1.
-
-    Every random choice of a sample follows from (seed, epoch, index) alone: a resumed run sees the same patches and
-    noise, whatever the number of processes and workers, and an evaluation sees the same noise every time.
+class SampleMaker:
+    """Makes a sample of a triplet: crop, degradation where the data have none, flips and turns.
 
     Args:
-        triplets: a split from `load_triplets`.
         degradation: makes `degraded` from `clean` where the data have none.
         patch: side in pixels of random crops, which are also flipped and turned; None takes images whole.
         grey: share of crops, 0..1, that are made grey; of images without colour all are. Half of the grey crops get
@@ -58,23 +46,62 @@ class TripletDataset(Dataset[Sample]):
             adds to a grey scene: a network that knows the scene is grey can average it.
         defect: share of crops, 0..1, that are cut around a defect, of images that have one. Defects are small: crops
             at random places of large images would hardly ever show one.
-        seed: seed of all random choices.
     """
 
-    def __init__(
-        self,
-        triplets: Any,
-        degradation: Degradation,
-        patch: int | None = None,
-        grey: float = 0.0,
-        defect: float = 0.0,
-        seed: int = 0,
-    ):
-        self.triplets = triplets
+    def __init__(self, degradation: Degradation, patch: int | None = None, grey: float = 0.0, defect: float = 0.0):
         self.degradation = degradation
         self.patch = patch
         self.grey = grey
         self.defect = defect
+
+    def __call__(self, triplet: Triplet, rng: np.random.Generator) -> Sample:
+        """`degraded`, `clean` (3, H, W) float32, `mask` (1, H, W) of 0 and 1, `name`; `rng` decides everything."""
+        size = triplet.clean.shape[:2]
+        box = 0, 0, *size
+        grey, one_noise = triplet.degraded is None and triplet.clean.shape[2] == 1, True
+        if self.patch is not None:
+            pixel = None
+            if len(triplet.defect_pixels) and rng.random() < self.defect:
+                y, x = divmod(int(rng.choice(triplet.defect_pixels)), size[1])
+                pixel = y, x
+            box = random_box(size, self.patch, rng, pixel)
+            grey |= bool(rng.random() < self.grey)
+            one_noise = triplet.degraded is not None or bool(rng.integers(2))
+        part = slice(box[0], box[2]), slice(box[1], box[3])
+        clean = to_float(triplet.clean[part])
+        if grey:
+            clean = np.repeat(clean.mean(axis=2, keepdims=True), 3, axis=2)
+        if triplet.degraded is not None:
+            degraded = to_float(triplet.degraded[part])
+        else:
+            degraded, clean = self.degradation.pair(clean, rng)
+        if grey and one_noise:
+            # Of noise that was made, that of one channel.
+            channels = slice(None) if triplet.degraded is not None else slice(1, 2)
+            degraded, clean = (
+                np.repeat(image[..., channels].mean(axis=2, keepdims=True), 3, axis=2) for image in (degraded, clean)
+            )
+        mask = np.zeros((*clean.shape[:2], 1), np.float32)
+        if triplet.mask is not None:
+            mask[..., 0] = triplet.mask[part]
+        arrays = {"degraded": degraded, "mask": mask, "clean": clean}
+        if self.patch is not None:
+            turns, flip = int(rng.integers(4)), bool(rng.integers(2))
+            arrays = {name: np.rot90(a[:, ::-1] if flip else a, turns) for name, a in arrays.items()}
+        tensors = {name: torch.from_numpy(a.transpose(2, 0, 1).copy()) for name, a in arrays.items()}
+        return {**tensors, "name": triplet.name}
+
+
+class TripletDataset(Dataset[Sample]):
+    """Samples of triplets.
+
+    Every random choice of a sample follows from (seed, epoch, index) alone: a resumed run sees the same patches and
+    noise, whatever the number of processes and workers, and an evaluation sees the same noise every time.
+    """
+
+    def __init__(self, triplets: Triplets, make_sample: SampleMaker, seed: int = 0):
+        self.triplets = triplets
+        self.make_sample = make_sample
         self.seed = seed
 
     def __len__(self) -> int:
@@ -83,50 +110,24 @@ class TripletDataset(Dataset[Sample]):
     def __getitem__(self, key: int | tuple[int, int]) -> Sample:
         """One sample: `key` is (epoch, index) in training, or an index alone, which always gives the same noise."""
         epoch, index = key if isinstance(key, tuple) else (0, key)
-        rng = np.random.default_rng([self.seed, epoch, index])
-        row = self.triplets[index]
-        picture, given = row["clean"], row.get("degraded")
-        mask = np.zeros(picture.size[::-1], bool)
-        if row.get("mask") is not None:
-            mask = np.asarray(row["mask"].convert("L")) > 127
-        grey, one_noise = given is None and Image.getmodebase(picture.mode) == "L", True
-        if self.patch is not None:
-            pixel = None
-            if mask.any() and rng.random() < self.defect:
-                y, x = divmod(int(rng.choice(np.flatnonzero(mask))), picture.width)
-                pixel = x, y
-            box = left, top, right, bottom = random_box(picture.size, self.patch, rng, pixel)
-            picture, given = picture.crop(box), given and given.crop(box)
-            mask = mask[top:bottom, left:right]
-            grey |= bool(rng.random() < self.grey)
-            one_noise = given is not None or bool(rng.integers(2))
-        clean = to_rgb(picture)
-        if grey:
-            clean = np.repeat(clean.mean(axis=2, keepdims=True), 3, axis=2)
-        degraded, clean = (to_rgb(given), clean) if given is not None else self.degradation.pair(clean, rng)
-        if grey and one_noise:
-            channels = slice(None) if given is not None else slice(1, 2)  # noise that was made: that of one channel
-            degraded, clean = (
-                np.repeat(image[..., channels].mean(axis=2, keepdims=True), 3, axis=2) for image in (degraded, clean)
-            )
-        arrays = {"degraded": degraded, "mask": mask[..., None].astype(np.float32), "clean": clean}
-        if self.patch is not None:
-            turns, flip = int(rng.integers(4)), bool(rng.integers(2))
-            arrays = {name: np.rot90(a[:, ::-1] if flip else a, turns) for name, a in arrays.items()}
-        return {name: torch.from_numpy(a.transpose(2, 0, 1).copy()) for name, a in arrays.items()}
+        return self.make_sample(self.triplets[index], np.random.default_rng([self.seed, epoch, index]))
 
 
-def collate(samples: list[Sample]) -> Sample:
-    """Stack samples, zero-padded right and bottom to the largest; `valid` (B, 1, H, W) marks real pixels."""
-    height = max(sample["clean"].shape[-2] for sample in samples)
-    width = max(sample["clean"].shape[-1] for sample in samples)
+def collate(samples: list[Sample], side: int = 0) -> Sample:
+    """Stack samples, zero-padded right and bottom to the largest; `valid` (B, 1, H, W) marks real pixels.
+
+    Args:
+        samples: as from `SampleMaker`.
+        side: height and width are at least this: where processes each pad a part of one batch, all must pad alike,
+            since the statistics of BatchNorm count padding too.
+    """
+    height, width = (max(side, *(sample["clean"].shape[axis] for sample in samples)) for axis in (-2, -1))
+    batch: Sample = {"name": [sample["name"] for sample in samples]}
     samples = [{**sample, "valid": torch.ones_like(sample["mask"])} for sample in samples]
-    return {
-        name: torch.stack(
-            [F.pad(s[name], (0, width - s[name].shape[-1], 0, height - s[name].shape[-2])) for s in samples]
-        )
-        for name in samples[0]
-    }
+    for name in ("degraded", "mask", "clean", "valid"):
+        padded = [F.pad(s[name], (0, width - s[name].shape[-1], 0, height - s[name].shape[-2])) for s in samples]
+        batch[name] = torch.stack(padded)
+    return batch
 
 
 class SampleStream(Sampler[tuple[int, int]]):
@@ -152,19 +153,27 @@ class SampleStream(Sampler[tuple[int, int]]):
             epoch, offset = epoch + 1, 0
 
 
-def training_loader(dataset: TripletDataset, batch: int, stream: SampleStream, workers: int) -> DataLoader[Sample]:
-    """Batches of random patches in the order of `stream`."""
+def training_loader(
+    dataset: TripletDataset, batch: int, stream: SampleStream, workers: int, side: int = 0
+) -> DataLoader[Sample]:
+    """Batches of random patches in the order of `stream`, padded to at least `side`."""
     return DataLoader(
         dataset,
         batch_size=batch,
         sampler=stream,
-        collate_fn=collate,
+        collate_fn=partial(collate, side=side),
         num_workers=workers,
+        worker_init_fn=ignore_interrupt,
         pin_memory=torch.cuda.is_available(),
         drop_last=True,
     )
 
 
-def evaluation_loader(dataset: TripletDataset, workers: int = 0) -> DataLoader[Sample]:
+def evaluation_loader(dataset: Dataset[Sample]) -> DataLoader[Sample]:
     """Whole images one by one: an image is measured without another one's padding."""
-    return DataLoader(dataset, batch_size=1, collate_fn=collate, num_workers=workers)
+    return DataLoader(dataset, batch_size=1, collate_fn=collate)
+
+
+def ignore_interrupt(worker: int) -> None:
+    """Ctrl-C reaches every process of the terminal: the training process decides, and needs its workers to finish."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

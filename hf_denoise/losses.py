@@ -1,5 +1,7 @@
 """The training loss: mean squared error, with defects weighted on their own."""
 
+from collections.abc import Iterable
+
 import torch
 from accelerate.utils import reduce
 from torch import Tensor, nn
@@ -22,22 +24,37 @@ class WeightedMSELoss(nn.Module):
         self.defect_weight = defect_weight
         self.l1 = l1
 
-    def forward(self, output: Tensor, clean: Tensor, mask: Tensor, valid: Tensor) -> Tensor:
+    def forward(
+        self, output: Tensor, clean: Tensor, mask: Tensor, valid: Tensor, counts: Tensor | None = None
+    ) -> Tensor:
         """Loss of a padded batch.
 
         Args:
             output, clean: (B, 3, H, W).
             mask: (B, 1, H, W), 1 inside defects, else 0.
             valid: (B, 1, H, W), 1 on real pixels, 0 on padding.
+            counts: `count_pixels` of all batches that one step is made of; None where it is made of this one. The
+                sum of the losses of those batches is the loss of all of them as one batch.
 
         Returns:
             A scalar. A term without pixels is 0.
         """
         difference = output.float() - clean
         error = (difference.abs() if self.l1 else difference.square()).mean(dim=1, keepdim=True)
-        weights = torch.stack([valid * (1 - mask), valid * mask])
-        sums = (error * weights).sum(dim=(1, 2, 3, 4))
-        counts = reduce(weights.sum(dim=(1, 2, 3, 4)), reduction="sum")
+        sums = (error * _weights(mask, valid)).sum(dim=(1, 2, 3, 4))
+        if counts is None:
+            counts = count_pixels([(mask, valid)])
         processes = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
         unmasked, masked = sums / counts.clamp(min=1) * processes
         return unmasked + self.defect_weight * masked
+
+
+def count_pixels(batches: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
+    """(2,) numbers of unmasked and masked valid pixels over the (mask, valid) of all batches and all processes."""
+    counts = [_weights(mask, valid).sum(dim=(1, 2, 3, 4)) for mask, valid in batches]
+    return reduce(torch.stack(counts).sum(dim=0), reduction="sum")
+
+
+def _weights(mask: Tensor, valid: Tensor) -> Tensor:
+    """(2, B, 1, H, W): 1 on unmasked and on masked valid pixels."""
+    return torch.stack([valid * (1 - mask), valid * mask])

@@ -22,12 +22,12 @@ from PIL import Image, ImageDraw
 from skimage.segmentation import find_boundaries
 from tqdm import tqdm
 
+from hf_denoise.decoded import pixels, to_float
 from hf_denoise.defects import KINDS, SMALLEST_SIDE, draw_defects
 from hf_denoise.degradations import parse_degradation
 from hf_denoise.errors import UserError
 from hf_denoise.files import staging_folder, swap_in
 from hf_denoise.images import to_8_bits
-from hf_denoise.loader import to_rgb
 from hf_denoise.tables import escape, plain
 from hf_denoise.triplets import load_triplets
 
@@ -73,7 +73,7 @@ class Recipe:
     def variants(self, name: str, photo: Image.Image) -> Iterator[dict[str, Any]]:
         """The rows of one photograph. Only the seed, its name, its pixels and the variant's number decide."""
         image = int.from_bytes(hashlib.blake2b(name.encode(errors="surrogatepass"), digest_size=8).digest(), "big")
-        clean = to_8_bits(to_rgb(photo))
+        clean = to_8_bits(to_float(pixels(photo)))
         grey = not np.ptp(clean, axis=2).any()
         order = np.random.default_rng([self.seed, image]).permutation(len(self.kinds))
         for variant in range(self.per_image):

@@ -49,10 +49,13 @@ def parse(options: type[Options], arguments: Sequence[str]) -> Options:
 
 
 def run(options: type[Options], command: Callable[[Options], object], arguments: Sequence[str]) -> int:
-    """Parse and run; a `UserError` becomes one line on stderr and exit status 2."""
+    """Parse and run; a `UserError` becomes one line on stderr and exit status 2, an interruption status 130."""
     try:
         command(parse(options, arguments))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt as interruption:
+        print(interruption if interruption.args else "interrupted", file=sys.stderr)
+        return 130
     return 0

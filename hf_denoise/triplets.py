@@ -196,17 +196,55 @@ def _is_datasets_folder(folder: Path) -> bool:
     return False
 
 
-def _open_datasets(folder: Path | None, data: str) -> dict[str | None, datasets.Dataset]:
-    """Layout 1: a folder of `save_to_disk`, one that `load_dataset` reads, or (`folder` None) the Hub id `data`."""
+def open_stream(data: str | os.PathLike[str], shards: int = 64) -> dict[str, datasets.IterableDataset]:
+    """Splits of a `datasets` folder or a data set on the Hub that are read as they are iterated, images still encoded.
+
+    Nothing is checked in advance: that would read everything.
+
+    Args:
+        data: a folder that `datasets` reads or wrote, or the id of a dataset on the Hub.
+        shards: into how many a folder of `save_to_disk` is cut; others have as many as they have files.
+
+    Returns:
+        Splits among `train`, `validation`, `test`, with the columns `name`, `clean`, `mask`, `degraded` as far as the
+        data have them; image columns hold `bytes` and `path`.
+
+    Raises:
+        UserError: no such data, a folder in another layout, or no `clean` column.
+    """
+    import datasets
+
+    folder = Path(data).expanduser()
+    if folder.exists() and not (folder.is_dir() and _is_datasets_folder(folder)):
+        raise UserError(f"'{data}' is no `datasets` folder: --streaming reads one (Parquet files), or a Hub id.")
+    loaded = _load(folder if folder.exists() else None, str(data), streaming=True)
+    if isinstance(loaded, datasets.Dataset | datasets.IterableDataset):
+        loaded = {"train": loaded}
+    streams = {}
+    for split, table in loaded.items():
+        if isinstance(table, datasets.Dataset):
+            table = table.to_iterable_dataset(min(shards, len(table)))
+        columns = table.column_names or []
+        if "clean" not in columns:
+            raise UserError(f"{data} has the columns {', '.join(columns)}: expected the image column clean.")
+        table = table.select_columns([column for column in ("name", *IMAGE_COLUMNS) if column in columns])
+        for column in IMAGE_COLUMNS:
+            if column in columns:
+                table = table.cast_column(column, datasets.Image(decode=False))
+        streams[SPLIT_NAMES.get(str(split).lower(), str(split))] = table
+    return streams
+
+
+def _load(folder: Path | None, data: str, streaming: bool = False) -> Any:
+    """What `datasets` makes of a folder of `save_to_disk`, one that `load_dataset` reads, or the Hub id `data`."""
     import datasets
 
     try:
         if folder is None:
-            loaded = datasets.load_dataset(data)
-        elif _is_saved(folder):
-            loaded = datasets.load_from_disk(str(folder))
-        else:
-            loaded = datasets.load_dataset(str(folder))
+            return datasets.load_dataset(data, streaming=streaming)
+        if _is_saved(folder):
+            return datasets.load_from_disk(str(folder))
+        return datasets.load_dataset(str(folder), streaming=streaming)
     except datasets.exceptions.DatasetNotFoundError as error:
         raise UserError(
             f"{data} is neither a folder here nor a dataset on the Hub that you may read: correct the name, or log in "
@@ -221,6 +259,12 @@ def _open_datasets(folder: Path | None, data: str) -> dict[str | None, datasets.
         cause = str(error.__cause__ or error).strip().splitlines() or [type(error).__name__]
         raise UserError(f"{data} could not be loaded as a dataset: {cause[0].rstrip('.')}.") from error
 
+
+def _open_datasets(folder: Path | None, data: str) -> dict[str | None, datasets.Dataset]:
+    """Layout 1: the splits of what `_load` gives, with our columns."""
+    import datasets
+
+    loaded = _load(folder, data)
     if isinstance(loaded, datasets.Dataset):
         loaded = datasets.DatasetDict({"train": loaded})
     own: dict[str | None, list[datasets.Dataset]] = {}

@@ -4,10 +4,15 @@ import pytest
 import torch
 from PIL import Image
 
+from hf_denoise.decoded import Decoded, Triplet, pixels, to_float
 from hf_denoise.degradations import parse_degradation
-from hf_denoise.loader import SampleStream, TripletDataset, collate, to_rgb, training_loader
+from hf_denoise.loader import SampleMaker, SampleStream, TripletDataset, collate, training_loader
 
 NOISE = parse_degradation("gaussian:25")
+
+
+def samples(source, seed=0, noise=NOISE, **options):
+    return TripletDataset(Decoded(source), SampleMaker(noise, **options), seed)
 
 
 def triplets(tmp_path, sizes, degraded=True):
@@ -30,7 +35,7 @@ def triplets(tmp_path, sizes, degraded=True):
 
 
 def test_crops_and_flips_stay_paired(tmp_path):
-    data = TripletDataset(triplets(tmp_path, [(60, 70)]), NOISE, patch=32)
+    data = samples(triplets(tmp_path, [(60, 70)]), patch=32)
     corners = set()
     for epoch in range(1, 30):
         sample = data[epoch, 0]
@@ -43,30 +48,29 @@ def test_crops_and_flips_stay_paired(tmp_path):
 
 def test_samples_follow_from_seed_epoch_and_index_alone(tmp_path):
     source = triplets(tmp_path, [(40, 40)] * 3, degraded=False)
-    data, same, other = (TripletDataset(source, NOISE, patch=24, seed=seed) for seed in (0, 0, 1))
+    data, same, other = (samples(source, seed, patch=24) for seed in (0, 0, 1))
     assert torch.equal(data[4, 2]["degraded"], same[4, 2]["degraded"])
     assert not torch.equal(data[4, 2]["degraded"], data[5, 2]["degraded"])
     assert not torch.equal(data[4, 2]["degraded"], other[4, 2]["degraded"])
-    whole = TripletDataset(source, NOISE)
+    whole = samples(source)
     assert torch.equal(whole[1]["degraded"], whole[1]["degraded"])
     assert not torch.equal(whole[0]["degraded"] - whole[0]["clean"], whole[1]["degraded"] - whole[1]["clean"])
 
 
-def test_patches_are_cut_around_defects_as_often_as_asked(tmp_path):
+def test_patches_are_cut_around_defects_as_often_as_asked():
     mask = np.zeros((300, 200), np.uint8)
     mask[10, 150] = mask[280:283, 30:33] = 255
-    for name, array in (("clean", np.random.default_rng(0).integers(0, 256, (300, 200, 3), np.uint8)), ("mask", mask)):
-        Image.fromarray(array).save(tmp_path / f"{name}.png")
-    row = {name: Image.open(tmp_path / f"{name}.png") for name in ("clean", "mask")}
+    clean = np.random.default_rng(0).integers(0, 256, (300, 200, 3), np.uint8)
+    row = Triplet("one", clean, mask=mask > 0)
     for share in (0.0, 0.6, 1.0):
-        data = TripletDataset([row], NOISE, patch=24, defect=share)
-        samples = [data[epoch, 0] for epoch in range(1, 101)]
-        assert all(sample["mask"].shape == (1, 24, 24) for sample in samples)
-        shown = sum(bool(sample["mask"].any()) for sample in samples) / 100
+        data = TripletDataset([row], SampleMaker(NOISE, patch=24, defect=share))
+        cut = [data[epoch, 0] for epoch in range(1, 101)]
+        assert all(sample["mask"].shape == (1, 24, 24) for sample in cut)
+        shown = sum(bool(sample["mask"].any()) for sample in cut) / 100
         assert shown == pytest.approx(share, abs=0.15)
-    places = np.mean([sample["mask"][0].numpy() for sample in samples], axis=0)
+    places = np.mean([sample["mask"][0].numpy() for sample in cut], axis=0)
     assert places[:12, :12].any() and places[12:, 12:].any()  # not always in the middle of the patch
-    larger = TripletDataset([row], NOISE, patch=256, defect=1.0)[1, 0]
+    larger = TripletDataset([row], SampleMaker(NOISE, patch=256, defect=1.0))[1, 0]
     assert sorted(larger["mask"].shape) == [1, 200, 256] and larger["mask"].any()
 
 
@@ -74,9 +78,8 @@ def test_patches_are_cut_around_defects_as_often_as_asked(tmp_path):
 def test_half_of_the_grey_samples_have_one_noise_in_all_channels(tmp_path, degraded):
     source = triplets(tmp_path, [(40, 40)], degraded)
     for share in (0.0, 0.4, 1.0):
-        data = TripletDataset(source, NOISE, patch=24, grey=share)
-        samples = [data[epoch, 0] for epoch in range(1, 161)]
-        grey = [s for s in samples if torch.equal(s["clean"][0], s["clean"][2])]
+        data = samples(source, patch=24, grey=share)
+        grey = [s for s in (data[epoch, 0] for epoch in range(1, 161)) if torch.equal(s["clean"][0], s["clean"][2])]
         assert abs(len(grey) / 160 - share) < 0.15
         one_noise = [s for s in grey if torch.equal(s["degraded"][0], s["degraded"][1])]
         if grey:
@@ -87,18 +90,21 @@ def test_half_of_the_grey_samples_have_one_noise_in_all_channels(tmp_path, degra
 
 
 def test_mixed_sizes_are_padded_right_and_bottom(tmp_path):
-    data = TripletDataset(triplets(tmp_path, [(20, 31), (27, 12)]), NOISE)
+    data = samples(triplets(tmp_path, [(20, 31), (27, 12)]))
     batch = collate([data[0], data[1]])
+    assert batch.pop("name") == ["0", "1"]
     assert {name: tuple(t.shape) for name, t in batch.items()} == {
         "degraded": (2, 3, 27, 31), "mask": (2, 1, 27, 31), "clean": (2, 3, 27, 31), "valid": (2, 1, 27, 31)
     }  # fmt: skip
     assert batch["valid"][0].sum() == 20 * 31 and batch["valid"][0, 0, :20, :31].all()
     assert not batch["degraded"][1, :, :, 12:].any()
     assert torch.equal(batch["clean"][1, :, :27, :12], data[1]["clean"])
+    larger = collate([data[1]], side=40)
+    assert larger["clean"].shape == (1, 3, 40, 40) and larger["valid"].sum() == 27 * 12
 
 
 def test_patches_larger_than_the_image_take_it_whole(tmp_path):
-    data = TripletDataset(triplets(tmp_path, [(20, 50)]), NOISE, patch=32)
+    data = samples(triplets(tmp_path, [(20, 50)]), patch=32)
     assert sorted(data[1, 0]["clean"].shape[1:]) == [20, 32]
 
 
@@ -113,7 +119,7 @@ def test_stream_covers_every_epoch_once_and_resumes_anywhere():
 
 
 def test_small_data_fill_large_batches(tmp_path):
-    data = TripletDataset(triplets(tmp_path, [(16, 16)] * 3), NOISE, patch=16)
+    data = samples(triplets(tmp_path, [(16, 16)] * 3), patch=16)
     batches = list(training_loader(data, 8, SampleStream(3, 16, seed=0), workers=0))
     assert [len(batch["clean"]) for batch in batches] == [8, 8]
 
@@ -121,7 +127,7 @@ def test_small_data_fill_large_batches(tmp_path):
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "CMYK", "1"])
 def test_every_mode_becomes_rgb(mode):
     picture = Image.new("RGB", (5, 4), (255, 255, 255)).convert(mode)
-    array = to_rgb(picture)
+    array = to_float(pixels(picture))
     assert array.shape == (4, 5, 3) and array.dtype == np.float32
     assert np.allclose(array, 1, atol=0.02)
 
@@ -131,7 +137,7 @@ def test_images_without_colour_get_noise_without_colour(tmp_path):
         Image.new(mode, (20, 16), 128 if mode == "L" else (128, 128, 128)).save(tmp_path / f"{number}.png")
     names = [str(tmp_path / f"{number}.png") for number in range(2)]
     source = datasets.Dataset.from_dict({"clean": names}).cast_column("clean", datasets.Image())
-    without, colour = (TripletDataset(source, NOISE)[index]["degraded"] for index in range(2))
+    without, colour = (samples(source)[index]["degraded"] for index in range(2))
     assert torch.equal(without[0], without[1]) and torch.equal(without[0], without[2])
     assert not torch.equal(colour[0], colour[1])
     assert without.std() * 255 == pytest.approx(25, rel=0.25)
@@ -139,4 +145,4 @@ def test_images_without_colour_get_noise_without_colour(tmp_path):
 
 def test_sixteen_bit_grey_keeps_its_depth():
     values = np.array([[0, 1, 32768, 65535]], np.uint16)
-    assert np.allclose(to_rgb(Image.fromarray(values))[0, :, 0] * 65535, values[0], atol=0.01)
+    assert np.allclose(to_float(pixels(Image.fromarray(values)))[0, :, 0] * 65535, values[0], atol=0.01)

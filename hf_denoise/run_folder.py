@@ -1,0 +1,115 @@
+"""The folder of a run: `best/` and `last/`, each there whole or not at all, and what they say of the run."""
+
+import dataclasses
+import json
+import math
+import shutil
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
+
+from hf_denoise.errors import UserError
+from hf_denoise.files import make_writable, recover, staging_folder, swap_in, unwritable, write_folder
+from hf_denoise.model import DenoisingUNet
+from hf_denoise.streaming import ShardStream
+from hf_denoise.train_config import TrainConfig
+
+
+class RunFolder:
+    """Saves and loads the checkpoints of a run; every process calls every method.
+
+    Args:
+        config: of the run.
+        accelerator: whose state is saved: weights, optimizer, scaler, random numbers, and what is registered with it.
+
+    Raises:
+        UserError: the folder holds another run, nothing to resume, or cannot be written.
+    """
+
+    def __init__(self, config: TrainConfig, accelerator: Accelerator):
+        self.output = Path(config.output)
+        self.last, self.best = self.output / "last", self.output / "best"
+        self.config, self.accelerator = config, accelerator
+        if accelerator.is_main_process:
+            for folder in (self.last, self.best):
+                recover(folder)
+            if config.resume and not (self.last / "state").is_dir():
+                raise UserError(f"there is nothing to resume in '{self.output}'; start without --resume")
+            if not config.resume and self.last.exists():
+                raise UserError(
+                    f"'{self.output}' holds a run already; continue it with --resume or choose another --output"
+                )
+            make_writable(self.output)
+        accelerator.wait_for_everyone()
+
+    def save(self, model: DenoisingUNet, report: dict[str, Any], stream: ShardStream | None, is_best: bool) -> None:
+        """Save `best/`, where these weights are, and `last/` with all that a resume needs.
+
+        In this order: killed between the two, a resume comes to the same evaluation and saves both.
+
+        Raises:
+            UserError: the disk is full; the checkpoints of before are untouched.
+        """
+        model.report = report
+        main = self.accelerator.is_main_process
+        if is_best and main:
+            write_folder(self.best, model.save_pretrained)
+        staging = staging_folder(self.last)
+        try:
+            if main:
+                shutil.rmtree(staging, ignore_errors=True)
+                model.save_pretrained(staging)
+            self.accelerator.wait_for_everyone()
+            self.accelerator.save_state(str(staging / "state"))
+            if stream is not None:
+                path = staging / "state" / self._stream_file
+                path.write_text(json.dumps(stream.state_dict()))
+            self.accelerator.wait_for_everyone()
+            if main:
+                swap_in(self.last)
+        except (OSError, RuntimeError) as error:
+            shutil.rmtree(staging, ignore_errors=True)
+            raise unwritable(self.last, error) from error
+        self.accelerator.wait_for_everyone()
+
+    def load(self) -> None:
+        """Put the saved state back into what is prepared by and registered with the accelerator."""
+        self.accelerator.load_state(str(self.last / "state"))
+
+    def load_stream(self, stream: ShardStream) -> None:
+        """Put a stream back to where it was.
+
+        Raises:
+            UserError: the run was not streamed, or by another number of readers.
+        """
+        path = self.last / "state" / self._stream_file
+        if not path.is_file():
+            raise UserError(
+                f"'{self.output}' was not streamed by this many processes; start with the same number of them, or "
+                "--resume without --streaming"
+            )
+        stream.load_state_dict(json.loads(path.read_text()))
+
+    @property
+    def _stream_file(self) -> str:
+        return f"stream_{self.accelerator.process_index}.json"
+
+
+def training_report(
+    config: TrainConfig, steps: int, minutes: float, scores: dict[str, float], accelerator: Accelerator
+) -> dict[str, Any]:
+    """What the model card says of this run."""
+    measured = {name: score for name, score in scores.items() if math.isfinite(score)}
+    result = {"dataset": Path(config.data).name, "split": "validation", "degradation": config.degradation, **measured}
+    recipe = {name: v for name, v in dataclasses.asdict(config).items() if name not in ("data", "output", "resume")}
+    if config.init_from and Path(config.init_from).exists():
+        recipe["init_from"] = Path(config.init_from).name  # where it lies is nobody's business
+    training = {
+        "data": Path(config.data).name,
+        "recipe": recipe,
+        "steps": steps,
+        "minutes": round(minutes, 1),
+        "hardware": f"{accelerator.num_processes} x {accelerator.device.type}",
+    }
+    return {"results": [result] if measured else [], "training": training}

@@ -1,0 +1,91 @@
+"""The data of a training run: batches for this process, and images to evaluate on."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from accelerate import Accelerator
+from accelerate.utils import gather_object, send_to_device
+from torch.utils.data import DataLoader, Subset
+
+from hf_denoise.decoded import MemoryMapped, Triplets
+from hf_denoise.degradations import parse_degradation
+from hf_denoise.errors import UserError
+from hf_denoise.loader import Sample, SampleMaker, SampleStream, TripletDataset, evaluation_loader, training_loader
+from hf_denoise.run_folder import RunFolder
+from hf_denoise.streaming import ShardStream, first_triplets
+from hf_denoise.train_config import TrainConfig
+from hf_denoise.triplets import load_triplets, open_stream
+
+STREAMED_VALIDATION = 64  # images, held in memory
+
+Stored = tuple[MemoryMapped, MemoryMapped]
+
+
+@dataclass
+class TrainingData:
+    """`batches` of this process on its device, those of the budget or endless; `validation`; the stream, if any."""
+
+    batches: Iterable[Sample]
+    validation: DataLoader[Sample]
+    stream: ShardStream | None = None
+
+
+def open_data(config: TrainConfig, accelerator: Accelerator, run: RunFolder, step: int) -> TrainingData:
+    """The data that `config` names, from optimizer step `step` on.
+
+    Raises:
+        UserError: they cannot be used.
+    """
+    degradation = parse_degradation(config.degradation)
+    make_patch = SampleMaker(degradation, config.patch, config.grey_share, config.defect_share)
+
+    def evaluation(triplets: Triplets) -> DataLoader[Sample]:
+        dataset = TripletDataset(triplets, SampleMaker(degradation), config.seed)
+        first = range(len(triplets))[: config.validation_images]
+        return accelerator.prepare(evaluation_loader(Subset(dataset, first)))
+
+    if config.streaming:
+        tables = open_stream(config.data)
+        check_splits(config, tables)
+        stream = ShardStream(
+            tables["train"],
+            make_patch,
+            batch=config.batch,
+            workers=config.workers,
+            process=accelerator.process_index,
+            processes=accelerator.num_processes,
+            seed=config.seed,
+            side=config.patch,
+            skip_bad=config.skip_bad,
+        )
+        if config.resume:
+            run.load_stream(stream)
+        first = first_triplets(tables["validation"], config.validation_images or STREAMED_VALIDATION, config.skip_bad)
+        batches = (send_to_device(batch, accelerator.device, non_blocking=True) for batch in stream)
+        return TrainingData(batches, evaluation(first), stream)
+
+    training, validation = decode_once_per_machine(config, accelerator)
+    per_step = config.batch * accelerator.num_processes * config.accumulate
+    order = SampleStream(len(training), config.max_steps * per_step, config.seed, start=step * per_step)
+    patches = TripletDataset(training, make_patch, config.seed)
+    side = min(config.patch, training.largest_side)
+    loader = accelerator.prepare(training_loader(patches, config.batch, order, config.workers, side))
+    return TrainingData(loader, evaluation(validation))
+
+
+def decode_once_per_machine(config: TrainConfig, accelerator: Accelerator) -> Stored:
+    """Training and validation triplets: one process of every machine checks and decodes the images, all map them."""
+    stored: Stored | None = None
+    if accelerator.is_local_main_process:
+        tables = load_triplets(config.data, seed=config.seed, skip_bad=config.skip_bad)
+        check_splits(config, tables)
+        stored = MemoryMapped(tables["train"]), MemoryMapped(tables["validation"])
+    # Pickled, they are the names of the files.
+    shared: list[Stored] = gather_object([stored])
+    return shared[accelerator.process_index - accelerator.local_process_index]
+
+
+def check_splits(config: TrainConfig, tables: Iterable[str]) -> None:
+    for split in ("train", "validation"):
+        if split not in tables:
+            raise UserError(f"'{config.data}' has no {split} split; it has {', '.join(tables)}")
