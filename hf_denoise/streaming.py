@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from hf_denoise.decoded import Triplet, read_row
 from hf_denoise.errors import UserError
@@ -19,30 +21,35 @@ from hf_denoise.triplets import IMAGE_COLUMNS
 if TYPE_CHECKING:
     import datasets
 
-SHUFFLED_ROWS = 256  # encoded rows in memory per reader, out of which the next one is drawn
+MIXED_ROWS = 64  # encoded rows that are read at once and mixed
+
+Item = TypeVar("Item")
 
 _logger = logging.getLogger(__name__)
 
 
-class ShardStream:
-    """Endless training batches of the shards of one process, which remember how far they have come.
+Position = tuple[int, int, int]  # epoch, place in the order of the shards, rows used of that shard
 
-    Process and worker make a reader; the readers share out the shards. Each goes through its own in a new order every
-    epoch and mixes the rows within a shard. A batch carries the position of its reader, so that a resume starts behind
-    the last batch that was trained on, and reads no more than the begun shards again.
+
+class ShardStream:
+    """Endless training batches from the shards of one process, which remember how far they have come.
+
+    The processes share out the shards. Each goes through its own in a new order every epoch, reads blocks of rows ahead
+    and mixes them; the workers get encoded rows and decode, crop and degrade them. A resume starts behind the last
+    batch that was trained on, and reads no more than a part of one shard again.
 
     Args:
         table: a split from `open_stream`.
-        make_sample: makes samples of rows.
-        batch: samples per batch.
-        workers: processes that read and prepare; 0 does it in this one.
+        make_sample: makes samples of triplets.
+        batch: samples per batch; fewer where rows are left out.
+        workers: processes that prepare samples; 0 does it in this one.
         process, processes: number of this training process, and how many there are.
         seed: of the order and of all that is random in samples.
         side: batches are padded to this height and width.
         skip_bad: leave out, with a logged warning, rows that cannot be used, instead of stopping.
 
     Raises:
-        UserError: there are fewer shards than readers, or while iterating, a row that cannot be used.
+        UserError: there are fewer shards than processes, or while iterating, a row that cannot be used.
     """
 
     def __init__(
@@ -58,100 +65,118 @@ class ShardStream:
         side: int,
         skip_bad: bool = False,
     ):
-        self.readers = max(workers, 1)
-        if table.num_shards < processes * self.readers:
+        if table.num_shards < processes:
             raise UserError(
-                f"the data have {table.num_shards} shards for {processes} processes with {self.readers} readers each; "
-                "lower --workers, or write more shards (push_to_hub(num_shards=...))"
+                f"the data have {table.num_shards} shards for {processes} processes; start fewer processes, or write "
+                "more shards (push_to_hub(num_shards=...))"
             )
-        self.table, self.make_sample, self.seed, self.skip_bad = table, make_sample, seed, skip_bad
-        self.batch, self.workers, self.side = batch, workers, side
-        self.first_reader, self.all_readers = process * self.readers, processes * self.readers
-        self.next = 0  # the reader whose batch is next
-        self.positions = [(0, 0, 0)] * self.readers  # epoch, place in the order of the shards, rows read there
-
-    def __iter__(self) -> Iterator[Sample]:
-        loader: DataLoader[Sample] = DataLoader(
-            _Rows(self),
-            self.batch,
-            collate_fn=self._collate,
-            num_workers=self.workers,
+        self.table, self.seed = table, seed
+        self.process, self.processes = process, processes
+        self.position: Position = (0, 0, 0)
+        self.loader = DataLoader(
+            _Rows(make_sample, skip_bad),
+            batch,
+            sampler=_Order(self),
+            collate_fn=partial(_collate, side=side),
+            num_workers=workers,
             worker_init_fn=ignore_interrupt,
             pin_memory=torch.cuda.is_available(),
         )
+
+    def __iter__(self) -> Iterator[Sample]:
         try:
-            for batch in loader:  # the workers take turns
-                self.positions[self.next] = batch.pop("position")
-                self.next = (self.next + 1) % self.readers
-                yield batch
+            for batch in self.loader:
+                self.position = batch.pop("position")
+                if batch:
+                    yield batch
         except UserError as error:
             # That of a worker has a traceback before the sentence.
             raise UserError(str(error).strip().splitlines()[-1].split("UserError: ")[-1]) from None
 
     def state_dict(self) -> dict[str, Any]:
-        return {"next": self.next, "positions": self.positions, "readers": self.all_readers}
+        return {"position": self.position, "processes": self.processes}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue there.
 
         Raises:
-            UserError: the number of readers was another.
+            UserError: the number of processes was another.
         """
-        if state["readers"] != self.all_readers:
+        if state["processes"] != self.processes:
             raise UserError(
-                f"this run streams with {state['readers']} readers in all and --resume with {self.all_readers}; "
-                "take the same number of processes and --workers"
+                f"this run streams in {state['processes']} processes and is resumed in {self.processes}; start as many"
             )
-        self.next, self.positions = state["next"], [tuple(position) for position in state["positions"]]
+        epoch, place, row = state["position"]
+        self.position = epoch, place, row
 
-    def rows(self, reader: int) -> Iterator[tuple[Triplet, np.random.Generator, tuple[int, int, int]]]:
-        """Triplets of one reader from its position on, each with its source of randomness and the position after."""
-        own = np.arange(self.table.num_shards)[self.first_reader + reader :: self.all_readers]
-        epoch, place, row = self.positions[reader]
+    def rows(self) -> Iterator[tuple[dict[str, Any], list[int], Position]]:
+        """Encoded rows from the position on, each with the seed of its sample and the position behind it."""
+        epoch, place, row = self.position
+        own = range(self.process, self.table.num_shards, self.processes)
         while True:
-            usable = row > 0 or place > 0
-            for turn, number in enumerate(np.random.default_rng([self.seed, epoch]).permutation(own)):
+            found = row > 0 or place > 0
+            for turn, shard in enumerate(np.random.default_rng([self.seed, epoch]).permutation(own).tolist()):
                 if turn < place:
                     continue
-                shard = self.table.shard(self.table.num_shards, int(number))
-                shard = shard.shuffle(self.seed + epoch, buffer_size=SHUFFLED_ROWS)
-                for cells in shard.skip(row):
-                    row += 1
-                    triplet = self._read(cells, f"row {row} of shard {number}")
-                    if triplet is not None:
-                        usable = True
-                        yield triplet, np.random.default_rng([self.seed, epoch, number, row]), (epoch, turn, row)
+                done = row - row % MIXED_ROWS
+                for block in _ahead(self._blocks(shard, done)):
+                    mixed = np.random.default_rng([self.seed, epoch, shard, done]).permutation(len(block))
+                    for index in mixed[row - done :]:
+                        row += 1
+                        yield block[index], [self.seed, epoch, shard, row], (epoch, turn, row)
+                    done, found = row, True
                 row = 0
-            if not usable:
-                raise UserError("the data have shards without a usable row; write them anew")
+            if not found:
+                raise UserError("the data have shards without rows; write them anew")
             epoch, place = epoch + 1, 0
 
-    def _read(self, cells: dict[str, Any], where: str) -> Triplet | None:
-        where = str(cells.get("name") or where)
-        try:
-            return decode(cells, where)
-        except UserError as error:
-            if not self.skip_bad:
-                raise
-            _logger.warning("left out: %s", error)
-            return None
-
-    def _collate(self, samples: list[Sample]) -> Sample:
-        return {**collate(samples, self.side), "position": samples[-1]["position"]}
+    def _blocks(self, shard: int, done: int) -> Iterator[list[dict[str, Any]]]:
+        rows = iter(self.table.shard(self.table.num_shards, shard).skip(done))
+        while block := list(islice(rows, MIXED_ROWS)):
+            yield block
 
 
-class _Rows(IterableDataset[Sample]):
-    """What one worker reads."""
+class _Order(Sampler[Any]):
+    """The rows of a stream as the keys that a loader hands to its workers: read here, decoded there."""
 
     def __init__(self, stream: ShardStream):
         self.stream = stream
 
-    def __iter__(self) -> Iterator[Sample]:
-        info = get_worker_info()
-        turn = info.id if info else 0
-        reader = (self.stream.next + turn) % self.stream.readers  # the loader asks worker 0 first
-        for triplet, rng, position in self.stream.rows(reader):
-            yield {**self.stream.make_sample(triplet, rng), "position": position}
+    def __iter__(self) -> Iterator[Any]:
+        return self.stream.rows()
+
+
+class _Rows(Dataset[Sample]):
+    """Samples of encoded rows."""
+
+    def __init__(self, make_sample: SampleMaker, skip_bad: bool):
+        self.make_sample, self.skip_bad = make_sample, skip_bad
+
+    def __getitem__(self, key: tuple[dict[str, Any], list[int], Position]) -> Sample:
+        cells, seed, position = key
+        try:
+            triplet = decode(cells, str(cells.get("name") or f"row {position[2]} of shard {seed[2]}"))
+        except UserError as error:
+            if not self.skip_bad:
+                raise
+            _logger.warning("left out: %s", error)
+            return {"position": position}
+        return {**self.make_sample(triplet, np.random.default_rng(seed)), "position": position}
+
+
+def _collate(samples: list[Sample], side: int) -> Sample:
+    """The samples that could be made, and the position behind the last row."""
+    made = [sample for sample in samples if "clean" in sample]
+    return {**(collate(made, side) if made else {}), "position": samples[-1]["position"]}
+
+
+def _ahead(items: Iterator[Item]) -> Iterator[Item]:
+    """The same items, each fetched by a thread while the one before is in use."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = pool.submit(next, items, None)
+            yield item
 
 
 def decode(cells: dict[str, Any], where: str) -> Triplet:
@@ -182,7 +207,7 @@ def decode(cells: dict[str, Any], where: str) -> Triplet:
 def first_triplets(table: datasets.IterableDataset, count: int, skip_bad: bool) -> list[Triplet]:
     """The first triplets of a stream, decoded, in memory."""
     triplets = []
-    for number, cells in enumerate(itertools.islice(table, count)):
+    for number, cells in enumerate(islice(table, count)):
         try:
             triplets.append(decode(cells, str(cells.get("name") or f"row {number + 1}")))
         except UserError:
