@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import datasets
 import numpy as np
 import pytest
 import torch
@@ -49,14 +51,15 @@ def photos(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def scratched(tmp_path_factory) -> Path:
-    """Clean images with masks, some of them empty."""
+    """Clean images of two sizes with masks, some of them empty."""
     folder = tmp_path_factory.mktemp("scratched")
     for name in ("clean", "mask"):
         (folder / name).mkdir()
     for number in range(24):
-        image, mask = picture(np.random.default_rng(100 + number)), np.zeros((64, 64), np.uint8)
+        size = 20 if number % 5 == 0 else 64  # smaller and larger than the patches
+        image, mask = picture(np.random.default_rng(100 + number), size), np.zeros((size, size), np.uint8)
         if number % 3:
-            row = 5 + 2 * number
+            row = (5 + 2 * number) % size
             image[row : row + 2, 8:56], mask[row : row + 2, 8:56] = 255 - image[row : row + 2, 8:56], 255
         Image.fromarray(image).save(folder / "clean" / f"{number:02}.png")
         Image.fromarray(mask).save(folder / "mask" / f"{number:02}.png")
@@ -131,23 +134,99 @@ def test_a_run_starts_from_a_saved_model_with_the_network_of_that_model(photos, 
     assert (recipe["encoder_levels"], recipe["decoder_channels"], recipe["init_from"]) == (1, [8], "saved")
 
 
-def test_two_processes_train_like_one_with_twice_the_batch(scratched, tmp_path):
-    options = ["--max-steps", "20", "--eval-every", "10", "--defect-weight", "5", "--precision", "no"]
-    for processes, batch in ((1, 8), (2, 4)):
-        launcher = ("-m", "accelerate.commands.launch", "--cpu", "--num_processes", str(processes))
-        result = run(command(scratched, tmp_path / str(processes), *options, "--batch", str(batch), launcher=launcher))
-        assert result.returncode == 0, result.stderr
-    one, two = tmp_path / "1", tmp_path / "2"
+def all_weights(output: Path) -> torch.Tensor:
+    tensors = load_file(output / "last/model.safetensors")
+    return torch.cat([tensor.float().flatten() for _, tensor in sorted(tensors.items())])
+
+
+def assert_trained_alike(one: Path, two: Path) -> None:
     for name in ("loss", "validation/psnr", "validation/defect_psnr"):
         assert logged(one, name) == pytest.approx(logged(two, name), rel=1e-3), name
-    # Not weight by weight: AdamW turns the last bit of a gradient near zero into a step of full length.
-    ours, theirs = (
-        torch.cat(
-            [tensor.float().flatten() for _, tensor in sorted(load_file(folder / "last/model.safetensors").items())]
-        )
-        for folder in (one, two)
-    )
+    ours, theirs = all_weights(one), all_weights(two)
     assert (ours - theirs).norm() < 1e-2 * ours.norm()
+
+
+# The rate is low, since AdamW turns the last bit of a gradient near zero into a step of full length.
+ALIKE = ("--max-steps", "50", "--eval-every", "25", "--defect-weight", "5", "--precision", "no", "--accumulate", "2",
+         "--learning-rate", "1e-4")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def one_process(scratched, tmp_path_factory) -> Path:
+    """What one process makes of images of mixed sizes, some without defects, in two batches of 8 per step."""
+    output = tmp_path_factory.mktemp("one") / "run"
+    result = run(command(scratched, output, *ALIKE, "--batch", "8"))
+    assert result.returncode == 0, result.stderr
+    return output
+
+
+def test_two_processes_train_like_one_with_twice_the_batch(scratched, one_process, tmp_path):
+    launcher = ("-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2")
+    result = run(command(scratched, tmp_path / "two", *ALIKE, "--batch", "4", launcher=launcher))
+    assert result.returncode == 0, result.stderr
+    assert_trained_alike(one_process, tmp_path / "two")
+
+
+def test_accumulated_batches_are_one_batch(scratched, tmp_path):
+    """With a frozen encoder: BatchNorm, which only the encoder has here, counts each batch on its own."""
+    saved = DenoisingUNet(encoder="resnet10t", encoder_levels=2, decoder_channels=(32, 16), decoder_depths=(1, 0))
+    saved.save_pretrained(tmp_path / "saved")
+    frozen = ("--init-from", str(tmp_path / "saved"), "--freeze-encoder", "--max-steps", "10", "--eval-every", "5",
+              "--precision", "no", "--ema-decay", "0")  # fmt: skip
+    for batch, accumulate in ((8, 1), (2, 4)):
+        result = run(command(scratched, tmp_path / str(batch), *frozen, "--batch", str(batch),
+                             "--accumulate", str(accumulate)))  # fmt: skip
+        assert result.returncode == 0, result.stderr
+    assert_trained_alike(tmp_path / "8", tmp_path / "2")
+    trained = DenoisingUNet.from_pretrained(tmp_path / "8" / "last").state_dict()
+    changed = {
+        name.split(".")[0] for name, tensor in saved.state_dict().items() if not torch.equal(tensor, trained[name])
+    }
+    assert "encoder" not in changed and changed
+
+
+def test_ctrl_c_saves_and_the_run_goes_on(photos, tmp_path):
+    options = ["--max-steps", "150", "--eval-every", "75", "--batch", "4"]
+    assert run(command(photos, tmp_path / "whole", *options)).returncode == 0
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        command(photos, tmp_path / "stopped", *options, "--workers", "1"),
+        cwd=ROOT, env=env, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    assert any(re.search(r" [1-9]\d?/150 ", line) for line in process.stderr)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the workers get it too
+    told = process.stderr.read().splitlines()[-1]
+    assert process.wait() == 130 and told.startswith("stopped at step") and "--resume" in told
+    resumed = run(command(photos, tmp_path / "stopped", *options, "--resume"))
+    assert resumed.returncode == 0, resumed.stderr
+    assert torch.equal(all_weights(tmp_path / "whole"), all_weights(tmp_path / "stopped"))
+
+
+def test_loss_that_is_not_finite_names_the_images_and_keeps_the_checkpoint(photos, tmp_path):
+    options = ["--batch", "2", "--eval-every", "4", "--clip-norm", "1e30", "--ema-decay", "0"]
+    assert run(command(photos, tmp_path / "run", *options, "--max-steps", "4")).returncode == 0
+    before = all_weights(tmp_path / "run")
+    result = run(command(photos, tmp_path / "run", *options, "--max-steps", "40", "--resume", "--schedule", "cosine",
+                         "--learning-rate", "1e30"))  # fmt: skip
+    told = result.stderr.strip().splitlines()[-1]
+    assert result.returncode == 2 and "Traceback" not in result.stderr
+    assert re.search(r"no longer finite at step \d+, in the batch of \d\d, \d\d; .*last good checkpoint", told), told
+    assert torch.equal(all_weights(tmp_path / "run"), before)
+
+
+def test_streamed_run_resumes_to_the_same_weights(tmp_path):
+    features = datasets.Features({"clean": datasets.Image()})
+    for split, first, shards in (("train", 0, 3), ("validation", 900, 1)):
+        for shard in range(shards):
+            images = [Image.fromarray(picture(np.random.default_rng(first + 10 * shard + n))) for n in range(10)]
+            table = datasets.Dataset.from_dict({"clean": images}, features=features)
+            table.to_parquet(tmp_path / "data" / f"{split}-{shard:05}-of-{shards:05}.parquet")
+    options = ["--streaming", "--eval-every", "10", "--batch", "4", "--validation-images", "3"]
+    for name, steps in (("whole", 20), ("parts", 10), ("parts", 20)):
+        resume = ["--resume"] if steps == 20 and name == "parts" else []
+        result = run(command(tmp_path / "data", tmp_path / name, *options, "--max-steps", str(steps), *resume))
+        assert result.returncode == 0, result.stderr
+    assert torch.equal(all_weights(tmp_path / "whole"), all_weights(tmp_path / "parts"))
 
 
 def test_stops_early_and_on_the_clock(photos, tmp_path):
