@@ -63,7 +63,8 @@ def pixels(picture: Image.Image) -> Pixels:
 
 def to_float(stored: Pixels) -> NDArray[np.float32]:
     """(H, W, 1 or 3) integers -> (H, W, 3) float32 in [0, 1]."""
-    unit = stored.astype(np.float32) / np.float32(np.iinfo(stored.dtype).max)
+    unit = stored.astype(np.float32, order="C")
+    unit /= np.float32(np.iinfo(stored.dtype).max)
     return np.repeat(unit, 3, axis=2) if unit.shape[2] == 1 else unit
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from hf_denoise import camera
@@ -15,7 +16,16 @@ Rng = np.random.Generator
 
 def gaussian(clean: Array, sigma: float, rng: Rng) -> Array:
     """Additive white Gaussian noise; `sigma` on the 0..255 scale. Not clipped, not quantised."""
-    return clean + np.float32(sigma / 255) * rng.standard_normal(clean.shape, dtype=np.float32)
+    noisy = normal(clean.shape, rng)
+    noisy *= np.float32(sigma / 255)
+    noisy += clean
+    return noisy
+
+
+def normal(shape: tuple[int, ...], rng: Rng) -> Array:
+    """Standard normal numbers, float32; PyTorch makes them in a third of NumPy's time."""
+    generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
+    return torch.randn(shape, generator=generator).numpy()
 
 
 def poisson_gaussian(clean: Array, sigma: float, rng: Rng) -> Array:
@@ -32,7 +42,7 @@ def poisson_gaussian(clean: Array, sigma: float, rng: Rng) -> Array:
 
 def speckle(clean: Array, sigma: float, rng: Rng) -> Array:
     """Multiplicative Gaussian noise; `sigma` is its standard deviation at full white on the 0..255 scale."""
-    return clean * (1 + np.float32(sigma / 255) * rng.standard_normal(clean.shape, dtype=np.float32))
+    return clean * (1 + np.float32(sigma / 255) * normal(clean.shape, rng))
 
 
 def salt_and_pepper(clean: Array, percent: float, rng: Rng) -> Array:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from hf_denoise.decoded import Triplet, Triplets, to_float
@@ -35,7 +35,7 @@ def random_box(
 
 
 class SampleMaker:
-    """Makes a sample of a triplet: crop, degradation where the data have none, flips and turns.
+    """Makes a sample of a triplet: crop, flips and turns, degradation where the data have none.
 
     Args:
         degradation: makes `degraded` from `clean` where the data have none.
@@ -57,7 +57,7 @@ class SampleMaker:
     def __call__(self, triplet: Triplet, rng: np.random.Generator) -> Sample:
         """`degraded`, `clean` (3, H, W) float32, `mask` (1, H, W) of 0 and 1, `name`; `rng` decides everything."""
         size = triplet.clean.shape[:2]
-        box = 0, 0, *size
+        box, turns, flip = (0, 0, *size), 0, False
         grey, one_noise = triplet.degraded is None and triplet.clean.shape[2] == 1, True
         if self.patch is not None:
             pixel = None
@@ -67,12 +67,17 @@ class SampleMaker:
             box = random_box(size, self.patch, rng, pixel)
             grey |= bool(rng.random() < self.grey)
             one_noise = triplet.degraded is not None or bool(rng.integers(2))
-        part = slice(box[0], box[2]), slice(box[1], box[3])
-        clean = to_float(triplet.clean[part])
+            turns, flip = int(rng.integers(4)), bool(rng.integers(2))
+
+        def cut(stored: NDArray[Any]) -> NDArray[Any]:
+            part = stored[box[0] : box[2], box[1] : box[3]]
+            return np.rot90(part[:, ::-1] if flip else part, turns)
+
+        clean = to_float(cut(triplet.clean))
         if grey:
             clean = np.repeat(clean.mean(axis=2, keepdims=True), 3, axis=2)
         if triplet.degraded is not None:
-            degraded = to_float(triplet.degraded[part])
+            degraded = to_float(cut(triplet.degraded))
         else:
             degraded, clean = self.degradation.pair(clean, rng)
         if grey and one_noise:
@@ -83,12 +88,9 @@ class SampleMaker:
             )
         mask = np.zeros((*clean.shape[:2], 1), np.float32)
         if triplet.mask is not None:
-            mask[..., 0] = triplet.mask[part]
+            mask[..., 0] = cut(triplet.mask)
         arrays = {"degraded": degraded, "mask": mask, "clean": clean}
-        if self.patch is not None:
-            turns, flip = int(rng.integers(4)), bool(rng.integers(2))
-            arrays = {name: np.rot90(a[:, ::-1] if flip else a, turns) for name, a in arrays.items()}
-        tensors = {name: torch.from_numpy(a.transpose(2, 0, 1).copy()) for name, a in arrays.items()}
+        tensors = {name: torch.from_numpy(array).permute(2, 0, 1) for name, array in arrays.items()}
         return {**tensors, "name": triplet.name}
 
 
@@ -116,6 +118,8 @@ class TripletDataset(Dataset[Sample]):
 def collate(samples: list[Sample], side: int = 0) -> Sample:
     """Stack samples, zero-padded right and bottom to the largest; `valid` (B, 1, H, W) marks real pixels.
 
+    The memory of the batch is in channels-last order, as convolutions like it and images come.
+
     Args:
         samples: as from `SampleMaker`.
         side: height and width are at least this: where processes each pad a part of one batch, all must pad alike,
@@ -123,10 +127,12 @@ def collate(samples: list[Sample], side: int = 0) -> Sample:
     """
     height, width = (max(side, *(sample["clean"].shape[axis] for sample in samples)) for axis in (-2, -1))
     batch: Sample = {"name": [sample["name"] for sample in samples]}
-    samples = [{**sample, "valid": torch.ones_like(sample["mask"])} for sample in samples]
-    for name in ("degraded", "mask", "clean", "valid"):
-        padded = [F.pad(s[name], (0, width - s[name].shape[-1], 0, height - s[name].shape[-2])) for s in samples]
-        batch[name] = torch.stack(padded)
+    for name, channels in (("degraded", 3), ("mask", 1), ("clean", 3), ("valid", 1)):
+        shape = len(samples), channels, height, width
+        batch[name] = torch.zeros(shape).contiguous(memory_format=torch.channels_last)
+        for row, sample in zip(batch[name], samples, strict=True):
+            value = sample.get(name, 1.0)
+            row[:, : sample["clean"].shape[-2], : sample["clean"].shape[-1]] = value
     return batch
 
 
