@@ -45,10 +45,9 @@ class KillResume:
 
 
 def command(options: KillResume, folder: Path, name: str) -> list[str]:
-    small = (
-        "--encoder resnet10t --no-encoder-pretrained --encoder-levels 2 --decoder-channels 32 16 --decoder-depths 1 0"
-    )
-    budget = f"--decoder-depths 1 0 --patch 32 --batch 4 --workers 0 --max-steps {options.steps} --eval-every {options.eval_every}"
+    small = "--encoder resnet10t --no-encoder-pretrained --encoder-levels 2 --decoder-channels 32 16"
+    small += " --decoder-depths 1 0 --patch 32 --batch 4 --workers 0"
+    budget = f"--max-steps {options.steps} --eval-every {options.eval_every}"
     words = f"{small} {budget} --data {folder}/photos --output {folder}/{name}"
     return [sys.executable, f"{ROOT}/train.py", *words.split()]
 
@@ -113,8 +112,8 @@ def main(options: KillResume) -> None:
             sentence(describe(["torch", "accelerate"])),
             "",
             f"A run of {options.steps} steps, saved every {options.eval_every}, was killed {len(rows)} times, "
-            f"{during} of them while it saved, and resumed each",
-            "time. Every checkpoint on disk loaded. At the end its weights were, bit for bit, compared with those of a run",
+            f"{during} of them while it saved, and resumed each time.",
+            "Every checkpoint on disk loaded. At the end its weights were, compared bit for bit with those of a run",
             f"left alone, in `last/` {verdict['last']} and in `best/` {verdict['best']}.",
             "",
             "Made by `python benchmarks/kill_resume.py`.",
