@@ -128,8 +128,7 @@ def collate(samples: list[Sample], side: int = 0) -> Sample:
     height, width = (max(side, *(sample["clean"].shape[axis] for sample in samples)) for axis in (-2, -1))
     batch: Sample = {"name": [sample["name"] for sample in samples]}
     for name, channels in (("degraded", 3), ("mask", 1), ("clean", 3), ("valid", 1)):
-        shape = len(samples), channels, height, width
-        batch[name] = torch.zeros(shape).contiguous(memory_format=torch.channels_last)
+        batch[name] = torch.zeros(len(samples), height, width, channels).permute(0, 3, 1, 2)
         for row, sample in zip(batch[name], samples, strict=True):
             value = sample.get(name, 1.0)
             row[:, : sample["clean"].shape[-2], : sample["clean"].shape[-1]] = value
