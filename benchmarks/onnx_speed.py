@@ -1,4 +1,4 @@
-"""The exported model in ONNX Runtime against PyTorch, both in float32 on this CPU: `python benchmarks/onnx_speed.py`."""
+"""The exported model in ONNX Runtime beside PyTorch, both float32 on this CPU: `python benchmarks/onnx_speed.py`."""
 
 import statistics
 import sys
