@@ -95,12 +95,13 @@ def test_bad_options_are_one_sentence_whatever_the_number_of_processes(photos: P
     assert list(contents(photos / "two")) == ["a.png"]
 
 
+@pytest.mark.timeout(600)  # two runs of two processes, of which each imports torch
 def test_a_killed_run_goes_on_where_it_was(tmp_path: Path) -> None:
     for number in range(6):
         picture(tmp_path / f"in/{number}.png", number, (400, 300))
     arguments = ("denoise", "in", "-o", "out", "--removed", "--resume")
     launcher = psutil.Popen(
-        command(*arguments, processes=2),
+        command(*arguments),
         cwd=tmp_path,
         env=ENVIRONMENT,
         stdout=subprocess.DEVNULL,
