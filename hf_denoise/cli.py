@@ -1,6 +1,6 @@
-"""The command line: `hf-denoise denoise | evaluate | make-triplets | push`. Torch is imported inside them only."""
+"""The command line: `hf-denoise denoise | evaluate | ...`. Torch is imported inside the commands only."""
 
-import glob
+import importlib.util
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -13,6 +13,9 @@ from tyro.conf import Positional, arg
 
 from hf_denoise import __version__
 from hf_denoise.errors import UserError
+from hf_denoise.files import make_writable, remove_parts
+from hf_denoise.inputs import Job, check_targets, is_done, plan, view_path, views
+from hf_denoise.launch import Processes, join_processes, rank, start_cpu_processes
 
 
 @dataclass(frozen=True)
@@ -35,70 +38,112 @@ class Denoise:
     """cpu, cuda, cuda:1, mps, or auto."""
     overwrite: bool = False
     """Replace files that exist, also the inputs themselves."""
+    resume: bool = False
+    """Leave out images whose results exist: continue a run that was stopped, with the same options."""
     removed: bool = False
     """Also write what was removed, amplified 4 times on grey, as NAME-removed.png beside each result, and print how
     much structure it holds: from 0, noise alone, to 1, structure alone, at the place where that is most."""
 
     def run(self) -> None:
+        processes = join_processes()
+        jobs, bad = processes.once(self.plan)
+        if jobs:
+            bad += self.denoise(jobs, processes)
+        if bad and processes.is_main:
+            if len(bad) == 1:
+                raise UserError(bad[0])
+            raise UserError(f"{len(bad)} inputs could not be denoised:\n  " + "\n  ".join(bad))
+
+    def plan(self) -> tuple[list[Job], list[str]]:
+        """What is to be done, and what is wrong with the inputs that cannot be. The folders for the results are made.
+
+        Raises:
+            UserError: nothing can be done as it was asked for.
+        """
         from hf_denoise.blending import check_strength
-        from hf_denoise.files import make_writable
         from hf_denoise.images import check_target, read_header
 
         check_strength(self.strength)
+        if self.resume and self.overwrite:
+            raise UserError("--resume keeps the results that exist and --overwrite replaces them; choose one of them")
         bad: list[str] = []
-        jobs = []
+        jobs: list[Job] = []
+        done: list[Job] = []
         for source, target in plan(self.inputs, self.output, bad):
+            if self.resume and is_done((source, target), self.removed):
+                done.append((source, target))
+                continue
             try:
                 check_target(read_header(source), target)
                 jobs.append((source, target))
             except UserError as error:
                 bad.append(str(error))
-        check_targets(jobs, self.overwrite)
-        if self.removed:
-            check_targets(views(jobs), self.overwrite)
-        if jobs:
-            for folder in sorted({target.parent for _, target in jobs}):
-                make_writable(folder)
-            bad += self.denoise(jobs)
-        if bad:
-            if len(bad) == 1:
-                raise UserError(bad[0])
-            raise UserError(f"{len(bad)} inputs could not be denoised:\n  " + "\n  ".join(bad))
+        if done:
+            print(f"{len(done)} of {len(done) + len(jobs)} images are done already", file=sys.stderr)
+        targets = jobs + (views(done + jobs)[len(done) :] if self.removed else [])
+        if not self.overwrite:
+            check_targets(targets, self.resume)
+        if self.resume:
+            remove_parts(target for _, target in targets)
+        for folder in sorted({target.parent for _, target in jobs}):
+            make_writable(folder)
+        return jobs, bad
 
-    def denoise(self, jobs: Sequence[tuple[Path, Path]]) -> list[str]:
+    def denoise(self, jobs: Sequence[Job], processes: Processes) -> list[str]:
         """Run the network over all files and return what went wrong; a bad file does not stop the others."""
         from tqdm import tqdm
 
         from hf_denoise.pipeline import Denoiser
 
-        denoiser = Denoiser.from_pretrained(self.model, tile=self.tile, precision=self.precision, device=self.device)
-        bad = []
+        device = processes.device if self.device == "auto" else self.device
+        denoiser = processes.each(
+            lambda: Denoiser.from_pretrained(self.model, tile=self.tile, precision=self.precision, device=device)
+        )
         # One file is counted in tiles, several in files.
         single = len(jobs) == 1
-        with tqdm(
-            total=len(jobs), desc=jobs[0][0].name if single else "denoise", unit="tile" if single else "image"
-        ) as bar:
+        alone = processes.count == 1
 
-            def show_tile(done: int, total: int) -> None:
-                bar.total = total
-                bar.update(done - bar.n)
+        def denoise(own: Sequence[Job]) -> list[tuple[str | None, str | None]]:
+            """What there is to say about each file, and what went wrong with it."""
+            outcomes = []
+            with tqdm(
+                total=len(own),
+                desc=jobs[0][0].name if single else "denoise" if alone else f"denoise, process 1 of {processes.count}",
+                unit="tile" if single else "image",
+                disable=not processes.is_main,
+            ) as bar:
 
-            for source, target in jobs:
-                try:
-                    structure = denoiser.file(
-                        source,
-                        target,
-                        strength=self.strength,
-                        progress=show_tile if single else None,
-                        removed=view_path(target) if self.removed else None,
-                    )
-                    if structure is not None:
-                        tqdm.write(f"{source}: removed noise holds structure {structure:.2f}")
-                except UserError as error:
-                    bad.append(str(error))
-                if not single:
-                    bar.update()
-        return bad
+                def show_tile(done: int, total: int) -> None:
+                    bar.total = total
+                    bar.update(done - bar.n)
+
+                for source, target in own:
+                    said = wrong = None
+                    try:
+                        structure = denoiser.file(
+                            source,
+                            target,
+                            strength=self.strength,
+                            progress=show_tile if single else None,
+                            removed=view_path(target) if self.removed else None,
+                        )
+                        if structure is not None:
+                            said = f"{source}: removed noise holds structure {structure:.2f}"
+                            if alone:
+                                tqdm.write(said)
+                    except UserError as error:
+                        wrong = str(error)
+                    outcomes.append((said, wrong))
+                    if not single:
+                        bar.update()
+            return outcomes
+
+        outcomes = processes.share(jobs, denoise)
+        if processes.is_main and not alone:
+            for said, _ in outcomes:
+                if said is not None:
+                    print(said)
+        return [wrong for _, wrong in outcomes if wrong is not None]
 
 
 @dataclass(frozen=True)
@@ -133,7 +178,9 @@ class Evaluate:
         from hf_denoise.pipeline import Denoiser
         from hf_denoise.report import markdown
 
-        denoiser = Denoiser.from_pretrained(self.model, precision=self.precision, device=self.device)
+        processes = join_processes()
+        device = processes.device if self.device == "auto" else self.device
+        denoiser = processes.each(lambda: Denoiser.from_pretrained(self.model, precision=self.precision, device=device))
         degradations = [self.degradation] if self.degradation else [f"gaussian:{sigma:g}" for sigma in self.sigma]
         results = evaluate_data(
             denoiser,
@@ -145,9 +192,11 @@ class Evaluate:
             seed=self.seed,
             skip_bad=self.skip_bad,
             model=self.model or "packaged weights",
+            processes=processes,
         )
-        print(markdown(results))
-        print(self.output / REPORT)
+        if processes.is_main:
+            print(markdown(results))
+            print(self.output / REPORT)
 
 
 @dataclass(frozen=True)
@@ -167,6 +216,35 @@ class Push:
         from hf_denoise.hub import push
 
         print(push(self.folder, self.repo_id, private=self.private, token=self.token))
+
+
+@dataclass(frozen=True)
+class Export:
+    """Write a model as one ONNX file for any batch, height and width; compare it with PyTorch, and time both."""
+
+    format: Positional[Literal["onnx"]]
+    """Format of the file."""
+    output: Annotated[Path, arg(aliases=["-o"], metavar="OUT.onnx")]
+    """File to write. It takes and gives float32 of shape (batch, 3, height, width), RGB in [0, 1]."""
+    model: Annotated[Positional[str | None], arg(metavar="MODEL")] = None
+    """Folder of a saved model, or its id on the Hugging Face Hub. Default: the model in the package."""
+    overwrite: bool = False
+    """Replace a file that exists."""
+
+    def run(self) -> None:
+        missing = [name for name in ("onnx", "onnxruntime", "onnxscript") if importlib.util.find_spec(name) is None]
+        if missing:
+            raise UserError(f"the export needs what is not installed here; pip install {' '.join(missing)}")
+        from torch import get_num_threads
+
+        from hf_denoise.export import SIDE, SIZES, export_onnx
+
+        made = export_onnx(self.model, self.output, overwrite=self.overwrite)
+        print(
+            f"{self.output}: {made.size / 1e6:.1f} MB, at most {made.difference:.0e} off PyTorch on {len(SIZES)} sizes"
+            f"\n{SIDE} x {SIDE}, float32, {get_num_threads()} threads: ONNX Runtime {made.seconds:.3f} s, PyTorch "
+            f"{made.torch_seconds:.3f} s, {made.torch_seconds / made.seconds:.2f} times as fast"
+        )
 
 
 @dataclass(frozen=True)
@@ -215,110 +293,29 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "evaluate": Evaluate,
     "make-triplets": MakeTriplets,
     "push": Push,
+    "export": Export,
 }
-
-
-def plan(inputs: Sequence[str], output: Path, bad: list[str]) -> list[tuple[Path, Path]]:
-    """Find the images and say where each goes: `(source, target)`, in order. What is not found is added to `bad`.
-
-    Raises:
-        UserError: nothing was found at all, or two inputs would be written to one file.
-    """
-    from hf_denoise.images import FORMATS
-
-    if not inputs:
-        raise UserError("no input; name image files, folders or glob patterns")
-    found: dict[Path, Path] = {}  # source -> path below the output folder
-    for name in inputs:
-        path = Path(name)
-        if path.is_dir():
-            images = sorted(
-                file
-                for file in path.rglob("*")
-                # Results of an earlier run are no inputs, where the output lies inside the input.
-                if file.suffix.lower() in FORMATS and file.is_file() and not is_inside(file, output, path)
-            )
-            found.update((file, file.relative_to(path)) for file in images)
-            if not images:
-                bad.append(f"'{name}' holds no images; images end in {', '.join(FORMATS)}")
-        elif glob.has_magic(name) and not path.exists():
-            images = sorted(
-                file for file in map(Path, glob.glob(name, recursive=True)) if file.suffix.lower() in FORMATS
-            )
-            found.update((file, Path(file.name)) for file in images)
-            if not images:
-                bad.append(f"no image matches '{name}'")
-        elif path.exists():
-            found[path] = Path(path.name)
-        else:
-            bad.append(f"'{name}' does not exist; check the path")
-    if not found and len(bad) == 1:
-        raise UserError(bad[0])
-    one_file = len(inputs) == 1 and list(found) == [Path(inputs[0])]
-    if one_file and output.suffix.lower() in FORMATS and not output.is_dir():
-        return [(path, output) for path in found]
-    sources: dict[Path, Path] = {}
-    for source, relative in found.items():
-        target = output / relative
-        if target in sources:
-            raise UserError(
-                f"'{sources[target]}' and '{source}' would both be written to '{target}'; denoise them one by one, "
-                "into different folders"
-            )
-        sources[target] = source
-    return [(source, target) for target, source in sources.items()]
-
-
-def is_inside(file: Path, output: Path, folder: Path) -> bool:
-    """Whether `file` lies in the output folder while the output folder lies in `folder`."""
-    output = output.resolve()
-    return output != folder.resolve() and output in file.resolve().parents
-
-
-def view_path(target: Path) -> Path:
-    """Where the view of what was removed goes, for a result at `target`."""
-    return target.with_name(f"{target.stem}-removed.png")
-
-
-def views(jobs: Sequence[tuple[Path, Path]]) -> list[tuple[Path, Path]]:
-    """`(source, view)` of every job.
-
-    Raises:
-        UserError: a view would be written to the file of a result or of another view.
-    """
-    written = {target: str(source) for source, target in jobs}
-    found = []
-    for source, target in jobs:
-        view = view_path(target)
-        if view in written:
-            raise UserError(
-                f"'{written[view]}' and what is removed from '{source}' would both be written to '{view}'; denoise "
-                "them one by one, into different folders"
-            )
-        written[view] = str(source)
-        found.append((source, view))
-    return found
-
-
-def check_targets(jobs: Sequence[tuple[Path, Path]], overwrite: bool) -> None:
-    """Refuse to replace files, unless that is wanted."""
-    existing = [target for _, target in jobs if target.exists()]
-    if existing and not overwrite:
-        more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
-        raise UserError(f"'{existing[0]}'{more} already exists; choose another --output, or replace with --overwrite")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status: 0; 2 for an `error: ...`; 130 after Ctrl-C."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments is None:
+        start_cpu_processes()
+        arguments = sys.argv[1:]
     if list(arguments) == ["--version"]:
         print(f"hf_denoise {__version__}")
         return 0
     try:
         command = tyro.extras.subcommand_cli_from_dict(
-            COMMANDS, prog="hf-denoise", description="Remove noise from images, keep the defects.", args=arguments
+            COMMANDS,
+            prog="hf-denoise",
+            description="Remove noise from images, keep the defects.",
+            args=arguments,
+            console_outputs=rank() == 0,
         )
-        command.run()
+        # Only these share their work; of any other command, the processes of a launcher run one.
+        if rank() == 0 or isinstance(command, Denoise | Evaluate):
+            command.run()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

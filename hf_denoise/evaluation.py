@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,13 @@ from PIL import Image, ImageDraw
 from tqdm import tqdm
 
 from hf_denoise import __version__
-from hf_denoise.cases import Gallery, make_case
+from hf_denoise.cases import Case, Gallery, make_case
 from hf_denoise.decoded import Decoded
 from hf_denoise.degradations import parse_degradation
 from hf_denoise.errors import UserError
 from hf_denoise.files import make_writable, written_beside
 from hf_denoise.images import to_8_bits
+from hf_denoise.launch import Processes
 from hf_denoise.loader import SampleMaker, TripletDataset
 from hf_denoise.metrics import noise_level
 from hf_denoise.peers import Run, load_peers
@@ -32,6 +34,7 @@ Picture = NDArray[np.float32]
 Crops = tuple[Picture, Picture, Picture]  # degraded, denoised, clean
 CROP = 256  # side of the crops in the before/after grid, pixels
 GRID_ROWS = 6
+ALONE = Processes()
 
 
 def evaluate(
@@ -43,6 +46,7 @@ def evaluate(
     name: str = "",
     split: str = "",
     seed: int = 0,
+    processes: Processes = ALONE,
 ) -> tuple[Evaluation, list[Crops]]:
     """Denoise every image of a split and compare it with the clean one.
 
@@ -55,6 +59,7 @@ def evaluate(
             of one strength, and else `metrics.noise_level` of the image.
         name, split: what the result is called in reports.
         seed: seed of the noise and of the intervals.
+        processes: share the images; each gets the evaluation of all of them, equal to that of one process.
 
     Returns:
         The evaluation; its `result` is what `summarise` gives for all images, with `dataset`, `split`, `degradation`,
@@ -67,34 +72,51 @@ def evaluate(
     label = "as in the data" if own else degradation
     images = triplets["name"]
     defects = triplets["defect"] if "defect" in triplets.column_names else [None] * len(triplets)
+
+    def measure_all(indices: Sequence[int]) -> list[tuple[Case, Crops | None]]:
+        """The case of each image, without its pictures where the gallery needs none, and its crops for the grid."""
+        found: list[tuple[Case, Crops | None]] = []
+        gallery = Gallery()
+        title = " ".join([name, degradation]).strip()
+        if processes.count > 1:
+            title += f", process 1 of {processes.count}"
+        for index in tqdm(indices, title, unit="image", disable=not processes.is_main):
+            sample = samples[index]
+            noisy, clean = (sample[key].permute(1, 2, 0).numpy() for key in ("degraded", "clean"))
+            mask = sample["mask"][0].numpy() > 0
+            outputs = {INPUT: noisy, MODEL: denoiser(noisy)}
+            if peers:
+                told = noise_level(noisy) if sigma is None else sigma
+                outputs.update({peer: run(noisy, told).clip(0, 1) for peer, run in peers.items()})
+            rows = {
+                method: measure(
+                    output,
+                    noisy,
+                    clean,
+                    mask,
+                    image=images[index],
+                    defect=defects[index],
+                    degradation=label,
+                    method=method,
+                )
+                for method, output in outputs.items()
+            }
+            gallery.add(make_case(outputs, clean, mask, rows))
+            crops = None
+            if index < GRID_ROWS:
+                crops = crop_around(noisy, mask), crop_around(outputs[MODEL], mask), crop_around(clean, mask)
+            found.append((Case(rows, {}, 0), crops))
+        kept = {id(case.rows): case for case in gallery.cases}
+        return [(kept.get(id(case.rows), case), crops) for case, crops in found]
+
+    # The extremes of all images are among the extremes of each part: added in order, they make the same gallery.
     rows: list[Row] = []
     crops: list[Crops] = []
     gallery = Gallery()
-    for index in tqdm(range(len(samples)), desc=" ".join([name, degradation]).strip(), unit="image"):
-        sample = samples[index]
-        noisy, clean = (sample[key].permute(1, 2, 0).numpy() for key in ("degraded", "clean"))
-        mask = sample["mask"][0].numpy() > 0
-        outputs = {INPUT: noisy, MODEL: denoiser(noisy)}
-        if peers:
-            told = noise_level(noisy) if sigma is None else sigma
-            outputs.update({peer: run(noisy, told).clip(0, 1) for peer, run in peers.items()})
-        own_rows = {
-            method: measure(
-                output,
-                noisy,
-                clean,
-                mask,
-                image=images[index],
-                defect=defects[index],
-                degradation=label,
-                method=method,
-            )
-            for method, output in outputs.items()
-        }
-        rows += own_rows.values()
-        gallery.add(make_case(outputs, clean, mask, own_rows))
-        if len(crops) < GRID_ROWS:
-            crops.append((crop_around(noisy, mask), crop_around(outputs[MODEL], mask), crop_around(clean, mask)))
+    for case, shown in processes.share(range(len(samples)), measure_all):
+        rows += case.rows.values()
+        gallery.add(case)
+        crops += [shown] if shown else []
     result = {
         "dataset": name,
         "split": split,
@@ -124,6 +146,12 @@ def crop_around(image: Picture, mask: NDArray[np.bool_]) -> Picture:
     return image[top : top + CROP, left : left + CROP]
 
 
+def write_grid(target: Path, crops: Sequence[Crops]) -> None:
+    """Write `grid` as PNG."""
+    with written_beside(target) as file:
+        grid(crops).save(file, "PNG")
+
+
 def grid(crops: Sequence[Crops]) -> Image.Image:
     """Rows of degraded, denoised and clean crops, with a header."""
     header, gap = 24, 4
@@ -140,6 +168,19 @@ def grid(crops: Sequence[Crops]) -> Image.Image:
     return sheet
 
 
+def load_split(data: str, split: str, seed: int, skip_bad: bool) -> Any:
+    """A split of the data, or all of data without splits of their own; see `evaluate_data`."""
+    if split == "all":
+        triplets = load_triplets(data, seed=seed, skip_bad=skip_bad, splits=(0.0, 0.0, 1.0))
+        if list(triplets) != ["test"]:
+            raise UserError(f"'{data}' has splits of its own: choose one of {', '.join(triplets)} with --split")
+        return triplets["test"]
+    triplets = load_triplets(data, seed=seed, skip_bad=skip_bad)
+    if split not in triplets:
+        raise UserError(f"'{data}' has no split '{split}': choose one of {', '.join(triplets)} with --split")
+    return triplets[split]
+
+
 def evaluate_data(
     denoiser: Denoiser,
     data: str,
@@ -151,6 +192,7 @@ def evaluate_data(
     seed: int = 0,
     skip_bad: bool = False,
     model: str = "",
+    processes: Processes = ALONE,
 ) -> list[dict[str, Any]]:
     """Measure a denoiser on a data set, under each degradation, and write what was found.
 
@@ -168,6 +210,7 @@ def evaluate_data(
         seed: seed of the split, of the noise and of the intervals.
         skip_bad: leave out files that cannot be used.
         model: what the model is called in the report.
+        processes: share the images; the main one reads the data and writes the report.
 
     Returns:
         The results as in `evaluation.json`: None for what does not exist and for infinite values.
@@ -175,29 +218,33 @@ def evaluate_data(
     Raises:
         UserError: the data or the output folder cannot be used, or a peer is not installed.
     """
-    others = load_peers(peers)
-    if split == "all":
-        triplets = load_triplets(data, seed=seed, skip_bad=skip_bad, splits=(0.0, 0.0, 1.0))
-        if list(triplets) != ["test"]:
-            raise UserError(f"'{data}' has splits of its own: choose one of {', '.join(triplets)} with --split")
-        chosen = triplets["test"]
-    else:
-        triplets = load_triplets(data, seed=seed, skip_bad=skip_bad)
-        if split not in triplets:
-            raise UserError(f"'{data}' has no split '{split}': choose one of {', '.join(triplets)} with --split")
-        chosen = triplets[split]
-    for spec in degradations:
-        parse_degradation(spec)
-    make_writable(output)
+
+    def load() -> Any:
+        for spec in degradations:
+            parse_degradation(spec)
+        chosen = load_split(data, split, seed, skip_bad)
+        make_writable(output)
+        return chosen
+
+    others = processes.each(lambda: load_peers(peers))
+    chosen = processes.once(load)
     if "degraded" in chosen.column_names:
         degradations = degradations[:1]
     evaluations = []
     for spec in degradations:
-        evaluation, crops = evaluate(denoiser, chosen, spec, peers=others, name=Path(data).name, split=split, seed=seed)
+        evaluation, crops = evaluate(
+            denoiser,
+            chosen,
+            spec,
+            peers=others,
+            name=Path(data).name,
+            split=split,
+            seed=seed,
+            processes=processes,
+        )
         evaluations.append(evaluation)
         label = re.sub(r"[^\w.]+", "-", evaluation.result["degradation"])
-        with written_beside(output / f"grid-{label}.png") as file:
-            grid(crops).save(file, "PNG")
+        processes.once(partial(write_grid, output / f"grid-{label}.png", crops))
     results: list[dict[str, Any]] = [jsonable(evaluation.result) for evaluation in evaluations]
     first = results[0]
     facts = {
@@ -217,7 +264,11 @@ def evaluate_data(
         "images.csv": images_csv(evaluations),
         REPORT: page(evaluations, facts),
     }
-    for name, text in texts.items():
-        with written_beside(output / name) as file:
-            file.write(text.encode())
+
+    def write() -> None:
+        for name, text in texts.items():
+            with written_beside(output / name) as file:
+                file.write(text.encode())
+
+    processes.once(write)
     return results

@@ -5,7 +5,7 @@ import shutil
 import struct
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -33,6 +33,15 @@ def written_beside(target: Path) -> Iterator[BinaryIO]:
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)
+
+
+def remove_parts(targets: Iterable[Path]) -> None:
+    """Remove what killed processes left of these files; a process that still writes one of them would fail."""
+    wanted = {(target.parent, target.name[:100]) for target in targets}
+    for folder in {folder for folder, _ in wanted}:
+        for part in folder.glob(".*-????????.part"):
+            if (folder, part.name[1:-14]) in wanted:
+                part.unlink(missing_ok=True)
 
 
 def make_writable(folder: Path) -> None:

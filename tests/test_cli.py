@@ -74,7 +74,8 @@ def test_help_and_version_are_there_and_fast() -> None:
     assert spawn("--version").stdout.strip() == f"hf_denoise {__version__}"
     assert "--strength" in run("denoise", "--help").stdout
     assert time.perf_counter() - start < 10
-    code = "import sys, hf_denoise.cli; sys.exit(any(name in sys.modules for name in ('torch', 'timm', 'gradio')))"
+    heavy = ("torch", "timm", "gradio", "accelerate", "onnx")
+    code = f"import sys, hf_denoise.cli; sys.exit(any(name in sys.modules for name in {heavy}))"
     assert subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(ROOT)}).returncode == 0
 
 
@@ -127,6 +128,34 @@ def test_nothing_is_replaced_unless_asked_for(tmp_path: Path) -> None:
     assert source.read_bytes() == content
     assert run("denoise", "a.png", "-o", "a.png", "--overwrite", cwd=tmp_path).returncode == 0
     assert source.read_bytes() != content
+    assert files(tmp_path) == ["a.png"]
+
+
+def test_resume_does_what_is_missing_and_replaces_nothing_else(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png", "deep/c.png"):
+        picture(tmp_path / "in" / name)
+    old = picture(tmp_path / "out/a.png").read_bytes()
+    picture(tmp_path / "out/b-removed.png")
+    result = run("denoise", "in", "-o", "out", "--resume", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "1 of 3 images are done already" in result.stderr
+    assert (tmp_path / "out/a.png").read_bytes() == old
+    assert files(tmp_path / "out") == ["a.png", "b-removed.png", "b.png", "deep/c.png"]
+    # With what was removed, a result alone is half of the work.
+    assert run("denoise", "in", "-o", "out", "--resume", "--removed", cwd=tmp_path).returncode == 0
+    assert (tmp_path / "out/a.png").read_bytes() != old
+    assert files(tmp_path / "out/deep") == ["c-removed.png", "c.png"]
+    times = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.png")}
+    again = run("denoise", "in", "-o", "out", "--resume", "--removed", cwd=tmp_path)
+    assert (again.returncode, again.stdout) == (0, "")
+    assert {path: path.stat().st_mtime_ns for path in times} == times
+
+
+def test_resume_never_replaces_an_input_and_excludes_overwrite(tmp_path: Path) -> None:
+    content = picture(tmp_path / "a.png").read_bytes()
+    assert "'a.png' is an input" in errors(run("denoise", "a.png", "-o", "a.png", "--resume", cwd=tmp_path))
+    assert "choose one" in errors(run("denoise", "a.png", "-o", "out", "--resume", "--overwrite", cwd=tmp_path))
+    assert (tmp_path / "a.png").read_bytes() == content
     assert files(tmp_path) == ["a.png"]
 
 
