@@ -49,6 +49,7 @@ REPORT = {
         "hardware": "CPU",
     },
 }
+MODEL_FILES = ["README.md", "config.json", "evaluation.json", "model.safetensors"]
 IMAGE = torch.rand(1, 3, 45, 38, generator=torch.Generator().manual_seed(1))
 
 
@@ -133,7 +134,7 @@ def sentence(action, *arguments, **options):
 
 
 def test_saved_folder_is_complete_and_loads_the_same(saved, load):
-    assert sorted(files_of(saved)) == ["README.md", "config.json", "evaluation.json", "model.safetensors"]
+    assert sorted(files_of(saved)) == MODEL_FILES
     model = load(saved)
     assert torch.equal(output(model), expected())
     assert model.report == REPORT
@@ -203,7 +204,7 @@ def test_push_is_one_commit_of_the_files_of_the_model(hub: HubServer, saved):
     push(saved, "ada/denoiser", token="hf_ada")
     repo = hub.repos["models", "ada/denoiser"]
     assert len(repo.messages["main"]) == 2  # the Hub's own first one, and ours
-    assert sorted(repo.files) == [".gitattributes", "README.md", "config.json", "evaluation.json", "model.safetensors"]
+    assert sorted(repo.files.keys() - {".gitattributes"}) == sorted([*MODEL_FILES, "recipe.yaml"])
     assert repo.files["model.safetensors"] == (saved / "model.safetensors").read_bytes()
     assert files_of(saved) == before
     assert not repo.private
