@@ -2,10 +2,14 @@
 
 import functools
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, ModelCard, get_token
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
+from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+from huggingface_hub.utils.logging import get_verbosity, set_verbosity, set_verbosity_error
 
 from hf_denoise.card import has_text, is_handwritten, plain, recipe_yaml, render_card
 from hf_denoise.errors import UserError
@@ -73,7 +77,8 @@ def create_repo(repo_id: str, *, private: bool = False, token: str | None = None
         if branch:
             api.create_branch(repo_id, branch=branch, exist_ok=True)
         # Where the repository exists, a token that may only read has passed so far. This uploads nothing.
-        api.preupload_lfs_files(repo_id, [CommitOperationAdd(CONFIG, b"{}")], revision=branch)
+        with quiet_client():
+            api.preupload_lfs_files(repo_id, [CommitOperationAdd(CONFIG, b"{}")], revision=branch)
     return repo_id
 
 
@@ -150,3 +155,18 @@ def upload(
 def _tell_kept(repo_id: str) -> None:
     """Once per process: a run may push after every evaluation."""
     _logger.warning("the card of '%s' was written by hand and stays as it is, without the new results", repo_id)
+
+
+@contextmanager
+def quiet_client(bars: bool = False) -> Iterator[None]:
+    """Without the warnings of the Hub's client and, unless `bars`, its progress bars: they break into a training's."""
+    shown, verbosity = not are_progress_bars_disabled(), get_verbosity()
+    set_verbosity_error()
+    if not bars:
+        disable_progress_bars()
+    try:
+        yield
+    finally:
+        set_verbosity(verbosity)
+        if shown:
+            enable_progress_bars()

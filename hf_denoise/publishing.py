@@ -3,19 +3,16 @@
 import shutil
 import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import Future, wait
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
 from huggingface_hub import HfApi
-from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars, logging
 from tqdm import tqdm
 
 from hf_denoise.card import plain
 from hf_denoise.errors import UserError
-from hf_denoise.hub import create_repo, upload
+from hf_denoise.hub import create_repo, quiet_client, upload
 from hf_denoise.hub_errors import HubUnreachableError
 from hf_denoise.training_log import LOG
 
@@ -83,7 +80,8 @@ class Publisher:
         pauses = iter(PAUSES)
         while True:
             try:
-                upload(folder, self.repo_id, message="Trained DenoisingUNet")
+                with quiet_client(bars=True):
+                    upload(folder, self.repo_id, message="Trained DenoisingUNet")
                 return f"{self._api.endpoint}/{self.repo_id}"
             except UserError as error:
                 pause = next(pauses, None) if isinstance(error, HubUnreachableError) else None
@@ -97,7 +95,7 @@ class Publisher:
 
     def _push(self, snapshot: Path) -> None:
         try:
-            with _quiet():
+            with quiet_client():
                 upload(snapshot, self.repo_id, message="DenoisingUNet in training")
             self._failed = False
         except Exception as error:  # whatever it is, the training is worth more
@@ -113,17 +111,3 @@ class Publisher:
                 file=sys.stderr,
             )
         self._failed = True
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the bars and warnings of the Hub's client, which would break into those of the training."""
-    bars, verbosity = not are_progress_bars_disabled(), logging.get_verbosity()
-    disable_progress_bars()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            enable_progress_bars()

@@ -48,7 +48,9 @@ class Repo:
     messages: dict[str, list[str]] = field(default_factory=dict)
 
     def commit(self, branch: str, files: dict[str, bytes], message: str) -> str:
-        sha = hashlib.sha1(f"{self.id} {branch} {len(self.commits)}".encode()).hexdigest()
+        blobs = sorted((path, git_sha(content)) for path, content in files.items())
+        # A commit's id stands for its content in the client's cache, which outlives the Hub of one test.
+        sha = hashlib.sha1(f"{self.id} {branch} {len(self.commits)} {blobs}".encode()).hexdigest()
         self.commits[sha] = files
         self.branches[branch] = sha
         self.messages.setdefault(branch, []).append(message)
