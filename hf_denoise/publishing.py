@@ -17,7 +17,7 @@ from hf_denoise.hub_errors import HubUnreachableError
 from hf_denoise.training_log import LOG
 
 Strategy = Literal["end", "every-eval"]
-PAUSES = (5.0, 20.0, 60.0)  # seconds before the final push tries again, after what the Hub's client tries by itself
+PAUSES = (20.0,)  # seconds before the final push tries again; the Hub's client tries each request for 23 s by itself
 
 
 class Publisher:
@@ -77,6 +77,7 @@ class Publisher:
         """
         if self._running:
             wait([self._running])
+        tqdm.write(f"pushing '{folder}' to '{self.repo_id}'", file=sys.stderr)
         pauses = iter(PAUSES)
         while True:
             try:

@@ -71,7 +71,7 @@ def run(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def ada(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Logged in, and less patient than in real life: 23 seconds for a request, then three more pushes."""
+    """Logged in, and less patient than in real life: 23 seconds for a request, 20 before the last push."""
     monkeypatch.setenv("HF_TOKEN", "hf_ada")
     monkeypatch.setitem(http_backoff.__kwdefaults__, "max_retries", 0)
     monkeypatch.setattr(publishing, "PAUSES", (0.0,))
