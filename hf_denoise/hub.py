@@ -134,9 +134,10 @@ def upload(
                     for name in LICENCE_FIELDS:
                         setattr(card.data, name, chosen.get(name))
             files[CARD] = str(card).encode()
-        present = api.list_repo_files(repo_id, revision=branch)
-        # What an earlier model of ours left; a repository without a report holds files of others.
-        stale = {REPORT, RECIPE, LOG, CURVES}.intersection(present) - files.keys() if REPORT in present else set()
+        present = set(api.list_repo_files(repo_id, revision=branch))
+        # What an earlier model left. These come in pairs: a log.csv alone is somebody's own.
+        pairs = [pair for pair in ({REPORT, RECIPE}, {CURVES, LOG}) if pair <= present]
+        stale = ({REPORT} & present).union(*pairs) - files.keys()
         operations: list[CommitOperationAdd | CommitOperationDelete] = [CommitOperationDelete(name) for name in stale]
         operations += [CommitOperationAdd(name, content) for name, content in files.items()]
         try:

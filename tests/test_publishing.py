@@ -145,17 +145,15 @@ def test_new_private_repository(hub: HubServer, run):
 
 
 def test_existing_repository_keeps_what_others_put_there(hub: HubServer, run, caplog):
-    hub.host(
-        "ada/denoiser", {"README.md": HANDWRITTEN, "recipe.yaml": b"flour: 500 g", "notes.txt": b"x"}, private=True
-    )
+    hub.host("ada/turin", {"README.md": HANDWRITTEN, "log.csv": b"day,fish", "notes.txt": b"x"}, private=True)
     (run / "log.csv").unlink()
-    publisher = Publisher("ada/denoiser", "every-eval")
+    publisher = Publisher("ada/turin", "every-eval")
     publisher.evaluated(run / "best")
     publisher.finish(run / "best")
-    files = on_the_hub(hub)
-    assert (files["README.md"], files["notes.txt"]) == (HANDWRITTEN, b"x")
+    files = on_the_hub(hub, "ada/turin")
+    assert (files["README.md"], files["log.csv"], files["notes.txt"]) == (HANDWRITTEN, b"day,fish", b"x")
     assert files["model.safetensors"] == (run / "best" / "model.safetensors").read_bytes()
-    assert hub.repos["models", "ada/denoiser"].private
+    assert hub.repos["models", "ada/turin"].private
     assert caplog.text.count("was written by hand and stays") == 1
 
 
