@@ -55,7 +55,8 @@ class TrainingLog(GeneralTracker):
             elif step != self._row["step"]:
                 self._start = self.path.stat().st_size
             self._row = {**(self._row if step == self._row.get("step") else {}), "step": step, **values}
-            cells = (f"{self._row[name]:.6g}" if name in self._row else "" for name in COLUMNS[1:])
+            # Nine digits tell any two float32 apart: the best evaluation of the log is the one whose weights were kept.
+            cells = (f"{self._row[name]:.9g}" if name in self._row else "" for name in COLUMNS[1:])
             line = ",".join([str(step), *cells]) + "\n"
             with open(self.path, "r+b" if self.path.exists() else "w+b") as file:
                 if not self._start:
