@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from huggingface_hub.repocard import REGEX_YAML_BLOCK
 
 from hf_denoise.tables import (
     LABELS,
@@ -21,6 +22,7 @@ from hf_denoise.tables import (
 )
 
 MARKER = "<!-- Rendered by hf_denoise and replaced at the next save; delete this line to keep changes made by hand. -->"
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 METRICS = ("psnr", "ssim", "defect_psnr", "contrast_kept")
 
 
@@ -35,7 +37,14 @@ def is_handwritten(card: Path) -> bool:
     return card.is_file() and MARKER not in card.read_text(encoding="utf-8", errors="replace")
 
 
-def render_card(config: dict[str, Any], report: dict[str, Any] | None, *, model_id: str | None = None) -> ModelCard:
+def has_text(card: Path) -> bool:
+    """Whether `card` says more than its metadata, which is all that the Hub writes for a new repository."""
+    return bool(REGEX_YAML_BLOCK.sub("", card.read_text(encoding="utf-8", errors="replace"), count=1).strip())
+
+
+def render_card(
+    config: dict[str, Any], report: dict[str, Any] | None, *, model_id: str | None = None, curves: str | None = None
+) -> ModelCard:
     """Render the card of a `DenoisingUNet`.
 
     Args:
@@ -43,6 +52,7 @@ def render_card(config: dict[str, Any], report: dict[str, Any] | None, *, model_
         report: measured metrics and the training run, as in `evaluation.json`: `{"results": [...], "training": {...}}`.
             PSNR in dB. None, or an empty list of results: the card says that the model was not measured.
         model_id: the repository on the Hub, "user/name", where it is known.
+        curves: name of the picture of the learning curves that lies beside the card, where there is one.
 
     Returns:
         The card. Every finite number of `report["results"]` is also in its `model-index`, unrounded.
@@ -52,11 +62,13 @@ def render_card(config: dict[str, Any], report: dict[str, Any] | None, *, model_
     encoder = plain(config.get("encoder", "ResNet"))
     title = plain(model_id).rpartition("/")[2] if model_id else f"hf_denoise {encoder}"
     evaluations = list(model_index(results))
+    training = report.get("training") or {}
     data = ModelCardData(
         library_name="hf_denoise",
         pipeline_tag="image-to-image",
         license="apache-2.0",
         tags=["image-denoising", "image-restoration", "unet", "scse", "timm", "pytorch_model_hub_mixin"],
+        datasets=[training["data"]] if is_hub_id(training.get("data")) else None,
         metrics=sorted({evaluation.metric_type for evaluation in evaluations}) or None,
         model_name=title if evaluations else None,
         eval_results=evaluations or None,
@@ -72,7 +84,8 @@ def render_card(config: dict[str, Any], report: dict[str, Any] | None, *, model_
         shown=columns(results, METRICS),
         intervals=has_intervals(results),
         peers=any(peers_of(result) for result in results),
-        training=training_facts(report.get("training") or {}),
+        training=training_facts(training),
+        curves=curves,
         architecture={"encoder": escape(encoder), "facts": architecture_facts(config)},
     )
 
@@ -89,6 +102,7 @@ def model_index(results: Iterable[dict[str, Any]]) -> Iterable[EvalResult]:
                     dataset_type=re.sub(r"[^\w./-]+", "-", name).lower(),
                     dataset_name=name,
                     dataset_split=plain(result["split"]) if result.get("split") else None,
+                    dataset_revision=plain(result["revision"]) if result.get("revision") else None,
                     dataset_config=plain(result["degradation"]) if result.get("degradation") else None,
                     metric_type=metric,
                     metric_name=LABELS[metric],
@@ -98,8 +112,9 @@ def model_index(results: Iterable[dict[str, Any]]) -> Iterable[EvalResult]:
 
 def training_facts(training: dict[str, Any]) -> dict[str, Any] | None:
     """What the card says of the training run; None where nothing was recorded."""
+    revision = f" at commit {escape(training['revision'])}" if training.get("revision") else ""
     facts = [
-        ("Data", escape(training["data"]) if training.get("data") else None),
+        ("Data", escape(training["data"]) + revision if training.get("data") else None),
         ("Steps", f"{training['steps']:,}" if finite(training.get("steps")) else None),
         ("Time", f"{training['minutes']:.0f} minutes" if finite(training.get("minutes")) else None),
         ("Hardware", escape(training["hardware"]) if training.get("hardware") else None),
@@ -136,9 +151,32 @@ def architecture_facts(config: dict[str, Any]) -> list[tuple[str, str]]:
     return [(name, escape(say(config[key]))) for key, (name, say) in wording.items() if key in config]
 
 
+def is_hub_id(data: Any) -> bool:
+    """Whether `data`, as a report names it, is a dataset on the Hub: a local folder is named without its path."""
+    return isinstance(data, str) and HUB_ID.fullmatch(data) is not None
+
+
+def recipe_yaml(report: dict[str, Any] | None) -> str | None:
+    """The recipe of a training run as `train.py --config` takes it; None where it was not recorded."""
+    training = (report or {}).get("training") or {}
+    recipe = training.get("recipe")
+    if not isinstance(recipe, dict) or not recipe:
+        return None
+    data = plain(training.get("data") or "DATA")
+    if training.get("revision"):
+        data += f", commit {plain(training['revision'])}"
+    head = f"# Trained on {data}. Again: accelerate launch train.py --config recipe.yaml --data DATA --output runs/x\n"
+    return head + yaml_text({name: value for name, value in recipe.items() if value is not None})
+
+
+def yaml_text(options: dict[str, Any]) -> str:
+    """Options as YAML, a line each."""
+    plain_options = {key: list(value) if isinstance(value, tuple) else value for key, value in options.items()}
+    return yaml.safe_dump(plain_options, sort_keys=False, allow_unicode=True, default_flow_style=None)
+
+
 def yaml_block(options: Any) -> str:
     """A fenced YAML block; the fence is longer than any run of backticks inside."""
-    plain_options = {key: list(value) if isinstance(value, tuple) else value for key, value in options.items()}
-    text = yaml.safe_dump(plain_options, sort_keys=False, allow_unicode=True, default_flow_style=None).strip()
+    text = yaml_text(options).strip()
     fence = "`" * max([3, *(len(run) + 1 for run in re.findall("`+", text))])
     return f"{fence}yaml\n{text}\n{fence}"

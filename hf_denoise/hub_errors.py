@@ -30,7 +30,21 @@ _CAUGHT = (
     ConnectionError,
     TimeoutError,
 )
+_RETRIED = (408, 429, 500, 502, 503, 504)
 _LOG_IN = "log in with `hf auth login`, or pass a token"
+
+
+class HubUnreachableError(UserError):
+    """The network or the Hub is down for now: the same may succeed later."""
+
+
+def may_pass(error: BaseException | None) -> bool:
+    """Whether the same request may succeed later, since the connection or the Hub failed and not what was asked."""
+    if isinstance(error, HfHubHTTPError):
+        return error.response.status_code in _RETRIED
+    return isinstance(error, (_ClientError, ConnectionError, TimeoutError)) and not isinstance(
+        error, (OfflineModeIsEnabled, EntryNotFoundError, HFValidationError)
+    )
 
 
 def _root_cause(error: BaseException) -> BaseException:
@@ -40,7 +54,7 @@ def _root_cause(error: BaseException) -> BaseException:
     return error
 
 
-def _sentence(repo_id: str, error: BaseException) -> str:
+def _sentence(repo_id: str, error: BaseException, pushing: bool) -> str:
     if isinstance(error, HFValidationError):
         return f"'{repo_id}' is neither an existing folder nor a Hub id of the form user/name"
     if isinstance(error, GatedRepoError):
@@ -60,29 +74,38 @@ def _sentence(repo_id: str, error: BaseException) -> str:
             return f"'{repo_id}' on the Hub lacks config.json or model.safetensors: it is not a saved DenoisingUNet"
         if status in (401, 403):
             return f"the Hub refused the token for '{repo_id}' (HTTP {status}); {_LOG_IN} that has the permission"
-        return f"the Hub answered HTTP {status} for '{repo_id}'; try again later, or use a local folder"
+        return (
+            f"the Hub answered HTTP {status} for '{repo_id}'; "
+            f"{'push again later' if pushing else 'try again later, or use a local folder'}"
+        )
     if isinstance(error, OfflineModeIsEnabled) or constants.is_offline_mode():
+        if pushing:
+            return f"nothing can be pushed to '{repo_id}' while HF_HUB_OFFLINE is set; unset it"
         return f"'{repo_id}' is not in the local cache and HF_HUB_OFFLINE is set; unset it, or use a local folder"
     if isinstance(error, EntryNotFoundError):
         return f"'{repo_id}' is not in the local cache; allow downloads, or use a local folder"
     return (
         f"the Hub could not be reached for '{repo_id}' ({type(error).__name__}); "
-        "check the network connection, or use a local folder"
+        f"check the network connection, {'then push again' if pushing else 'or use a local folder'}"
     )
 
 
 @contextmanager
-def hub_errors(repo_id: str) -> Iterator[None]:
+def hub_errors(repo_id: str, *, pushing: bool = False) -> Iterator[None]:
     """Turn the Hub client's errors inside the block into a `UserError` of one sentence.
 
     Args:
         repo_id: the Hub id (or what was taken for one) that the sentence names.
+        pushing: whether the block writes to the Hub, which has no local folder as a way out.
 
     Raises:
+        HubUnreachableError: the network or the Hub is down.
         UserError: the id is malformed, the repository, revision or file is missing, gated or refused, offline mode
-            is set, or the network is down. Other exceptions pass unchanged.
+            is set. Other exceptions pass unchanged.
     """
     try:
         yield
     except _CAUGHT as error:
-        raise UserError(_sentence(repo_id, _root_cause(error))) from error
+        cause = _root_cause(error)
+        kind = HubUnreachableError if may_pass(cause) else UserError
+        raise kind(_sentence(repo_id, cause, pushing)) from error

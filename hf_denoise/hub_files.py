@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
@@ -39,6 +40,22 @@ def checkpoint_folder(model_id: str | Path, **download: Any) -> Path:
         raise UserError(f"'{model_id}' is a file; give the folder it is in, or the id of a model on the Hub")
     with hub_errors(str(model_id)):
         return Path(snapshot_download(str(model_id), allow_patterns=[CONFIG, WEIGHTS, REPORT], **download))
+
+
+def dataset_revision(data: str | Path) -> str | None:
+    """The commit of a dataset on the Hub that was last loaded here: ask after `load_triplets(data)`.
+
+    It comes from the cache that the loading filled, so that it is the commit that was read, also without a network.
+
+    Returns:
+        The commit's hash; None where `data` is a local folder or was not loaded from the Hub.
+    """
+    if Path(data).expanduser().exists():
+        return None
+    try:
+        return Path(snapshot_download(str(data), repo_type="dataset", local_files_only=True)).name
+    except (LocalEntryNotFoundError, HFValidationError):
+        return None
 
 
 def read_object(folder: Path, file: str, model_id: str | Path) -> dict[str, Any]:

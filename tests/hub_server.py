@@ -5,6 +5,7 @@ large files are redirected to a storage URL, as on the real Hub. The Xet protoco
 `HF_HUB_DISABLE_XET=1` to upload.
 """
 
+import asyncio
 import base64
 import hashlib
 import json
@@ -42,18 +43,21 @@ class Repo:
     private: bool = False
     gated: bool = False
     branches: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
     commits: dict[str, dict[str, bytes]] = field(default_factory=dict)
     messages: dict[str, list[str]] = field(default_factory=dict)
 
     def commit(self, branch: str, files: dict[str, bytes], message: str) -> str:
-        sha = hashlib.sha1(f"{self.id} {branch} {len(self.commits)}".encode()).hexdigest()
+        blobs = sorted((path, git_sha(content)) for path, content in files.items())
+        # A commit's id stands for its content in the client's cache, which outlives the Hub of one test.
+        sha = hashlib.sha1(f"{self.id} {branch} {len(self.commits)} {blobs}".encode()).hexdigest()
         self.commits[sha] = files
         self.branches[branch] = sha
         self.messages.setdefault(branch, []).append(message)
         return sha
 
     def resolve(self, revision: str) -> str:
-        sha = self.branches.get(revision, revision)
+        sha = {**self.tags, **self.branches}.get(revision, revision)
         if sha not in self.commits:
             raise HubError(404, f"Invalid rev id: {revision}", "RevisionNotFound")
         return sha
@@ -80,6 +84,9 @@ class HubServer:
         repos: (kind, id) -> repository; kind is "models" or "datasets".
         requests: "METHOD /path" of every request that came in.
         largest: the storage refuses larger files, bytes.
+        cuts: how many more requests of those that `cut_at` finds in "METHOD /path" lose their connection.
+        cut_after: bytes of such a request that still come in.
+        held: requests that this finds in "METHOD /path" wait until it is None.
     """
 
     def __init__(self, listener: socket.socket | None = None):
@@ -98,6 +105,10 @@ class HubServer:
         self.objects: dict[str, bytes] = {}
         self.requests: list[str] = []
         self.largest = 1 << 30
+        self.cuts = 0
+        self.cut_at = ""
+        self.cut_after = 0
+        self.held: str | None = None
 
     def start(self) -> "HubServer":
         self.thread.start()
@@ -156,8 +167,25 @@ class HubServer:
         return repo
 
     async def serve(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        self.requests.append(f"{scope['method']} {scope['path']}")
+        request = f"{scope['method']} {scope['path']}"
+        self.requests.append(request)
+        while self.held and re.search(self.held, request):
+            await asyncio.sleep(0.01)
+        if self.cuts and re.search(self.cut_at, request):
+            self.cuts -= 1
+            await self.cut(receive, send)
+            return
         await self.app(scope, receive, send)
+
+    async def cut(self, receive: Any, send: Any) -> None:
+        """Take in a part of the request, then hang up without an answer."""
+        received, more = 0, True
+        while more and received < self.cut_after:
+            message = await receive()
+            received, more = received + len(message.get("body", b"")), message.get("more_body", False)
+        send.__self__.transport.abort()  # the request's own TCP connection, in uvicorn
+        while (await receive())["type"] != "http.disconnect":
+            pass
 
     def application(self) -> FastAPI:
         app = FastAPI(redirect_slashes=False)

@@ -14,7 +14,7 @@ from hub_server import card_errors
 from huggingface_hub import ModelCard
 
 import hf_denoise.card
-from hf_denoise.card import render_card
+from hf_denoise.card import has_text, recipe_yaml, render_card
 
 CONFIG = {
     "encoder": "resnet18",
@@ -193,6 +193,59 @@ def test_training_is_shown_as_recorded():
     assert "Licences" not in text
 
 
+SHA = "3f5c9a0d" * 5
+
+
+def test_dataset_on_the_hub_is_named_with_its_commit():
+    result = {**RESULT, "dataset": "ada/triplets", "revision": SHA}
+    card = render_card(CONFIG, {"results": [result], "training": {"data": "ada/triplets", "revision": SHA}})
+    assert metadata(card)["datasets"] == ["ada/triplets"]
+    dataset = metadata(card)["model-index"][0]["results"][0]["dataset"]
+    assert (dataset["type"], dataset["name"], dataset["revision"]) == ("ada/triplets", "ada/triplets", SHA)
+    assert f"- Data: ada/triplets at commit {SHA}" in section(card, "Training")
+    assert card_errors(str(card)) == []
+
+
+@pytest.mark.parametrize("data", ["photos", "962 photographs", "/data/photos", "a/b/c", "a/b\n", 3, None])
+def test_other_data_is_no_dataset_of_the_hub(data):
+    card = render_card(CONFIG, {"results": [RESULT], "training": {"data": data, "steps": 1}})
+    assert "datasets" not in metadata(card)
+    assert "at commit" not in card.text
+
+
+def test_curves_are_shown_where_there_is_a_picture():
+    report = {"results": [RESULT], "training": TRAINING}
+    assert section(render_card(CONFIG, report, curves="curves.png"), "Training").count("](curves.png)") == 1
+    assert "![" not in render_card(CONFIG, report).text
+
+
+def test_recipe_is_what_the_training_takes():
+    recipe = recipe_yaml({"training": {**TRAINING, "recipe": {**TRAINING["recipe"], "max_minutes": None}}})
+    assert yaml.safe_load(recipe) == {**TRAINING["recipe"], "decoder_channels": [128, 96]}
+    assert recipe.startswith("# Trained on 962 photographs. Again: accelerate launch train.py --config recipe.yaml")
+
+
+@pytest.mark.parametrize(
+    "report", [None, {}, {"training": {}}, {"training": {"recipe": {}}}, {"training": {"recipe": 3}}]
+)
+def test_no_recipe_where_none_was_recorded(report):
+    assert recipe_yaml(report) is None
+
+
+@pytest.mark.parametrize("text", ["# Ours", "---\nlicense: mit\n---\n\nOurs", "Ours\n---\na: b\n---\n"])
+def test_card_with_text(tmp_path, text):
+    (tmp_path / "README.md").write_text(text)
+    assert has_text(tmp_path / "README.md")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "\n", "---\nlicense: mit\n---\n", "---\r\nlicense: mit\r\n---\r\n\r\n", "---\na: b\n---"]
+)
+def test_card_with_metadata_alone(tmp_path, text):
+    (tmp_path / "README.md").write_bytes(text.encode())
+    assert not has_text(tmp_path / "README.md")
+
+
 def test_licences_appear_only_where_recorded():
     licences = ["BSDS500: non-commercial research and education", "wallpapers: CC BY-SA 4.0"]
     text = section(render_card(CONFIG, {"training": {**TRAINING, "licences": licences}}), "Training")
@@ -235,7 +288,9 @@ def test_hostile_text_stays_text(text):
     result = {**RESULT, "dataset": text, "degradation": text, "split": text}
     named = {**result, "peers": {text: PEER}, "classes": {text: CLASS}}
     training = {"data": text, "hardware": text, "recipe": {text: text}, "licences": [text]}
+    training["revision"] = result["revision"] = text
     card = render_card({**CONFIG, "encoder": text}, {"results": [result], "training": training}, model_id=text)
+    assert yaml.safe_load(recipe_yaml({"training": training})) == {text: text}
     reread = ModelCard(str(card))
     one_line = " ".join(text.split())
     assert card_errors(str(card)) == []

@@ -17,14 +17,17 @@ import pytest
 import timm
 import torch
 from hub_server import HubServer, card_errors
-from huggingface_hub import ModelCard
+from huggingface_hub import HfApi, ModelCard
 from PIL import Image
 from safetensors.torch import load_file, save, save_file
 
 from hf_denoise.card import MARKER
 from hf_denoise.errors import UserError
 from hf_denoise.hub import push
+from hf_denoise.hub_files import dataset_revision
+from hf_denoise.making import make_triplets
 from hf_denoise.model import DenoisingUNet
+from hf_denoise.pipeline import Denoiser
 from hf_denoise.triplets import load_triplets
 
 SMALL = {"encoder": "resnet10t", "encoder_levels": 2, "decoder_channels": (8, 8), "decoder_depths": (1, 0)}
@@ -49,6 +52,7 @@ REPORT = {
         "hardware": "CPU",
     },
 }
+MODEL_FILES = ["README.md", "config.json", "evaluation.json", "model.safetensors"]
 IMAGE = torch.rand(1, 3, 45, 38, generator=torch.Generator().manual_seed(1))
 
 
@@ -133,7 +137,7 @@ def sentence(action, *arguments, **options):
 
 
 def test_saved_folder_is_complete_and_loads_the_same(saved, load):
-    assert sorted(files_of(saved)) == ["README.md", "config.json", "evaluation.json", "model.safetensors"]
+    assert sorted(files_of(saved)) == MODEL_FILES
     model = load(saved)
     assert torch.equal(output(model), expected())
     assert model.report == REPORT
@@ -203,7 +207,7 @@ def test_push_is_one_commit_of_the_files_of_the_model(hub: HubServer, saved):
     push(saved, "ada/denoiser", token="hf_ada")
     repo = hub.repos["models", "ada/denoiser"]
     assert len(repo.messages["main"]) == 2  # the Hub's own first one, and ours
-    assert sorted(repo.files) == [".gitattributes", "README.md", "config.json", "evaluation.json", "model.safetensors"]
+    assert sorted(repo.files.keys() - {".gitattributes"}) == sorted([*MODEL_FILES, "recipe.yaml"])
     assert repo.files["model.safetensors"] == (saved / "model.safetensors").read_bytes()
     assert files_of(saved) == before
     assert not repo.private
@@ -328,13 +332,20 @@ def test_push_needs_a_whole_model(hub: HubServer, saved, missing):
 
 
 def test_revisions(hub: HubServer, saved, load, tmp_path):
-    first = hub.host("ada/denoiser", files_of(saved)).resolve("main")
-    build(seed=7).save_pretrained(tmp_path / "second")
-    hub.host("ada/denoiser", files_of(tmp_path / "second"))
-    assert torch.equal(output(load("ada/denoiser")), expected(7))
-    old = load("ada/denoiser", revision=first)
-    assert torch.equal(output(old), expected())
-    assert old.report == REPORT
+    repo = hub.host("ada/denoiser", files_of(saved))
+    first = repo.tags["v1"] = repo.resolve("main")
+    for seed, branch in ((7, "main"), (8, "try/8")):
+        build(seed).save_pretrained(tmp_path / str(seed))
+        hub.host("ada/denoiser", files_of(tmp_path / str(seed)), branch=branch)
+    image = np.random.default_rng(1).random((45, 38, 3), dtype=np.float32)
+    for revision, seed in ((None, 7), ("main", 7), (first, 0), ("v1", 0), ("try/8", 8)):
+        model = load("ada/denoiser", revision=revision)
+        assert torch.equal(output(model), expected(seed)), revision
+        assert model.report == (REPORT if seed == 0 else None)
+        denoiser = Denoiser.from_pretrained("ada/denoiser", revision=revision, precision="float32")
+        assert np.array_equal(denoiser(image), Denoiser(model, precision="float32")(image)), revision
+    with pytest.raises(UserError, match="'ada/denoiser' has no such revision"):
+        Denoiser.from_pretrained("ada/denoiser", revision="v9")
     with pytest.raises(UserError, match="'ada/denoiser' has no such revision"):
         load("ada/denoiser", revision="v9")
 
@@ -532,8 +543,39 @@ def test_triplets_from_the_hub(hub: HubServer, tmp_path):
         for row in table:
             clean, noisy = images[int(row["name"])]
             assert np.array_equal(row["clean"], clean) and np.array_equal(row["degraded"], noisy)
+    loaded = hub.repos["datasets", "ada/triplets"].resolve("main")
+    assert dataset_revision("ada/triplets") == loaded
+    hub.host("ada/triplets", {"README.md": b"# Newer"}, kind="datasets")
+    assert dataset_revision("ada/triplets") == loaded  # the newer one was not read
+    assert dataset_revision("ada/nothing") is dataset_revision(tmp_path) is dataset_revision("no such folder") is None
     with pytest.raises(UserError, match="ada/nothing"):
         load_triplets("ada/nothing")
+
+
+@pytest.mark.parametrize("way", ["folder", "datasets"])
+def test_made_triplets_go_to_the_hub_and_come_back(hub: HubServer, tmp_path, way):
+    """Uploaded as the folder they are, as `hf upload` does it, or by `datasets`."""
+    datasets = pytest.importorskip("datasets")
+    rng = np.random.default_rng(0)
+    for number in range(4):
+        (tmp_path / "photos").mkdir(exist_ok=True)
+        Image.fromarray(rng.integers(60, 200, (64, 72, 3), np.uint8)).save(tmp_path / "photos" / f"{number}.png")
+    made = make_triplets(tmp_path / "photos", tmp_path / "made")
+    if way == "folder":
+        api = HfApi(token="hf_ada")
+        api.create_repo("ada/made", repo_type="dataset")
+        api.upload_folder(repo_id="ada/made", folder_path=tmp_path / "made", repo_type="dataset")
+        files = hub.repos["datasets", "ada/made"].files
+        assert {"README.md", "contact-sheet.jpg"} < files.keys()
+    else:
+        datasets.load_dataset(str(tmp_path / "made")).push_to_hub("ada/made", token="hf_ada")
+    local, remote = load_triplets(tmp_path / "made"), load_triplets("ada/made")
+    assert {split: len(table) for split, table in remote.items()} == {s: sum(c.values()) for s, c in made.items()}
+    for split, table in local.items():
+        assert table.column_names == remote[split].column_names
+        for ours, theirs in zip(table, remote[split], strict=True):
+            assert (ours["name"], ours["defect"]) == (theirs["name"], theirs["defect"])
+            assert all(np.array_equal(ours[column], theirs[column]) for column in ("clean", "mask", "degraded"))
 
 
 def png(pixels: np.ndarray) -> dict[str, bytes | None]:
