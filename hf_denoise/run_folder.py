@@ -15,6 +15,8 @@ from hf_denoise.model import DenoisingUNet
 from hf_denoise.streaming import ShardStream
 from hf_denoise.train_config import TrainConfig
 
+NOT_IN_RECIPE = ("data", "output", "resume", "push_to_hub", "hub_strategy", "hub_private")
+
 
 class RunFolder:
     """Saves and loads the checkpoints of a run; every process calls every method.
@@ -97,16 +99,24 @@ class RunFolder:
 
 
 def training_report(
-    config: TrainConfig, steps: int, minutes: float, scores: dict[str, float], accelerator: Accelerator
+    config: TrainConfig,
+    revision: str | None,
+    steps: int,
+    minutes: float,
+    scores: dict[str, float],
+    accelerator: Accelerator,
 ) -> dict[str, Any]:
-    """What the model card says of this run."""
+    """What the model card says of this run; `revision` is the commit of data that came from the Hub."""
     measured = {name: score for name, score in scores.items() if math.isfinite(score)}
-    result = {"dataset": Path(config.data).name, "split": "validation", "degradation": config.degradation, **measured}
-    recipe = {name: v for name, v in dataclasses.asdict(config).items() if name not in ("data", "output", "resume")}
+    commit = {"revision": revision} if revision else {}
+    data = config.data if revision else Path(config.data).name
+    result = {"dataset": data, **commit, "split": "validation", "degradation": config.degradation, **measured}
+    recipe = {name: value for name, value in dataclasses.asdict(config).items() if name not in NOT_IN_RECIPE}
     if config.init_from and Path(config.init_from).exists():
         recipe["init_from"] = Path(config.init_from).name  # where it lies is nobody's business
     training = {
-        "data": Path(config.data).name,
+        "data": data,
+        **commit,
         "recipe": recipe,
         "steps": steps,
         "minutes": round(minutes, 1),

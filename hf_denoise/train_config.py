@@ -98,6 +98,13 @@ class TrainConfig:
     trackers: tuple[str, ...] = ("tensorboard",)
     """Experiment trackers that Accelerate knows, such as tensorboard or wandb."""
 
+    push_to_hub: str | None = None
+    """Repository on the Hub, user/name, for the best weights, the card with learning curves, recipe and log."""
+    hub_strategy: Literal["end", "every-eval"] = "end"
+    """Push when the training ends, or also after every evaluation, in the background."""
+    hub_private: bool = False
+    """Create the repository private."""
+
     def model_options(self) -> dict[str, Any]:
         """The fields that DenoisingUNet takes."""
         names = DenoisingUNet._hub_mixin_init_parameters

@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from hf_denoise.cpu import keep_freed_memory
 from hf_denoise.errors import UserError
+from hf_denoise.hub_files import dataset_revision
 from hf_denoise.interruption import StopRequest
 from hf_denoise.loader import Sample
 from hf_denoise.losses import WeightedMSELoss, count_pixels
@@ -28,6 +29,7 @@ from hf_denoise.run_folder import RunFolder, training_report
 from hf_denoise.sync_batch_norm import synchronize_batch_norm
 from hf_denoise.train_config import TrainConfig
 from hf_denoise.training_data import open_data
+from hf_denoise.training_log import LOG, TrainingLog
 
 AVERAGE_EVERY = 4  # steps between updates of the averaged weights, which cost 2 % of a step
 LOOK_EVERY = 10  # steps between looks at the loss and, with several processes, agreements on time and interruptions
@@ -74,12 +76,17 @@ def train(config: TrainConfig) -> Path:
     """
     accelerator = Accelerator(
         mixed_precision=None if config.precision == "auto" else config.precision,
-        log_with=list(config.trackers),
+        log_with=[*config.trackers, TrainingLog(Path(config.output) / LOG)],
         project_dir=config.output,
         dataloader_config=DataLoaderConfiguration(non_blocking=True),
     )
     set_seed(config.seed)
     run = RunFolder(config, accelerator)
+    publisher = None
+    if config.push_to_hub and accelerator.is_main_process:
+        from hf_denoise.publishing import Publisher
+
+        publisher = Publisher(config.push_to_hub, config.hub_strategy, private=config.hub_private)
     if accelerator.device.type == "cpu":
         keep_freed_memory()
 
@@ -113,6 +120,7 @@ def train(config: TrainConfig) -> Path:
     if config.resume:
         run.load()
     data = open_data(config, accelerator, run, progress.step)
+    revision = dataset_revision(config.data)
     accelerator.init_trackers("hf_denoise")
     served = averaged.module if averaged is not None else accelerator.unwrap_model(network)
 
@@ -126,8 +134,13 @@ def train(config: TrainConfig) -> Path:
     losses: list[tuple[Tensor, list[str]]] = []  # of the steps since the last look at them
     batches = iter(data.batches)
 
+    def evaluate() -> None:
+        nonlocal scores, evaluated
+        scores, evaluated = validate(served, data.validation, accelerator), progress.step
+        accelerator.log({f"validation/{name}": score for name, score in scores.items()}, step=progress.step)
+
     def save(is_best: bool) -> None:
-        report = training_report(config, progress.step, progress.minutes, scores, accelerator)
+        report = training_report(config, revision, progress.step, progress.minutes, scores, accelerator)
         run.save(served, report, data.stream, is_best)
 
     def keep() -> None:
@@ -190,11 +203,11 @@ def train(config: TrainConfig) -> Path:
                 )
                 accelerator.log(figures, step=progress.step)
             if evaluates:
-                scores = validate(served, data.validation, accelerator)
-                evaluated = progress.step
-                accelerator.log({f"validation/{name}": score for name, score in scores.items()}, step=progress.step)
+                evaluate()
                 plateau.step(scores["psnr"])
                 keep()
+                if publisher:
+                    publisher.evaluated(run.best)
                 set_mode(network, config)
                 pace.restart()
     if losses:
@@ -202,11 +215,13 @@ def train(config: TrainConfig) -> Path:
     if stopped:
         save(is_best=False)
     elif evaluated < progress.step:
-        scores = validate(served, data.validation, accelerator)
+        evaluate()
         keep()
     accelerator.end_training()
     if stopped:
         raise KeyboardInterrupt(f"stopped at step {progress.step}; '{run.last}' is saved, go on with --resume")
+    if publisher:
+        print(publisher.finish(run.best))
     return run.best
 
 

@@ -321,3 +321,24 @@ def test_budget_is_steps_or_minutes_whichever_ends_first():
     config = TrainConfig(data="d", output="o", max_steps=100, max_minutes=10)
     assert Progress(step=50, minutes=1).spent(config) == 0.5
     assert Progress(step=10, minutes=9).spent(config) == 0.9
+
+
+def test_run_pushes_itself_to_the_hub(hub, photos, tmp_path):
+    options = ("--max-steps", "4", "--eval-every", "2", "--batch", "2", "--push-to-hub", "ada/trained", "--hub-private")
+    pushed = run(
+        command(photos, tmp_path / "run", *options, "--hub-strategy", "every-eval"), env={"HF_TOKEN": "hf_ada"}
+    )
+    assert pushed.returncode == 0, pushed.stderr
+    assert f"{hub.url}/ada/trained" in pushed.stdout
+    repo = hub.repos["models", "ada/trained"]
+    assert repo.private and {"curves.png", "log.csv", "recipe.yaml", "README.md"} < repo.files.keys()
+    assert repo.files["model.safetensors"] == (tmp_path / "run" / "best" / "model.safetensors").read_bytes()
+    refused = run(command(photos, tmp_path / "other", *options), env={"HF_TOKEN": "hf_reader"})
+    assert refused.returncode == 2
+    assert "error: the Hub refused the token for 'ada/trained' (HTTP 403)" in refused.stderr
+    assert not (tmp_path / "other" / "log.csv").exists()
+    hub.largest = 1000
+    failed = run(command(photos, tmp_path / "third", *options, "--seed", "1"), env={"HF_TOKEN": "hf_ada"})
+    assert failed.returncode == 2
+    assert f"`hf-denoise push {tmp_path}/third/best ada/trained`" in failed.stderr
+    assert (tmp_path / "third" / "best" / "model.safetensors").is_file()
