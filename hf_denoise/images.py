@@ -15,6 +15,7 @@ from PIL import Image, JpegImagePlugin, UnidentifiedImageError
 
 from hf_denoise import deep_images
 from hf_denoise.errors import UserError
+from hf_denoise.file_checks import check_jpeg_size, sound_exif
 from hf_denoise.files import written_beside
 
 FORMATS = {
@@ -292,7 +293,7 @@ def check_target(header: Header, path: Path) -> tuple[str, str]:
 
 def read_header(source: str | os.PathLike[str] | BinaryIO) -> Header:
     """Read what an image file says about itself: fast, without its pixels. Raises as `read_image` does."""
-    with _opened(source) as (file, name):
+    with _opened(source) as (file, name), _damage_named(name):
         return _inspect(file, name)[0]
 
 
@@ -307,16 +308,16 @@ def read_image(source: str | os.PathLike[str] | BinaryIO) -> Picture:
             not supported, or floats that are NaN, infinite, or not on the scale of 0 to 1.
     """
     with _opened(source) as (file, name):
-        header, image, compressed = _inspect(file, name)
-        tags: dict[str, Any] = {}
-        # A decoder that meets damaged data raises any of a dozen types; each means the same to the reader.
-        try:
+        with _damage_named(name):
+            header, image, compressed = _inspect(file, name)
+            tags: dict[str, Any] = {}
             if header.format == "TIFF" and (exif := deep_images.read_tiff_exif(file)):
                 tags["exif"] = exif
             if image is not None and header.dtype == np.uint8:
-                image.load()
+                with _without_pillow_limit():
+                    image.load()
+                    picture = replace(from_pil(image), header=header)
                 metadata = {**_pillow_metadata(image), **tags}
-                picture = replace(from_pil(image), header=header)
                 if header.format == "TIFF":
                     picture = _in_stored_order(picture, metadata)
             elif image is not None:
@@ -327,16 +328,40 @@ def read_image(source: str | os.PathLike[str] | BinaryIO) -> Picture:
                 metadata |= tags
                 picture = _from_array(header, pixels, None)
             encoding = _encoding(header, image, file, compressed)
-        except UserError:
-            raise
-        except MemoryError as error:
-            raise UserError(f"'{name}' does not fit in memory ({header.size[0]} x {header.size[1]} pixels)") from error
-        except Exception as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise UserError(f"'{name}' is damaged or cut short ({reason}); get a whole copy of it") from error
+            if any(plane.shape[1::-1] != header.size for plane in picture.planes):
+                raise ValueError("its header gives another size than its pixels")
         for plane in picture.planes:
             check_floats(plane, f"'{name}'")
         return replace(picture, metadata=metadata, encoding=encoding)
+
+
+@contextmanager
+def _without_pillow_limit() -> Iterator[None]:
+    """Pillow's own limit of pixels is a global, and below what a camera of today makes; `MAX_PIXELS` holds instead."""
+    with _pillow_limit:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
+@contextmanager
+def _damage_named(name: str) -> Iterator[None]:
+    """A decoder that meets damaged data raises any of a dozen types; each means the same to the reader."""
+    try:
+        yield
+    except UserError:
+        raise
+    except MemoryError as error:
+        raise UserError(f"'{name}' does not fit in memory; cut it into pieces") from error
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        # What is no sentence ("40965", "unpack requires a buffer of 8 bytes") tells the reader nothing.
+        shown = isinstance(error, OSError | ValueError) and " " in reason and len(reason) < 100 and "/" not in reason
+        raise UserError(
+            f"'{name}' is damaged or cut short{f' ({reason})' if shown else ''}; get a whole copy of it"
+        ) from error
 
 
 def from_pil(image: Image.Image) -> Picture:
@@ -447,14 +472,11 @@ def _inspect(file: BinaryIO, name: str) -> tuple[Header, Image.Image | None, boo
         raise UserError(f"'{name}' is empty (0 bytes); get a whole copy of it")
     if head[:8] == b"\x89PNG\r\n\x1a\n":
         _check_size(int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big"), name)
+        if head[12:16] != b"IHDR":
+            raise ValueError("it does not begin with its header")
     compressed, size = False, None
     if deep_images.is_tiff(head):
-        try:
-            tiff = deep_images.read_tiff_header(file, name)
-        except UserError:
-            raise
-        except Exception as error:
-            raise UserError(f"'{name}' is a damaged TIFF ({error}); get a whole copy of it") from error
+        tiff = deep_images.read_tiff_header(file, name)
         _check_size(tiff.width, tiff.height, name)
         if tiff.mode is not None and tiff.dtype is not None:
             mode = tiff.mode if tiff.mode != "L" else ("F" if tiff.dtype.kind == "f" else "I;16")
@@ -462,23 +484,19 @@ def _inspect(file: BinaryIO, name: str) -> tuple[Header, Image.Image | None, boo
         compressed, size = tiff.compressed, (tiff.width, tiff.height)  # Pillow swaps them where orientation says so
         file.seek(0)
     try:
-        with _pillow_limit:  # Pillow's own limit is a global, and below what a camera of today makes
-            limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-            try:
-                image = Image.open(file, formats=tuple(dict.fromkeys(FORMATS.values())))
-            finally:
-                Image.MAX_IMAGE_PIXELS = limit
+        with _without_pillow_limit():
+            image = Image.open(file, formats=tuple(dict.fromkeys(FORMATS.values())))
     except UnidentifiedImageError as error:
         raise UserError(f"'{name}' is not a PNG, JPEG, WebP, BMP, TIFF or GIF image; convert it to one") from error
-    except Exception as error:
-        raise UserError(f"'{name}' is damaged or cut short ({error}); get a whole copy of it") from error
     _check_size(*image.size, name)
-    frames = getattr(image, "n_frames", 1)
     # Phones put a preview or a gain map behind the photograph, in the same JPEG: the photograph is the first.
-    if frames > 1 and image.format not in ("MPO", "TIFF"):
-        raise UserError(f"'{name}' is an animation of {frames} frames; extract the one to denoise into its own file")
+    # Only whether there is a second frame is asked: to count those of a GIF takes as long as it has frames.
+    if getattr(image, "is_animated", False) and image.format not in ("MPO", "TIFF"):
+        raise UserError(f"'{name}' is an animation; extract the frame to denoise into a file of its own")
     header = _pillow_header(image, f"'{name}'")
     header = replace(header, format="JPEG" if image.format == "MPO" else image.format)
+    if header.format == "JPEG":
+        check_jpeg_size(*image.size, file)
     if deep := deep_images.deep_png_mode(head):
         header = replace(header, mode=deep, dtype=np.dtype("uint16"))
     if size:
@@ -496,6 +514,8 @@ def _check_size(width: int, height: int, name: str) -> None:
 
 def _pillow_metadata(image: Image.Image) -> dict[str, Any]:
     metadata = {key: image.info[key] for key in ("icc_profile", "exif", "xmp") if image.info.get(key)}
+    if "exif" in metadata and not sound_exif(metadata["exif"]):
+        del metadata["exif"]  # the pixels are good all the same
     if "dpi" in image.info:
         metadata["dpi"] = tuple(float(value) for value in image.info["dpi"])
     return metadata

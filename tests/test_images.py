@@ -359,9 +359,9 @@ BAD_FILES = {
     "scaled.tif": (lambda: float_tiff(200.0), "scale"),
     "pages.tif": (lambda: animation("TIFF"), "3 pages"),
     "deep-pages.tif": (lambda: tiff(np.zeros((3, 16, 16), np.uint16), photometric="minisblack"), "3 pages"),
-    "animation.gif": (lambda: animation("GIF"), "3 frames"),
-    "animation.png": (lambda: animation("PNG"), "3 frames"),
-    "animation.webp": (lambda: animation("WEBP"), "3 frames"),
+    "animation.gif": (lambda: animation("GIF"), "is an animation"),
+    "animation.png": (lambda: animation("PNG"), "is an animation"),
+    "animation.webp": (lambda: animation("WEBP"), "is an animation"),
     "integers.tif": (lambda: tiff(np.zeros((8, 8), np.int32)), "int32"),
 }
 
