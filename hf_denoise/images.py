@@ -30,6 +30,8 @@ FORMATS = {
 }
 MAX_PIXELS = 250_000_000
 """Larger images are refused by their header, before they can fill the memory."""
+MAX_SIDE = 300_000
+"""The network sees at least 32 pixels across: a line of 250 megapixels would take it as long as 8 gigapixels."""
 # Beyond this no noise explains a floating-point value: the image is on another scale than 0 to 1.
 _MAX_FLOAT = 8.0
 
@@ -294,14 +296,15 @@ def check_target(header: Header, path: Path) -> tuple[str, str]:
 def read_header(source: str | os.PathLike[str] | BinaryIO) -> Header:
     """Read what an image file says about itself: fast, without its pixels. Raises as `read_image` does."""
     with _opened(source) as (file, name), _damage_named(name):
-        return _inspect(file, name)[0]
+        return _inspect(file, name, MAX_PIXELS)[0]
 
 
-def read_image(source: str | os.PathLike[str] | BinaryIO) -> Picture:
+def read_image(source: str | os.PathLike[str] | BinaryIO, max_pixels: int = MAX_PIXELS) -> Picture:
     """Decode a PNG, JPEG, WebP, BMP, TIFF or GIF.
 
     Args:
         source: a path, or a binary file that can seek.
+        max_pixels: larger images are refused by their header, before anything is decoded.
 
     Raises:
         UserError: missing, a folder, empty, no image, damaged, too large, several pages or frames, a layout that is
@@ -309,7 +312,7 @@ def read_image(source: str | os.PathLike[str] | BinaryIO) -> Picture:
     """
     with _opened(source) as (file, name):
         with _damage_named(name):
-            header, image, compressed = _inspect(file, name)
+            header, image, compressed = _inspect(file, name, max_pixels)
             tags: dict[str, Any] = {}
             if header.format == "TIFF" and (exif := deep_images.read_tiff_exif(file)):
                 tags["exif"] = exif
@@ -461,7 +464,7 @@ def _opened(source: str | os.PathLike[str] | BinaryIO) -> Iterator[tuple[BinaryI
         yield file, str(source)
 
 
-def _inspect(file: BinaryIO, name: str) -> tuple[Header, Image.Image | None, bool]:
+def _inspect(file: BinaryIO, name: str, max_pixels: int) -> tuple[Header, Image.Image | None, bool]:
     """The header; the Pillow image, not decoded, unless tifffile has to read it; and whether a TIFF is compressed."""
     try:
         head = file.read(32)
@@ -471,13 +474,13 @@ def _inspect(file: BinaryIO, name: str) -> tuple[Header, Image.Image | None, boo
     if not head:
         raise UserError(f"'{name}' is empty (0 bytes); get a whole copy of it")
     if head[:8] == b"\x89PNG\r\n\x1a\n":
-        _check_size(int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big"), name)
+        _check_size(int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big"), name, max_pixels)
         if head[12:16] != b"IHDR":
             raise ValueError("it does not begin with its header")
     compressed, size = False, None
     if deep_images.is_tiff(head):
         tiff = deep_images.read_tiff_header(file, name)
-        _check_size(tiff.width, tiff.height, name)
+        _check_size(tiff.width, tiff.height, name, max_pixels)
         if tiff.mode is not None and tiff.dtype is not None:
             mode = tiff.mode if tiff.mode != "L" else ("F" if tiff.dtype.kind == "f" else "I;16")
             return Header("TIFF", mode, tiff.dtype, (tiff.width, tiff.height)), None, tiff.compressed
@@ -488,7 +491,7 @@ def _inspect(file: BinaryIO, name: str) -> tuple[Header, Image.Image | None, boo
             image = Image.open(file, formats=tuple(dict.fromkeys(FORMATS.values())))
     except UnidentifiedImageError as error:
         raise UserError(f"'{name}' is not a PNG, JPEG, WebP, BMP, TIFF or GIF image; convert it to one") from error
-    _check_size(*image.size, name)
+    _check_size(*image.size, name, max_pixels)
     # Phones put a preview or a gain map behind the photograph, in the same JPEG: the photograph is the first.
     # Only whether there is a second frame is asked: to count those of a GIF takes as long as it has frames.
     if getattr(image, "is_animated", False) and image.format not in ("MPO", "TIFF"):
@@ -504,12 +507,12 @@ def _inspect(file: BinaryIO, name: str) -> tuple[Header, Image.Image | None, boo
     return header, image, compressed
 
 
-def _check_size(width: int, height: int, name: str) -> None:
-    if width * height > MAX_PIXELS:
-        raise UserError(
-            f"'{name}' says it has {width} x {height} pixels, above the limit of {MAX_PIXELS // 10**6} megapixels; "
-            "cut it into pieces"
-        )
+def _check_size(width: int, height: int, name: str, max_pixels: int) -> None:
+    said = f"'{name}' says it has {width} x {height} pixels, above the limit of"
+    if width * height > max_pixels:
+        raise UserError(f"{said} {max_pixels // 10**6} megapixels; cut it into pieces")
+    if max(width, height) > MAX_SIDE:
+        raise UserError(f"{said} {MAX_SIDE} pixels a side; cut it into pieces")
 
 
 def _pillow_metadata(image: Image.Image) -> dict[str, Any]:
