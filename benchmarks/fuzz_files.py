@@ -194,6 +194,8 @@ def hostile_files() -> dict[str, tuple[str, bytes]]:
     webp[21:25] = struct.pack("<I", struct.unpack("<I", webp[21:25])[0] | 0x0FFFFFFF)  # 16384 x 16384
     huge_jpeg, size = bytearray(jpeg), jpeg.index(b"\xff\xc0") + 5
     huge_jpeg[size : size + 4] = struct.pack(">HH", 15000, 15000)
+    run, gif = _run_length_bmp(b"\x40\x07\0\1"), _saved(_palette(False), "GIF")
+    huge_bmp = run[:18] + struct.pack("<ii", 20_000, 10_000) + run[26:]
     scans = _saved(_image(), "JPEG", progressive=True)
     last = scans.rindex(b"\xff\xda")
     files: dict[str, tuple[str, bytes]] = {
@@ -218,6 +220,9 @@ def hostile_files() -> dict[str, tuple[str, bytes]]:
         "PNG bomb of 200000000 x 1": (".png", png_bomb(200_000_000, 1)),
         "JPEG header of 15000 x 15000": (".jpg", bytes(huge_jpeg)),
         "JPEG of 5000 scans": (".jpg", scans[:-2] + scans[last:-2] * 5000 + scans[-2:]),
+        "BMP of runs of nothing": (".bmp", _run_length_bmp(b"\xff\0" * 1_000_000)),
+        "BMP of one run, 20000 x 10000": (".bmp", huge_bmp),
+        "GIF canvas of 15000 x 15000": (".gif", gif[:6] + struct.pack("<HH", 15000, 15000) + gif[10:]),
         "WebP header of 16384 x 16384": (".webp", bytes(webp)),
         "TIFF header of 15000 x 15000, 8 bits": (".tif", tiff_of_header(15_000, 15_000, bits=8)),
         "TIFF header of 15000 x 15000": (".tif", tiff_of_header(15_000, 15_000)),

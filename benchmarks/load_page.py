@@ -128,9 +128,9 @@ def benchmark(options: Load) -> None:
             f"# {options.clients} people at once on the page",
             machine.sentence(about),
             f"{options.clients} clients upload a picture of their own at the same moment, {options.megapixels:g} "
-            "megapixels, PNG, all of the same name, and call `/denoise` of `python app.py`. The page denoises one after "
-            "the other; the rest wait in its queue. A client got its own picture back where the download correlates "
-            f"with its own clean picture above {OWN} and more than with any other.",
+            "megapixels, PNG, all of the same name, and call `/denoise` of `python app.py`. The page denoises one "
+            "after another; the rest wait in its queue. A client got its own picture back where the download "
+            f"correlates with its own clean picture above {OWN} and more than with any other.",
             f"Own picture back: {sum(own)} of {options.clients}. Traces in the log of the server: {traces}. The page "
             f"{'lived' if alive else 'died'}.",
             machine.table(

@@ -23,8 +23,11 @@ _MAX_STRIPS = 1_000_000
 _COUNTED = (273, 279, 324, 325)  # offsets and byte counts of strips and tiles
 # Bytes that a byte unpacks to at most, by the TIFF tag: none; LZW, a code of 12 bits for 4096 bytes; deflate; PackBits.
 _MOST_UNPACKED = {1: 1, 5: 2731, 8: 1032, 32946: 1032, 32773: 64}
-# A block of 8 x 8 pixels takes at least one bit.
-_JPEG_PIXELS_PER_BYTE = 8 * 64
+# Pixels that a byte gives at most, by Pillow's name: PNG of 1 bit, deflated; JPEG, a bit for a block of 8 x 8; GIF, LZW
+# as above; BMP, a run of 255 in two bytes. WebP has no such bound.
+_MOST_PIXELS = {"PNG": 8 * 1032, "JPEG": 8 * 64, "GIF": 2731, "BMP": 128}
+_RUN_LENGTH = (1, 2)  # the decoder of such a BMP is written in Python
+_MAX_SCANS = 256  # of a progressive JPEG: each goes over the whole picture; encoders write about 10
 
 
 def check_directories(file: BinaryIO) -> None:
@@ -102,12 +105,30 @@ def sound_exif(block: bytes) -> bool:
     return True
 
 
-def check_jpeg_size(width: int, height: int, file: BinaryIO) -> None:
-    """Raise a `ValueError` where a JPEG says it has more pixels than its bytes can hold; decoders make the rest up."""
-    end = file.seek(0, 2)
-    file.seek(0)
-    if width * height > end * _JPEG_PIXELS_PER_BYTE:
-        raise ValueError(f"{width} x {height} pixels do not fit into {end} bytes")
+def check_pixels(image: Image.Image, file: BinaryIO) -> None:
+    """Whether a file can hold the picture that its header announces: decoders make up what is missing.
+
+    Args:
+        image: as Pillow opened it, not decoded.
+        file: the same.
+
+    Raises:
+        ValueError: it has far more pixels than its bytes can hold, or so many more bytes, or scans, than its pixels
+            need that to decode it takes minutes.
+    """
+    pixels, size = image.width * image.height, file.seek(0, 2)
+    if pixels > size * _MOST_PIXELS.get(image.format or "", math.inf):
+        raise ValueError(f"{image.width} x {image.height} pixels do not fit into {size} bytes")
+    if image.format == "BMP" and image.info.get("compression") in _RUN_LENGTH and size > 4 * pixels + 8192:
+        raise ValueError(f"{size} bytes are too many for {image.width} x {image.height} pixels")
+    if image.format in ("JPEG", "MPO") and image.info.get("progressive"):
+        file.seek(0)
+        scans, last = 0, b""
+        while block := file.read(2**20):
+            scans += (last + block).count(b"\xff\xda")
+            last = block[-1:]
+        if scans > _MAX_SCANS:
+            raise ValueError(f"it has {scans} scans")
 
 
 def check_tiff_size(size: int, file: BinaryIO, compression: int) -> None:

@@ -15,7 +15,7 @@ from PIL import Image, JpegImagePlugin, UnidentifiedImageError
 
 from hf_denoise import deep_images
 from hf_denoise.errors import UserError
-from hf_denoise.file_checks import check_jpeg_size, sound_exif
+from hf_denoise.file_checks import check_pixels, sound_exif
 from hf_denoise.files import written_beside
 
 FORMATS = {
@@ -474,9 +474,9 @@ def _inspect(file: BinaryIO, name: str, max_pixels: int) -> tuple[Header, Image.
     if not head:
         raise UserError(f"'{name}' is empty (0 bytes); get a whole copy of it")
     if head[:8] == b"\x89PNG\r\n\x1a\n":
-        _check_size(int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big"), name, max_pixels)
         if head[12:16] != b"IHDR":
             raise ValueError("it does not begin with its header")
+        _check_size(int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big"), name, max_pixels)
     compressed, size = False, None
     if deep_images.is_tiff(head):
         tiff = deep_images.read_tiff_header(file, name)
@@ -498,8 +498,7 @@ def _inspect(file: BinaryIO, name: str, max_pixels: int) -> tuple[Header, Image.
         raise UserError(f"'{name}' is an animation; extract the frame to denoise into a file of its own")
     header = _pillow_header(image, f"'{name}'")
     header = replace(header, format="JPEG" if image.format == "MPO" else image.format)
-    if header.format == "JPEG":
-        check_jpeg_size(*image.size, file)
+    check_pixels(image, file)
     if deep := deep_images.deep_png_mode(head):
         header = replace(header, mode=deep, dtype=np.dtype("uint16"))
     if size:
