@@ -4,6 +4,7 @@ import io
 import struct
 import zlib
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import imagecodecs
@@ -136,6 +137,7 @@ def _run_length_bmp(body: bytes) -> bytes:
     return b"BM" + struct.pack("<IHHI", start + len(body), 0, 0, start) + header + palette + body
 
 
+@cache
 def whole_files() -> dict[str, tuple[str, bytes]]:
     """Pictures of every kind that people have: name -> (extension, contents)."""
     lines = b"".join(bytes([SIDE, level * 3 % 256, 0, 0]) for level in range(SIDE)) + b"\0\1"
@@ -187,6 +189,7 @@ def whole_files() -> dict[str, tuple[str, bytes]]:
     return files
 
 
+@cache
 def hostile_files() -> dict[str, tuple[str, bytes]]:
     """Small files made to break a server: name -> (extension, contents)."""
     png, jpeg = _saved(_image(), "PNG"), _saved(_image(), "JPEG")
@@ -230,10 +233,13 @@ def hostile_files() -> dict[str, tuple[str, bytes]]:
         "TIFF tile of 60000 x 60000 in 64 x 64": (".tif", tiff_of_header(64, 64, compression=8, tile=60_000)),
         "TIFF of 20000 pages": (".tif", tiff_of_pages(20_000)),
         "TIFF pages in a circle": (".tif", _circle()),
-        "TIFF strip that unpacks to 1 GB": (".tif", tiff_of_header(SIDE, SIDE, 16, 8, data=_packed_zeros(2**30))),
-        "TIFF of LZW that unpacks to 400 MB": (
+        "TIFF strip that unpacks to 300 MB": (
             ".tif",
-            tiff_of_header(SIDE, SIDE, 16, 5, data=imagecodecs.lzw_encode(bytes(400_000_000))),
+            tiff_of_header(SIDE, SIDE, 16, 8, data=_packed_zeros(300 * 2**20)),
+        ),
+        "TIFF of LZW that unpacks to 100 MB": (
+            ".tif",
+            tiff_of_header(SIDE, SIDE, 16, 5, data=imagecodecs.lzw_encode(bytes(100_000_000))),
         ),
         "GIF of 20000 frames": (".gif", _many_frames(20_000)),
         "JPEG with damaged EXIF": (".jpg", _saved(_image(), "JPEG", exif=_exif(6)).replace(b"MM\0*", b"LM\0*")),

@@ -77,7 +77,7 @@ class PageServer:
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
-        self.http = httpx.Client(base_url=self.url, timeout=60, trust_env=False)
+        self.http = httpx.Client(base_url=self.url, timeout=60, trust_env=False, verify=False)
         self.peak = 0
         self._stopped = threading.Event()
         self._watcher = threading.Thread(target=self._watch, daemon=True)

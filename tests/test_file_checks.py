@@ -39,8 +39,8 @@ REFUSED = {
     "TIFF tile of 60000 x 60000 in 64 x 64": "tiles are 60000 x 60000",
     "TIFF of 20000 pages": "more than 100 pages",
     "TIFF pages in a circle": "leads back",
-    "TIFF strip that unpacks to 1 GB": "unpacks to more",
-    "TIFF of LZW that unpacks to 400 MB": "unpacks to more",
+    "TIFF strip that unpacks to 300 MB": "unpacks to more",
+    "TIFF of LZW that unpacks to 100 MB": "unpacks to more",
     "TIFF with shared values": "overlap",
     "TIFF of compression 34712": "not supported .34712.; save it with LZW",
 }
