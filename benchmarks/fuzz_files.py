@@ -310,7 +310,7 @@ def splice(content: bytes, rng: np.random.Generator) -> bytes:
 
 
 def cut(content: bytes, rng: np.random.Generator) -> bytes:
-    return content[: int(rng.integers(1, len(content)))]
+    return content[: int(rng.integers(len(content)))]
 
 
 def set_number(content: bytes, rng: np.random.Generator) -> bytes:
@@ -358,6 +358,8 @@ def set_chunk(content: bytes, rng: np.random.Generator) -> bytes:
         length = int.from_bytes(content[place : place + 4], "big")
         chunks.append((content[place + 4 : place + 8], content[place + 8 : place + 8 + length]))
         place += 12 + length
+    if not chunks:
+        return content
     chosen = int(rng.integers(len(chunks)))
     kind, body = chunks[chosen]
     action = rng.integers(5)
