@@ -182,6 +182,23 @@ def is_file(parameter: dict[str, Any]) -> bool:
     return "filepath" in parameter["python_type"]["type"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "text", "right"),
+    [
+        ("result", "", True),
+        ("message", "'a.png' is empty (0 bytes); get a whole copy of it", True),
+        ("message", "'/srv/uploads/a.png' is empty (0 bytes); get a whole copy of it", False),
+        ("message", 'Traceback (most recent call last): File "app.py"', False),
+        ("message", "KeyError: 256 is not there", False),
+        ("message", "Error", False),
+        ("silent", "", False),
+        ("late", "", False),
+    ],
+)
+def test_the_fuzzer_tells_a_right_answer_from_a_wrong_one(kind: str, text: str, right: bool) -> None:
+    assert (fault(Outcome(kind, text, [], 0)) is None) == right
+
+
 def test_an_address_beside_an_upload_is_not_fetched(page: PageServer, inner_server: tuple[str, list[str]]) -> None:
     file = {**file_data(page.upload("good.png", PICTURE)), "url": f"http://{inner_server[0]}/c.png"}
     page.call("denoise", [file, 1.0, None, None])
