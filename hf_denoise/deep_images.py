@@ -4,6 +4,7 @@ imagecodecs is what tifffile itself needs for LZW and most other compressed TIFF
 further dependency. Both are imported where they are used: most images have 8 bits.
 """
 
+import math
 import struct
 import zlib
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import numpy as np
 from PIL import Image, PngImagePlugin, TiffImagePlugin
 
 from hf_denoise.errors import UserError
+from hf_denoise.file_checks import check_directories, check_segments, check_tiff_size
 
 _EXIF_IFD, _GPS_IFD = 0x8769, 0x8825
 # What describes the picture; every other tag of a TIFF says how the file is laid out.
@@ -24,6 +26,9 @@ _LAYOUTS = {
     ("RGB", 4): "RGBA",
     ("SEPARATED", 4): "CMYK",
 }
+# The others need decoders that few files use and few people have tested.
+_COMPRESSIONS = {1: "none", 5: "LZW", 8: "deflate", 32946: "deflate", 32773: "PackBits"}
+_LARGEST_SPARE_TILE = 2**22  # pixels; a tile may be larger than the picture, but not by as much as its header likes
 _DEPTHS = ("uint16", "float16", "float32", "float64")
 _PHOTOMETRIC = {"L": "minisblack", "LA": "minisblack", "RGB": "rgb", "RGBA": "rgb", "CMYK": "separated"}
 
@@ -44,6 +49,15 @@ def is_tiff(head: bytes) -> bool:
     return head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
+def _opened(file: BinaryIO) -> Any:
+    """A `tifffile.TiffFile` that takes no notice of the dialects of microscopes, which change how pages are read."""
+    import tifffile
+
+    file.seek(0)
+    no_dialects: dict[str, Any] = {f"is_{flag}": False for flag in tifffile.TIFF.FILE_FLAGS}
+    return tifffile.TiffFile(file, **no_dialects)
+
+
 def _full_pages(tiff: Any) -> list[Any]:
     """The pages, without the thumbnails of reduced resolution that cameras put beside the picture."""
     return [page for page in tiff.pages if not page.is_reduced]
@@ -53,31 +67,41 @@ def read_tiff_header(file: BinaryIO, name: str) -> TiffHeader:
     """Read the header of a TIFF.
 
     Raises:
-        UserError: several pages, or more than 8 bits in a layout other than grey, RGB or CMYK of 16-bit or float.
+        UserError: several pages, or more than 8 bits in a layout other than grey, RGB or CMYK of 16-bit or float, or
+            in a compression other than LZW, deflate and PackBits.
+        ValueError: the header is damaged.
     """
     import tifffile
 
-    file.seek(0)
-    with tifffile.TiffFile(file) as tiff:
+    check_directories(file)
+    with _opened(file) as tiff:
         pages: list[Any] = _full_pages(tiff)
         if not pages:
             raise ValueError("it has no page")
         if len(pages) > 1:
             raise UserError(f"'{name}' holds {len(pages)} pages; extract the one to denoise into a file of its own")
         page = pages[0]
+        numbers = (page.imagewidth, page.imagelength, page.samplesperpixel, page.compression)
+        if not all(isinstance(number, int) and number > 0 for number in numbers):
+            raise ValueError("its size is no number")
         mode = None
-        if page.bitspersample > 8:
+        if not isinstance(page.bitspersample, int) or page.bitspersample > 8:
             layout = getattr(page.photometric, "name", str(page.photometric))
             mode = _LAYOUTS.get((layout, page.samplesperpixel))
-            known = str(page.dtype) in _DEPTHS and page.bitspersample == 8 * page.dtype.itemsize
-            if mode is None or not known or page.imagedepth != 1:
+            known = page.dtype is not None and page.bitspersample == 8 * page.dtype.itemsize
+            if mode is None or not known or str(page.dtype) not in _DEPTHS or page.imagedepth != 1:
                 raise UserError(
                     f"'{name}' is a TIFF of {page.samplesperpixel} x {page.dtype or page.bitspersample} {layout} "
                     "samples, which is not supported; convert it to 8-bit, 16-bit or float32 grey or RGB"
                 )
-        return TiffHeader(
-            page.imagewidth, page.imagelength, mode, page.dtype, page.compression != tifffile.COMPRESSION.NONE
-        )
+            if page.compression not in _COMPRESSIONS:
+                raise UserError(
+                    f"'{name}' is a TIFF of {page.bitspersample} bits that is compressed in a way that is not "
+                    f"supported ({page.compression}); save it with LZW or deflate compression, or with none"
+                )
+        samples = page.samplesperpixel if page.photometric != tifffile.PHOTOMETRIC.YCBCR else 1  # chroma may be coarser
+        check_tiff_size(page.imagewidth * page.imagelength * samples * page.bitspersample // 8, file, page.compression)
+        return TiffHeader(page.imagewidth, page.imagelength, mode, page.dtype, page.compression != 1)
 
 
 def read_tiff(file: BinaryIO) -> tuple[np.ndarray, dict[str, Any]]:
@@ -85,16 +109,16 @@ def read_tiff(file: BinaryIO) -> tuple[np.ndarray, dict[str, Any]]:
 
     Returns:
         (H, W) or (H, W, C) array in the file's own dtype, and what it has of `icc_profile` and `dpi`.
+
+    Raises:
+        ValueError: the pixels are damaged; many other types too.
     """
     import tifffile
 
     metadata: dict[str, Any] = {}
-    file.seek(0)
-    with tifffile.TiffFile(file) as tiff:
+    with _opened(file) as tiff:
         page = _full_pages(tiff)[0]
-        offsets = zip(page.dataoffsets, page.databytecounts, strict=True)
-        if max(offset + count for offset, count in offsets) > tiff.filehandle.size:
-            raise ValueError("the file ends before its pixels do")  # tifffile would return zeros
+        _check_pixels(page, file)
         pixels = page.asarray()
         if page.samplesperpixel > 1 and page.planarconfig == tifffile.PLANARCONFIG.SEPARATE:
             pixels = np.moveaxis(pixels, 0, -1)
@@ -105,18 +129,38 @@ def read_tiff(file: BinaryIO) -> tuple[np.ndarray, dict[str, Any]]:
     return pixels, {key: value for key, value in metadata.items() if value}
 
 
+def _check_pixels(page: Any, file: BinaryIO) -> None:
+    """Whether what the header says about strips and tiles can be believed."""
+    rows, columns = page.chunks[:2] if page.planarconfig == 1 else page.chunks[-2:]
+    if rows * columns > max(4 * page.imagewidth * page.imagelength, _LARGEST_SPARE_TILE):
+        raise ValueError(f"its tiles are {columns} x {rows} pixels")
+    segments = list(zip(page.dataoffsets, page.databytecounts, strict=True))
+    size = page.dtype.itemsize
+    check_segments(segments, file, int(page.compression), math.prod(page.chunks) * size, math.prod(page.shape) * size)
+
+
 def read_tiff_exif(file: BinaryIO) -> bytes | None:
     """The tags of a TIFF that describe the picture (camera, date, orientation, EXIF, GPS), as an EXIF block."""
-    stored, kept = Image.Exif(), Image.Exif()
     file.seek(0)
-    stored.load_from_fp(file)
+    head = file.read(16)  # Image.Exif itself knows no BigTIFF
+    stored, kept = _directory(file, head, None), Image.Exif()
     for tag in _DESCRIPTIVE_TAGS:
+        if tag not in stored:
+            continue
         if tag in (_EXIF_IFD, _GPS_IFD):
-            if ifd := stored.get_ifd(tag):
+            if ifd := dict(_directory(file, head, stored[tag])):
                 kept[tag] = ifd
-        elif tag in stored:
+        else:
             kept[tag] = stored[tag]
     return kept.tobytes() if len(kept) else None
+
+
+def _directory(file: BinaryIO, head: bytes, place: int | None) -> TiffImagePlugin.ImageFileDirectory_v2:
+    """The tags at a place in a TIFF that begins with `head`; None is its first page."""
+    directory = TiffImagePlugin.ImageFileDirectory_v2(head[: 16 if head[2:4] in (b"+\0", b"\0+") else 8])
+    file.seek(directory.next if place is None else place)
+    directory.load(file)
+    return directory
 
 
 def write_tiff(file: BinaryIO, pixels: np.ndarray, mode: str, metadata: dict[str, Any], compressed: bool) -> None:

@@ -15,6 +15,7 @@ from PIL import Image, JpegImagePlugin, UnidentifiedImageError
 
 from hf_denoise import deep_images
 from hf_denoise.errors import UserError
+from hf_denoise.file_checks import check_pixels, sound_exif
 from hf_denoise.files import written_beside
 
 FORMATS = {
@@ -29,6 +30,8 @@ FORMATS = {
 }
 MAX_PIXELS = 250_000_000
 """Larger images are refused by their header, before they can fill the memory."""
+MAX_SIDE = 300_000
+"""The network sees at least 32 pixels across: a line of 250 megapixels would take it as long as 8 gigapixels."""
 # Beyond this no noise explains a floating-point value: the image is on another scale than 0 to 1.
 _MAX_FLOAT = 8.0
 
@@ -292,31 +295,32 @@ def check_target(header: Header, path: Path) -> tuple[str, str]:
 
 def read_header(source: str | os.PathLike[str] | BinaryIO) -> Header:
     """Read what an image file says about itself: fast, without its pixels. Raises as `read_image` does."""
-    with _opened(source) as (file, name):
-        return _inspect(file, name)[0]
+    with _opened(source) as (file, name), _damage_named(name):
+        return _inspect(file, name, MAX_PIXELS)[0]
 
 
-def read_image(source: str | os.PathLike[str] | BinaryIO) -> Picture:
+def read_image(source: str | os.PathLike[str] | BinaryIO, max_pixels: int = MAX_PIXELS) -> Picture:
     """Decode a PNG, JPEG, WebP, BMP, TIFF or GIF.
 
     Args:
         source: a path, or a binary file that can seek.
+        max_pixels: larger images are refused by their header, before anything is decoded.
 
     Raises:
         UserError: missing, a folder, empty, no image, damaged, too large, several pages or frames, a layout that is
             not supported, or floats that are NaN, infinite, or not on the scale of 0 to 1.
     """
     with _opened(source) as (file, name):
-        header, image, compressed = _inspect(file, name)
-        tags: dict[str, Any] = {}
-        # A decoder that meets damaged data raises any of a dozen types; each means the same to the reader.
-        try:
+        with _damage_named(name):
+            header, image, compressed = _inspect(file, name, max_pixels)
+            tags: dict[str, Any] = {}
             if header.format == "TIFF" and (exif := deep_images.read_tiff_exif(file)):
                 tags["exif"] = exif
             if image is not None and header.dtype == np.uint8:
-                image.load()
+                with _without_pillow_limit():
+                    image.load()
+                    picture = replace(from_pil(image), header=header)
                 metadata = {**_pillow_metadata(image), **tags}
-                picture = replace(from_pil(image), header=header)
                 if header.format == "TIFF":
                     picture = _in_stored_order(picture, metadata)
             elif image is not None:
@@ -327,16 +331,40 @@ def read_image(source: str | os.PathLike[str] | BinaryIO) -> Picture:
                 metadata |= tags
                 picture = _from_array(header, pixels, None)
             encoding = _encoding(header, image, file, compressed)
-        except UserError:
-            raise
-        except MemoryError as error:
-            raise UserError(f"'{name}' does not fit in memory ({header.size[0]} x {header.size[1]} pixels)") from error
-        except Exception as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise UserError(f"'{name}' is damaged or cut short ({reason}); get a whole copy of it") from error
+            if any(plane.shape[1::-1] != header.size for plane in picture.planes):
+                raise ValueError("its header gives another size than its pixels")
         for plane in picture.planes:
             check_floats(plane, f"'{name}'")
         return replace(picture, metadata=metadata, encoding=encoding)
+
+
+@contextmanager
+def _without_pillow_limit() -> Iterator[None]:
+    """Pillow's own limit of pixels is a global, and below what a camera of today makes; `MAX_PIXELS` holds instead."""
+    with _pillow_limit:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
+@contextmanager
+def _damage_named(name: str) -> Iterator[None]:
+    """A decoder that meets damaged data raises any of a dozen types; each means the same to the reader."""
+    try:
+        yield
+    except UserError:
+        raise
+    except MemoryError as error:
+        raise UserError(f"'{name}' does not fit in memory; cut it into pieces") from error
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        # What is no sentence ("40965", "unpack requires a buffer of 8 bytes") tells the reader nothing.
+        shown = isinstance(error, OSError | ValueError) and " " in reason and len(reason) < 100 and "/" not in reason
+        raise UserError(
+            f"'{name}' is damaged or cut short{f' ({reason})' if shown else ''}; get a whole copy of it"
+        ) from error
 
 
 def from_pil(image: Image.Image) -> Picture:
@@ -436,7 +464,7 @@ def _opened(source: str | os.PathLike[str] | BinaryIO) -> Iterator[tuple[BinaryI
         yield file, str(source)
 
 
-def _inspect(file: BinaryIO, name: str) -> tuple[Header, Image.Image | None, bool]:
+def _inspect(file: BinaryIO, name: str, max_pixels: int) -> tuple[Header, Image.Image | None, bool]:
     """The header; the Pillow image, not decoded, unless tifffile has to read it; and whether a TIFF is compressed."""
     try:
         head = file.read(32)
@@ -446,39 +474,31 @@ def _inspect(file: BinaryIO, name: str) -> tuple[Header, Image.Image | None, boo
     if not head:
         raise UserError(f"'{name}' is empty (0 bytes); get a whole copy of it")
     if head[:8] == b"\x89PNG\r\n\x1a\n":
-        _check_size(int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big"), name)
+        if head[12:16] != b"IHDR":
+            raise ValueError("it does not begin with its header")
+        _check_size(int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big"), name, max_pixels)
     compressed, size = False, None
     if deep_images.is_tiff(head):
-        try:
-            tiff = deep_images.read_tiff_header(file, name)
-        except UserError:
-            raise
-        except Exception as error:
-            raise UserError(f"'{name}' is a damaged TIFF ({error}); get a whole copy of it") from error
-        _check_size(tiff.width, tiff.height, name)
+        tiff = deep_images.read_tiff_header(file, name)
+        _check_size(tiff.width, tiff.height, name, max_pixels)
         if tiff.mode is not None and tiff.dtype is not None:
             mode = tiff.mode if tiff.mode != "L" else ("F" if tiff.dtype.kind == "f" else "I;16")
             return Header("TIFF", mode, tiff.dtype, (tiff.width, tiff.height)), None, tiff.compressed
         compressed, size = tiff.compressed, (tiff.width, tiff.height)  # Pillow swaps them where orientation says so
         file.seek(0)
     try:
-        with _pillow_limit:  # Pillow's own limit is a global, and below what a camera of today makes
-            limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-            try:
-                image = Image.open(file, formats=tuple(dict.fromkeys(FORMATS.values())))
-            finally:
-                Image.MAX_IMAGE_PIXELS = limit
+        with _without_pillow_limit():
+            image = Image.open(file, formats=tuple(dict.fromkeys(FORMATS.values())))
     except UnidentifiedImageError as error:
         raise UserError(f"'{name}' is not a PNG, JPEG, WebP, BMP, TIFF or GIF image; convert it to one") from error
-    except Exception as error:
-        raise UserError(f"'{name}' is damaged or cut short ({error}); get a whole copy of it") from error
-    _check_size(*image.size, name)
-    frames = getattr(image, "n_frames", 1)
+    _check_size(*image.size, name, max_pixels)
     # Phones put a preview or a gain map behind the photograph, in the same JPEG: the photograph is the first.
-    if frames > 1 and image.format not in ("MPO", "TIFF"):
-        raise UserError(f"'{name}' is an animation of {frames} frames; extract the one to denoise into its own file")
+    # Only whether there is a second frame is asked: to count those of a GIF takes as long as it has frames.
+    if getattr(image, "is_animated", False) and image.format not in ("MPO", "TIFF"):
+        raise UserError(f"'{name}' is an animation; extract the frame to denoise into a file of its own")
     header = _pillow_header(image, f"'{name}'")
     header = replace(header, format="JPEG" if image.format == "MPO" else image.format)
+    check_pixels(image, file)
     if deep := deep_images.deep_png_mode(head):
         header = replace(header, mode=deep, dtype=np.dtype("uint16"))
     if size:
@@ -486,16 +506,18 @@ def _inspect(file: BinaryIO, name: str) -> tuple[Header, Image.Image | None, boo
     return header, image, compressed
 
 
-def _check_size(width: int, height: int, name: str) -> None:
-    if width * height > MAX_PIXELS:
-        raise UserError(
-            f"'{name}' says it has {width} x {height} pixels, above the limit of {MAX_PIXELS // 10**6} megapixels; "
-            "cut it into pieces"
-        )
+def _check_size(width: int, height: int, name: str, max_pixels: int) -> None:
+    said = f"'{name}' says it has {width} x {height} pixels, above the limit of"
+    if width * height > max_pixels:
+        raise UserError(f"{said} {max_pixels // 10**6} megapixels; cut it into pieces")
+    if max(width, height) > MAX_SIDE:
+        raise UserError(f"{said} {MAX_SIDE} pixels a side; cut it into pieces")
 
 
 def _pillow_metadata(image: Image.Image) -> dict[str, Any]:
     metadata = {key: image.info[key] for key in ("icc_profile", "exif", "xmp") if image.info.get(key)}
+    if "exif" in metadata and not sound_exif(metadata["exif"]):
+        del metadata["exif"]  # the pixels are good all the same
     if "dpi" in image.info:
         metadata["dpi"] = tuple(float(value) for value in image.info["dpi"])
     return metadata

@@ -1,0 +1,398 @@
+"""Picture files that a page may be given: whole ones of every kind, hostile ones, and seeded damage to both."""
+
+import io
+import struct
+import zlib
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import imagecodecs
+import numpy as np
+import tifffile
+from PIL import Image, ImageCms
+
+SIDE = 64  # pixels: one tile of the network, so that a file costs milliseconds
+Mutation = Callable[[bytes, np.random.Generator], bytes]
+
+
+def _smooth(channels: int, side: int = SIDE) -> np.ndarray:
+    """(side, side, channels) noisy gradients in [0, 1]."""
+    rng = np.random.default_rng(channels)
+    ramp = np.linspace(0.2, 0.8, side)
+    planes = [np.outer(ramp, ramp[:: 1 - 2 * (index % 2)]) + 0.2 for index in range(channels)]
+    return (np.dstack(planes) + rng.normal(0, 0.05, (side, side, channels))).clip(0, 1)
+
+
+def _image(mode: str = "RGB", side: int = SIDE) -> Image.Image:
+    channels = len(Image.new(mode, (1, 1)).getbands())
+    return Image.frombytes(mode, (side, side), (_smooth(channels, side) * 255).astype(np.uint8).tobytes())
+
+
+def _deep(channels: int) -> np.ndarray:
+    pixels = (_smooth(channels) * 65535).astype(np.uint16)
+    return pixels[..., 0] if channels == 1 else pixels
+
+
+def _saved(image: Image.Image, format: str, **options: Any) -> bytes:
+    file = io.BytesIO()
+    image.save(file, format, **options)
+    return file.getvalue()
+
+
+def _tiff(pixels: np.ndarray, **options: Any) -> bytes:
+    file = io.BytesIO()
+    tifffile.imwrite(file, pixels, metadata=None, **options)
+    return file.getvalue()
+
+
+def _frames(format: str, **options: Any) -> bytes:
+    return _saved(_image(), format, save_all=True, append_images=[_image("L").convert("RGB"), _image()], **options)
+
+
+def _palette(transparent: bool) -> Image.Image:
+    image = _image().quantize(32)
+    if transparent:
+        image.info["transparency"] = bytes([0, 100, 200])
+    return image
+
+
+def _exif(orientation: int) -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    exif[0x010F] = "Maker"
+    exif.get_ifd(0x8769)[0x9003] = "2026:01:02 03:04:05"
+    return exif.tobytes()
+
+
+def _float(value: float) -> bytes:
+    pixels = _smooth(1)[..., 0].astype(np.float32)
+    pixels[5, 5] = value
+    return _tiff(pixels, photometric="minisblack")
+
+
+def png_chunk(kind: bytes, content: bytes) -> bytes:
+    """A PNG chunk with its length and checksum."""
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def png_of_header(width: int, height: int, depth: int = 8, color: int = 2, data: bytes = b"") -> bytes:
+    """A PNG whose header need not be true; `data` is the content of its IDAT chunk."""
+    header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + png_chunk(b"IDAT", data) + png_chunk(b"IEND", b"")
+
+
+def png_bomb(width: int, height: int) -> bytes:
+    """A whole black-and-white PNG, all black: about a thousandth of the bytes that it unpacks to."""
+    packer = zlib.compressobj(9)
+    row = b"\0" * (1 + (width + 7) // 8)
+    data = b"".join([*(packer.compress(row) for _ in range(height)), packer.flush()])
+    return png_of_header(width, height, 1, 0, data)
+
+
+def exif_of_shared_values(tags: int, value: int) -> bytes:
+    """An EXIF block of `tags` tags that all name the same `value` bytes: read one by one they fill the memory."""
+    start = 8 + 2 + 12 * tags + 4
+    entries = b"".join(struct.pack("<HHII", 40000 + tag, 7, value, start) for tag in range(tags))
+    return b"II*\0" + struct.pack("<IH", 8, tags) + entries + struct.pack("<I", 0) + b"\0" * value
+
+
+def tiff_of_tags(tags: dict[int, int], data: bytes) -> bytes:
+    """A TIFF of one page whose tags, a number each, need not be true; `data` lies at offset 8."""
+    data += b"\0" * (len(data) % 2)
+    entries = b"".join(struct.pack("<HHII", code, 4, 1, tags[code]) for code in sorted(tags))
+    return b"II*\0" + struct.pack("<I", 8 + len(data)) + data + struct.pack("<H", len(tags)) + entries + b"\0" * 4
+
+
+def tiff_of_header(
+    width: int, height: int, bits: int = 16, compression: int = 1, tile: int = 0, data: bytes | None = None
+) -> bytes:
+    """A TIFF that says it has so many grey pixels, in one strip or in tiles of the side `tile`, whatever `data` is."""
+    data = zlib.compress(b"\0" * 64) if data is None else data
+    tags = {256: width, 257: height, 258: bits, 259: compression, 262: 1, 277: 1}
+    places = {322: tile, 323: tile, 324: 8, 325: len(data)} if tile else {273: 8, 278: height, 279: len(data)}
+    return tiff_of_tags({**tags, **places}, data)
+
+
+def tiff_of_pages(pages: int) -> bytes:
+    """A TIFF of that many pages that share their pixels: 200 bytes each."""
+    one = _tiff(np.zeros((8, 8), np.uint16))
+    (first,) = struct.unpack("<I", one[4:8])
+    (count,) = struct.unpack("<H", one[first : first + 2])
+    entries = one[first : first + 2 + 12 * count]
+    start = len(one) + len(one) % 2
+    body = one.ljust(start, b"\0")
+    step = len(entries) + 4
+    directories = b"".join(
+        entries + struct.pack("<I", start + (page + 1) * step if page + 1 < pages else 0) for page in range(pages)
+    )
+    return body[:4] + struct.pack("<I", start) + body[8:] + directories
+
+
+def _run_length_bmp(body: bytes) -> bytes:
+    """A BMP of 8 bits with run-length encoding, which Pillow reads and does not write."""
+    palette = b"".join(bytes([level, level, level, 0]) for level in range(256))
+    start = 14 + 40 + len(palette)
+    header = struct.pack("<IiiHHIIiiII", 40, SIDE, SIDE, 1, 8, 1, len(body), 2835, 2835, 256, 0)
+    return b"BM" + struct.pack("<IHHI", start + len(body), 0, 0, start) + header + palette + body
+
+
+@cache
+def whole_files() -> dict[str, tuple[str, bytes]]:
+    """Pictures of every kind that people have: name -> (extension, contents)."""
+    lines = b"".join(bytes([SIDE, level * 3 % 256, 0, 0]) for level in range(SIDE)) + b"\0\1"
+    icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    rgb, deep = _image(), _deep(3)
+    files: dict[str, tuple[str, bytes]] = {
+        "PNG RGB": (".png", _saved(rgb, "PNG", exif=_exif(3), dpi=(300, 300), icc_profile=icc)),
+        "PNG RGBA": (".png", _saved(_image("RGBA"), "PNG")),
+        "PNG palette, transparent": (".png", _saved(_palette(True), "PNG")),
+        "PNG 1 bit": (".png", _saved(rgb.convert("1"), "PNG")),
+        "PNG colour key": (".png", _saved(rgb, "PNG", transparency=(40, 50, 60))),
+        "PNG grey, 16 bits": (".png", imagecodecs.png_encode(_deep(1))),
+        "PNG grey and alpha, 16 bits": (".png", imagecodecs.png_encode(_deep(2))),
+        "PNG RGB, 16 bits": (".png", imagecodecs.png_encode(deep)),
+        "PNG RGBA, 16 bits": (".png", imagecodecs.png_encode(_deep(4))),
+        "PNG animated": (".png", _frames("PNG")),
+        "JPEG RGB": (".jpg", _saved(rgb, "JPEG", quality=85)),
+        "JPEG grey": (".jpg", _saved(_image("L"), "JPEG")),
+        "JPEG CMYK": (".jpg", _saved(_image("CMYK"), "JPEG")),
+        "JPEG progressive": (".jpg", _saved(rgb, "JPEG", progressive=True, subsampling=2)),
+        "JPEG, EXIF oriented": (".jpg", _saved(rgb, "JPEG", exif=_exif(6))),
+        "JPEG of a phone, two pictures": (".jpg", _saved(rgb, "MPO", save_all=True, append_images=[_image(side=16)])),
+        "WebP lossy": (".webp", _saved(rgb, "WEBP", quality=80, exif=_exif(8))),
+        "WebP lossless, alpha": (".webp", _saved(_image("RGBA"), "WEBP", lossless=True)),
+        "WebP animated": (".webp", _frames("WEBP")),
+        "BMP RGB": (".bmp", _saved(rgb, "BMP")),
+        "BMP palette": (".bmp", _saved(_palette(False), "BMP")),
+        "BMP run length": (".bmp", _run_length_bmp(lines)),
+        "GIF": (".gif", _saved(_palette(False), "GIF")),
+        "GIF animated": (".gif", _frames("GIF")),
+        "TIFF RGB": (".tif", _saved(rgb, "TIFF", exif=_exif(6))),
+        "TIFF LZW": (".tif", _saved(rgb, "TIFF", compression="tiff_lzw")),
+        "TIFF deflate, CMYK": (".tif", _saved(_image("CMYK"), "TIFF", compression="tiff_adobe_deflate")),
+        "TIFF JPEG": (".tif", _saved(rgb, "TIFF", compression="jpeg")),
+        "TIFF fax": (".tif", _saved(rgb.convert("1"), "TIFF", compression="group4")),
+        "TIFF packbits, palette": (".tif", _saved(_palette(False), "TIFF", compression="packbits")),
+        "TIFF Lab": (".tif", _saved(_image("LAB"), "TIFF")),
+        "TIFF Lab, 16 bits": (".tif", _tiff(deep, photometric="cielab")),
+        "TIFF several pages": (".tif", _frames("TIFF")),
+        "TIFF tiles": (".tif", _tiff((_smooth(3) * 255).astype(np.uint8), photometric="rgb", tile=(32, 32))),
+        "TIFF grey, 16 bits": (".tif", _tiff(_deep(1), photometric="minisblack")),
+        "TIFF RGB, 16 bits": (".tif", _tiff(deep, photometric="rgb", resolution=(300, 300), resolutionunit="INCH")),
+        "TIFF RGB, 16 bits, LZW": (".tif", _tiff(deep, photometric="rgb", compression="lzw", predictor=True)),
+        "TIFF RGB, 16 bits, tiles": (".tif", _tiff(deep, photometric="rgb", compression="zlib", tile=(32, 32))),
+        "TIFF RGB, 16 bits, big": (".tif", _tiff(deep, photometric="rgb", bigtiff=True)),
+        "TIFF float": (".tif", _tiff(_smooth(1)[..., 0].astype(np.float32), compression="zlib", predictor=True)),
+        "TIFF float with NaN": (".tif", _float(np.nan)),
+    }
+    return files
+
+
+@cache
+def hostile_files() -> dict[str, tuple[str, bytes]]:
+    """Small files made to break a server: name -> (extension, contents)."""
+    png, jpeg = _saved(_image(), "PNG"), _saved(_image(), "JPEG")
+    webp = bytearray(_saved(_image(), "WEBP", lossless=True))
+    webp[21:25] = struct.pack("<I", struct.unpack("<I", webp[21:25])[0] | 0x0FFFFFFF)  # 16384 x 16384
+    huge_jpeg, size = bytearray(jpeg), jpeg.index(b"\xff\xc0") + 5
+    huge_jpeg[size : size + 4] = struct.pack(">HH", 15000, 15000)
+    run, gif = _run_length_bmp(b"\x40\x07\0\1"), _saved(_palette(False), "GIF")
+    huge_bmp = run[:18] + struct.pack("<ii", 20_000, 10_000) + run[26:]
+    scans = _saved(_image(), "JPEG", progressive=True)
+    last = scans.rindex(b"\xff\xda")
+    files: dict[str, tuple[str, bytes]] = {
+        "1 x 1": (".png", _saved(_image(side=1), "PNG")),
+        "1 x 10000": (".png", _saved(Image.new("L", (1, 10000), 99), "PNG")),
+        "10000 x 1": (".tif", _saved(Image.new("RGB", (10000, 1), (9, 99, 199)), "TIFF")),
+        "empty": (".png", b""),
+        "text": (".png", b"this is no picture\n"),
+        "HTML": (".jpg", b"<html><script>alert(1)</script></html>"),
+        "SVG": (".png", b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'),
+        "EPS": (".jpg", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(x) (r) file pop\n"),
+        "JPEG named PNG": (".png", jpeg),
+        "PNG named TIFF": (".tif", png),
+        "PNG cut": (".png", png[: len(png) // 2]),
+        "JPEG cut": (".jpg", jpeg[: len(jpeg) // 2]),
+        "PNG header of 60000 x 60000": (".png", png_of_header(60_000, 60_000, data=zlib.compress(b"\0" * 100))),
+        "PNG header of 2147483647 x 1": (".png", png_of_header(2**31 - 1, 1)),
+        "PNG header of 0 x 0": (".png", png_of_header(0, 0)),
+        "PNG header of 15000 x 15000": (".png", png_of_header(15_000, 15_000, data=zlib.compress(b"\0" * 100))),
+        "PNG header of 15000 x 15000, 16 bits": (".png", png_of_header(15_000, 15_000, 16)),
+        "PNG bomb of 16000 x 16000": (".png", png_bomb(16_000, 16_000)),
+        "PNG bomb of 200000000 x 1": (".png", png_bomb(200_000_000, 1)),
+        "JPEG header of 15000 x 15000": (".jpg", bytes(huge_jpeg)),
+        "JPEG of 5000 scans": (".jpg", scans[:-2] + scans[last:-2] * 5000 + scans[-2:]),
+        "BMP of runs of nothing": (".bmp", _run_length_bmp(b"\xff\0" * 1_000_000)),
+        "BMP of one run, 20000 x 10000": (".bmp", huge_bmp),
+        "GIF canvas of 15000 x 15000": (".gif", gif[:6] + struct.pack("<HH", 15000, 15000) + gif[10:]),
+        "WebP header of 16384 x 16384": (".webp", bytes(webp)),
+        "TIFF header of 15000 x 15000, 8 bits": (".tif", tiff_of_header(15_000, 15_000, bits=8)),
+        "TIFF header of 15000 x 15000": (".tif", tiff_of_header(15_000, 15_000)),
+        "TIFF header of 15000 x 15000, deflate": (".tif", tiff_of_header(15_000, 15_000, compression=8)),
+        "TIFF tile of 60000 x 60000 in 64 x 64": (".tif", tiff_of_header(64, 64, compression=8, tile=60_000)),
+        "TIFF of 20000 pages": (".tif", tiff_of_pages(20_000)),
+        "TIFF pages in a circle": (".tif", _circle()),
+        "TIFF strip that unpacks to 300 MB": (
+            ".tif",
+            tiff_of_header(SIDE, SIDE, 16, 8, data=_packed_zeros(300 * 2**20)),
+        ),
+        "TIFF of LZW that unpacks to 100 MB": (
+            ".tif",
+            tiff_of_header(SIDE, SIDE, 16, 5, data=imagecodecs.lzw_encode(bytes(100_000_000))),
+        ),
+        "GIF of 20000 frames": (".gif", _many_frames(20_000)),
+        "JPEG with damaged EXIF": (".jpg", _saved(_image(), "JPEG", exif=_exif(6)).replace(b"MM\0*", b"LM\0*")),
+        "PNG with EXIF of shared values": (
+            ".png",
+            png[:33] + png_chunk(b"eXIf", exif_of_shared_values(5_000, 2_000_000)) + png[33:],
+        ),
+        "TIFF with shared values": (".tif", _with_shared_values(2_000, 2_000_000)),
+    }
+    for code in (7, 34712, 34887, 34892, 34925, 34926, 34933, 50000, 50001, 50002, 52546, 33003, 22610, 48124):
+        files[f"TIFF of compression {code}"] = (".tif", tiff_of_header(SIDE, SIDE, compression=code))
+    return files
+
+
+def _packed_zeros(size: int) -> bytes:
+    packer, block = zlib.compressobj(1), b"\0" * 2**20
+    return b"".join([*(packer.compress(block) for _ in range(size // 2**20)), packer.flush()])
+
+
+def _circle() -> bytes:
+    """A TIFF whose first page says that the next is the first."""
+    content = bytearray(tiff_of_pages(1))
+    content[-4:] = content[4:8]
+    return bytes(content)
+
+
+def _many_frames(frames: int) -> bytes:
+    """A GIF with one frame again and again."""
+    content = _saved(Image.new("P", (8, 8)), "GIF")
+    start = content.index(b",")
+    return content[:start] + content[start:-1] * frames + content[-1:]
+
+
+def _with_shared_values(tags: int, value: int) -> bytes:
+    """A TIFF of 8 x 8 pixels with many tags that name the same bytes."""
+    own = {256: 8, 257: 8, 258: 8, 259: 1, 262: 1, 273: 8, 277: 1, 279: 64}
+    entries = b"".join(struct.pack("<HHII", code, 4, 1, own[code]) for code in own)
+    shared = b"".join(struct.pack("<HHII", 40000 + tag, 7, value, 8) for tag in range(tags))
+    directory = struct.pack("<H", len(own) + tags) + entries + shared + b"\0" * 4
+    return b"II*\0" + struct.pack("<I", 8 + value) + b"\x77" * value + directory
+
+
+# Damage
+
+
+def flip_bits(content: bytes, rng: np.random.Generator) -> bytes:
+    changed = bytearray(content)
+    for place in rng.integers(0, len(changed) * 8, rng.integers(1, 20)):
+        changed[place // 8] ^= 1 << (place % 8)
+    return bytes(changed)
+
+
+def flip_bits_of_head(content: bytes, rng: np.random.Generator) -> bytes:
+    return flip_bits(content[:200], rng) + content[200:]
+
+
+def flip_bits_of_tail(content: bytes, rng: np.random.Generator) -> bytes:
+    """Where most TIFFs keep their tags."""
+    return content[:-300] + flip_bits(content[-300:], rng)
+
+
+def splice(content: bytes, rng: np.random.Generator) -> bytes:
+    """A piece repeated, moved or left out."""
+    start, stop, place = (int(value) for value in rng.integers(0, len(content), 3))
+    start, stop = sorted((start, stop))
+    piece = content[start:stop][:2000]
+    return [content[:place] + piece + content[place:], content[:start] + content[stop:]][int(rng.integers(2))]
+
+
+def cut(content: bytes, rng: np.random.Generator) -> bytes:
+    return content[: int(rng.integers(len(content)))]
+
+
+def set_number(content: bytes, rng: np.random.Generator) -> bytes:
+    """Two or four bytes, in the head or the tail as a rule, become a number that lengths and counts break on."""
+    values = (0, 1, 2, 7, 8, 16, 64, 65, 255, 256, 0x7FFF, 0x8000, 0xFFFF, 0x10000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
+    changed = bytearray(content)
+    for _ in range(int(rng.integers(1, 4))):
+        size, order = int(rng.choice([2, 4])), str(rng.choice(["little", "big"]))
+        region = rng.integers(3)
+        last = max(len(changed) - size, 1)
+        place = int(rng.integers(0, last) if region == 0 else rng.integers(0, min(last, 120)))
+        place = max(last - place, 0) if region == 2 else place
+        changed[place : place + size] = (int(rng.choice(values)) % 2 ** (8 * size)).to_bytes(size, order)  # type: ignore
+    return bytes(changed)
+
+
+def set_size(content: bytes, rng: np.random.Generator) -> bytes:
+    """Other dimensions in the header of a PNG, with a checksum that fits, JPEG, GIF or BMP; else as `set_number`."""
+    width, height = (int(value) for value in rng.choice([0, 1, 63, 65, 128, 1000, 16383, 65535, 100_000, 2**31 - 1], 2))
+    changed = bytearray(content)
+    if content[:4] == b"\x89PNG":
+        body = struct.pack(">II", width, height) + content[24:29]
+        if rng.integers(2):
+            body = body[:8] + bytes([int(rng.choice([1, 2, 4, 8, 16])), int(rng.choice([0, 2, 3, 4, 6]))]) + body[10:12]
+            body += bytes([int(rng.integers(2))])
+        changed[8:33] = png_chunk(b"IHDR", body)
+    elif content[:2] == b"\xff\xd8":
+        at = max(content.find(b"\xff\xc0"), content.find(b"\xff\xc2")) + 5
+        changed[at : at + 4] = struct.pack(">HH", height % 65536, width % 65536)
+    elif content[:3] == b"GIF":
+        changed[6:10] = struct.pack("<HH", width % 65536, height % 65536)
+    elif content[:2] == b"BM":
+        changed[18:26] = struct.pack("<ii", width, height if rng.integers(2) else -height)
+    else:
+        return set_number(content, rng)
+    return bytes(changed)
+
+
+def set_chunk(content: bytes, rng: np.random.Generator) -> bytes:
+    """A damaged chunk of a PNG with a checksum that fits, so that it is not refused for that; else as `splice`."""
+    if content[:4] != b"\x89PNG":
+        return splice(content, rng)
+    chunks, place = [], 8
+    while place + 12 <= len(content):
+        length = int.from_bytes(content[place : place + 4], "big")
+        chunks.append((content[place + 4 : place + 8], content[place + 8 : place + 8 + length]))
+        place += 12 + length
+    if not chunks:
+        return content
+    chosen = int(rng.integers(len(chunks)))
+    kind, body = chunks[chosen]
+    action = rng.integers(5)
+    if action == 0 and body:
+        chunks[chosen] = kind, flip_bits(body, rng)
+    elif action == 1 and body:
+        chunks[chosen] = kind, cut(body, rng)
+    elif action == 2:
+        chunks.insert(int(rng.integers(len(chunks))), (kind, body))
+    elif action == 3:
+        del chunks[chosen]
+    else:
+        name = str(
+            rng.choice(["PLTE", "tRNS", "iCCP", "eXIf", "gAMA", "sBIT", "acTL", "fcTL", "zTXt", "cICP"])
+        ).encode()
+        chunks.insert(int(rng.integers(len(chunks))), (name, rng.bytes(int(rng.integers(1, 300)))))
+    return content[:8] + b"".join(png_chunk(kind, body) for kind, body in chunks)
+
+
+MUTATIONS: tuple[Mutation, ...] = (
+    flip_bits,
+    flip_bits_of_head,
+    flip_bits_of_tail,
+    splice,
+    cut,
+    set_number,
+    set_size,
+    set_chunk,
+)
+
+
+def damaged(content: bytes, seed: int) -> tuple[str, bytes]:
+    """One mutation of a file, and its name; the same for the same seed."""
+    rng = np.random.default_rng(seed)
+    mutation = MUTATIONS[int(rng.integers(len(MUTATIONS)))]
+    return mutation.__name__, mutation(content, rng)
