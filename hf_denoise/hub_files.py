@@ -19,6 +19,7 @@ CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 REPORT = "evaluation.json"
 CARD = "README.md"
+PACKAGED = "packaged"  # the name of the model that ships with the package
 
 
 def checkpoint_folder(model_id: str | Path, **download: Any) -> Path:
@@ -27,7 +28,7 @@ def checkpoint_folder(model_id: str | Path, **download: Any) -> Path:
     All files come from one commit. Without a network the cached copy serves.
 
     Args:
-        model_id: a folder, or a repository on the Hub.
+        model_id: a folder, a repository on the Hub, or "packaged".
         download: `revision`, `token`, `cache_dir`, `force_download`, `local_files_only` of `snapshot_download`.
 
     Raises:
@@ -36,6 +37,14 @@ def checkpoint_folder(model_id: str | Path, **download: Any) -> Path:
     path = Path(model_id)
     if path.is_dir():
         return path
+    if model_id == PACKAGED:
+        folder = Path(__file__).parent / "checkpoints"
+        if not (folder / WEIGHTS).is_file():
+            raise UserError(
+                f"this installation of hf_denoise lacks its weights ({folder / WEIGHTS}); install it again, or name a "
+                "model by its folder or Hub id"
+            )
+        return folder
     if path.is_file():
         raise UserError(f"'{model_id}' is a file; give the folder it is in, or the id of a model on the Hub")
     with hub_errors(str(model_id)):

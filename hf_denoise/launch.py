@@ -1,12 +1,11 @@
 """One command in many processes: started by `accelerate launch` or torchrun, they share the work."""
 
 import os
-import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from hf_denoise.errors import UserError
 
@@ -20,19 +19,49 @@ def start_cpu_processes() -> None:
     """Replace this process by N of them under torchrun, if it is the one that Accelerate started in their stead.
 
     On a CPU without MPI, `accelerate launch --num_processes N` prepares the rendezvous and starts a single process in
-    silence; the number is left in the launcher's command line only.
+    silence, on every one of several machines; the numbers are left in the launcher's command line and configuration.
     """
     if not asked_on_cpu() or "MASTER_ADDR" not in os.environ or any(name in os.environ for name in RANKS):
         return
     import psutil  # not needed without a launcher
 
     launcher = psutil.Process().parent()
-    found = launcher and re.search(r"--num[_-]processes[= ](\d+)", " ".join(launcher.cmdline()))
-    if found and int(found[1]) > 1:
-        torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", found[1]]
+    torchrun = torchrun_options(launcher.cmdline()) if launcher else []
+    if torchrun:
         module = sys.modules["__main__"].__spec__  # of `python -m`; a script has none
         script = ["-m", module.name] if module else [sys.argv[0]]
-        os.execv(sys.executable, [*torchrun, *script, *sys.argv[1:]])
+        run = [sys.executable, "-m", "torch.distributed.run", *torchrun]
+        os.execv(sys.executable, [*run, *script, *sys.argv[1:]])
+
+
+def torchrun_options(launcher: Sequence[str]) -> list[str]:
+    """What torchrun must be told for the processes that an `accelerate launch` was asked for; nothing for a single one.
+
+    Args:
+        launcher: its command line, as words.
+    """
+    from accelerate.commands.config.config_args import load_config_from_file
+    from accelerate.commands.launch import launch_command_parser
+
+    words = list(launcher)
+    start = next((place for place, word in enumerate(words) if word.endswith("launch")), len(words))
+    told, _ = launch_command_parser().parse_known_args(words[start + 1 :])
+    written = load_config_from_file(told.config_file) if told.config_file else None
+
+    def option(name: str) -> Any:
+        value = getattr(told, name, None)
+        return getattr(written, name, None) if value is None else value
+
+    processes, machines = int(option("num_processes") or 1), int(option("num_machines") or 1)
+    if processes < 2:
+        return []
+    if machines == 1:
+        return ["--standalone", "--nproc_per_node", str(processes)]
+    return [
+        *("--nnodes", str(machines), "--nproc_per_node", str(processes // machines)),
+        *("--node_rank", str(option("machine_rank") or 0)),
+        *("--master_addr", os.environ["MASTER_ADDR"], "--master_port", os.environ["MASTER_PORT"]),
+    ]
 
 
 def asked_on_cpu() -> bool:

@@ -4,7 +4,6 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from hf_denoise.blending import blend, blend_pictures, check_strength
 from hf_denoise.cpu import keep_freed_memory
 from hf_denoise.errors import UserError
 from hf_denoise.folding import fold_batch_norm
-from hf_denoise.hub_files import WEIGHTS
+from hf_denoise.hub_files import PACKAGED
 from hf_denoise.images import Picture, check_floats, check_target, from_pil, full_scale, read_image
 from hf_denoise.layers import SCSE
 from hf_denoise.model import DenoisingUNet
@@ -108,16 +107,7 @@ class Denoiser:
         Raises:
             UserError: the model cannot be fetched or does not load, or as the class.
         """
-        if model_id is None:
-            with resources.as_file(resources.files("hf_denoise") / "checkpoints") as folder:
-                if not (folder / WEIGHTS).is_file():
-                    raise UserError(
-                        f"this installation of hf_denoise lacks its weights ({folder / WEIGHTS}); "
-                        "install it again, or name a model by its folder or Hub id"
-                    )
-                model = DenoisingUNet.from_pretrained(folder)
-        else:
-            model = DenoisingUNet.from_pretrained(os.fspath(model_id), revision=revision, token=token)
+        model = DenoisingUNet.from_pretrained(os.fspath(model_id or PACKAGED), revision=revision, token=token)
         return cls(model, tile=tile, precision=precision, device=device)
 
     def __call__(self, image: Any, strength: float = 1.0, progress: Progress | None = None) -> Any:

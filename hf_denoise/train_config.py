@@ -40,7 +40,7 @@ class TrainConfig:
     """Processes that prepare batches, per training process; 0 prepares them in the training process."""
 
     init_from: str | None = None
-    """Start from a saved model, a folder or a Hub id; the options of the network are then those of that model."""
+    """Start from a saved model: a folder, a Hub id, or `packaged`, the one in the package. Its network is taken too."""
     freeze_encoder: bool = False
     """Train the decoder alone: the weights of the encoder and the statistics of its BatchNorm stay."""
     encoder: str = "resnet34"

@@ -5,6 +5,7 @@ import os
 import re
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -20,6 +21,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from hf_denoise import DenoisingUNet
 from hf_denoise.degradations import parse_degradation
+from hf_denoise.launch import torchrun_options
 from hf_denoise.metrics import psnr
 from hf_denoise.options import parse
 from hf_denoise.training import Progress, TrainConfig, learning_rate
@@ -165,6 +167,34 @@ def test_two_processes_train_like_one_with_twice_the_batch(scratched, one_proces
     result = run(command(scratched, tmp_path / "two", *ALIKE, "--batch", "4", launcher=launcher))
     assert result.returncode == 0, result.stderr
     assert_trained_alike(one_process, tmp_path / "two")
+
+
+def test_two_machines_train_like_one_process(scratched, one_process, tmp_path):
+    """Two launchers on the loopback stand for the machines. Each has a cache of its own."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    launcher = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "2"]
+    launcher += ["--main_process_ip", "127.0.0.1", "--main_process_port", str(port)]
+    machines = []
+    for rank in range(2):
+        arguments = command(
+            scratched, tmp_path / "two", *ALIKE, "--batch", "4", launcher=(*launcher, "--machine_rank", str(rank))
+        )
+        cache = {"HF_DATASETS_CACHE": str(tmp_path / f"cache{rank}")}
+        env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **cache}
+        machines.append(subprocess.Popen(arguments, cwd=ROOT, env=env, stderr=subprocess.PIPE, text=True))
+    for machine in machines:
+        _, told = machine.communicate(timeout=240)
+        assert machine.returncode == 0, told
+    assert_trained_alike(one_process, tmp_path / "two")
+
+
+@pytest.mark.parametrize(("name", "processes"), [("cpu", "2"), ("one_machine", "4")])
+def test_committed_configurations_say_how_many_processes(name, processes):
+    launcher = ["accelerate", "launch", "--config_file", f"{ROOT}/recipes/accelerate/{name}.yaml", "train.py"]
+    assert torchrun_options(launcher) == ["--standalone", "--nproc_per_node", processes]
+    assert torchrun_options(["accelerate", "launch", "train.py", "--num_processes", "2"]) == []
 
 
 def test_accumulated_batches_are_one_batch(scratched, tmp_path):
