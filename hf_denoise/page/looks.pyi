@@ -1,0 +1,210 @@
+"""How the page looks: texts, theme, styles, scripts, and two components of its own."""
+
+import json
+from typing import Any
+
+import gradio as gr
+
+from hf_denoise.page.samples import EXAMPLES
+
+INTRODUCTION = """# hf_denoise
+Removes noise from pictures, and keeps the defects that are in them. Drop a picture anywhere here, or paste one."""
+ABOUT = (
+    "Trained on photographs, in colour and in grey, some with drawn or real defects, with noise of unknown strength: "
+    "Gaussian noise (sigma 0 to 55), sensor noise, and simulated camera pictures. Salt and pepper and visible JPEG "
+    "blocks are hardly removed, and texture as fine and faint as the noise may be smoothed with it."
+)
+MEASURES = (
+    "PSNR and SSIM against a clean picture of the same size, and a view of the difference. With a mask, white on the "
+    "defect, also inside it, and how much of the contrast of the defect is kept: 1 is all of it. A mask alone compares "
+    "with the contrast in the noisy picture."
+)
+DRAWING = "Paint over the defect, then use the mask. It is scaled to the size of the picture."
+REMOVED = (
+    "Removed: what was taken away, 4 times amplified. Structure removed: 0 where that is noise alone, 1 where it is "
+    "lines and shapes alone, at the place that lost most. Texture like noise does not count."
+)
+PRIVACY = "Uploads and results are deleted from the server about an hour after they were last used."
+MANY = (
+    "Several pictures, or a ZIP of them: at most 500 pictures and 2 GB. The ZIP that comes back has the same names and "
+    "folders, and a table of the figures below as `metrics.csv`. Noise is of 255; structure is from 0 to 1."
+)
+MODEL = "The id of a public model on the Hub that hf_denoise has saved, such as user/name. It is used for you alone."
+KIND_NAMES = {
+    "gaussian": "Gaussian",
+    "camera": "Camera (raw to JPEG)",
+    "poisson-gaussian": "Sensor (Poisson-Gaussian)",
+    "speckle": "Speckle",
+    "salt-pepper": "Salt and pepper",
+    "jpeg": "JPEG compression",
+}
+FIRST_AMOUNTS = {"gaussian": 25, "camera": 8, "poisson-gaussian": 25, "speckle": 25, "salt-pepper": 5, "jpeg": 20}
+
+THEME = gr.themes.Default(
+    primary_hue="blue",
+    neutral_hue="slate",
+    font=["system-ui", "sans-serif"],  # fonts of the system: nothing is fetched from another host
+    font_mono=["ui-monospace", "monospace"],
+).set(
+    button_primary_background_fill="*primary_600",
+    button_primary_background_fill_hover="*primary_700",
+    body_text_color_subdued="*neutral_500",
+    body_text_color_subdued_dark="*neutral_400",
+)
+CSS = """
+#examples > .gallery, #originals > .gallery { display: grid; grid-template-columns: repeat(4, minmax(0, 1fr)); }
+.gallery-item, .gallery-item span { display: block; width: 100%; }
+.gallery-item .container { width: 100%; max-width: none; height: auto; aspect-ratio: 3 / 2; }
+#clean button, #clean .image-frame { width: 100%; }
+#clean img { width: 100%; max-height: 420px; object-fit: contain; }
+#comparison, #removed, #difference { min-height: clamp(220px, 34vw, 480px); }
+#removed button, #removed .image-frame, #difference button, #difference .image-frame { width: 100%; }
+#removed img, #difference img { width: 100%; max-height: 480px; object-fit: contain; }
+#overview img { cursor: crosshair; }
+#metrics dl { min-height: 98px; } /* two rows, with a mask: what is below stays where it is */
+@media (max-width: 640px) { #metrics dl { min-height: 134px; } }
+.about * { font-size: 13px; color: var(--body-text-color-subdued); }
+#intake { display: none; }
+"""
+# Gradio leaves the alternative text of these images empty.
+ALTERNATIVE_TEXTS = {
+    "examples": [f"Example: {example.caption}, noisy" for example in EXAMPLES],
+    "originals": [f"Example: {example.caption}, clean" for example in EXAMPLES],
+    "comparison": ["Before: the picture as it was given", "After: the denoised picture"],
+    "removed": ["What was taken away, amplified around grey"],
+    "difference": ["Difference between the result and the clean reference, amplified"],
+    "overview": ["The whole picture, with a frame around the part that is shown"],
+    "noisy-comparison": ["The picture with noise added", "The denoised picture"],
+    "clean": ["The clean picture"],
+    "webcam": ["Picture of the camera"],
+}
+# What is dropped or pasted where no field takes it goes to a hidden field, which is emptied after each use: the field
+# that is seen takes no second file before the first is cleared.
+SCRIPT = f"""() => {{
+    const texts = {json.dumps(ALTERNATIVE_TEXTS)};
+    const describe = () => Object.entries(texts).forEach(([id, alts]) =>
+        document.querySelectorAll(`#${{id}} img`).forEach((img, index) => {{
+            if (alts[index] && img.alt !== alts[index]) img.alt = alts[index];
+        }}));
+    new MutationObserver(describe).observe(document.body, {{childList: true, subtree: true}});
+    describe();
+
+    const take = (files) => {{
+        const input = document.querySelector("#intake input[type=file]");
+        if (!input || !files.length || !document.querySelector("#picture")?.offsetParent) return;
+        const transfer = new DataTransfer();
+        transfer.items.add(files[0]);
+        input.files = transfer.files;
+        input.dispatchEvent(new Event("change", {{bubbles: true}}));
+    }};
+    document.addEventListener("paste", (event) => take(event.clipboardData.files));
+    document.addEventListener("dragover", (event) => event.preventDefault());
+    document.addEventListener("drop", (event) => {{
+        if (event.defaultPrevented) return;
+        event.preventDefault(); // or the browser would leave the page for the picture
+        take(event.dataTransfer.files);
+    }});
+}}"""
+
+from gradio.events import Dependency
+
+class ScoreList(gr.HTML):
+    """Shows `Scores` as a row of figures."""
+
+    TEMPLATE = """<dl>${(value || []).map(({name, unit, before, after}) => {
+        const figure = (x) => typeof x === "number" ? x.toPrecision(3) : x;
+        const from = before === null ? "" : `${figure(before)} → `;
+        return `<div><dt>${name}</dt><dd>${from}<strong>${figure(after)}</strong> ${unit}</dd></div>`;
+    }).join("")}</dl>"""
+    STYLE = """
+    dl { display: flex; flex-wrap: wrap; gap: 8px 32px; margin: 0; min-height: 44px; }
+    dt { font-size: 13px; color: var(--body-text-color-subdued); }
+    dd { margin: 0; font-size: 17px; font-variant-numeric: tabular-nums; }
+    """
+
+    def __init__(self, value: list[dict[str, Any]] | None = None, **props: Any):
+        super().__init__(value, html_template=self.TEMPLATE, css_template=self.STYLE, **props)
+
+    def api_info(self) -> dict[str, Any]:
+        return {"type": "array", "items": {"type": "object"}, "description": "name, unit, before and after of each"}
+    from typing import Callable, Literal, Sequence, Any, TYPE_CHECKING
+    from gradio.blocks import Block
+    if TYPE_CHECKING:
+        from gradio.components import Timer
+        from gradio.components.base import Component
+
+
+class PixelView(gr.HTML):
+    """Before | after at a whole number of pixels of the screen for each of the picture, never smoothed.
+
+    Gradio's `ImageSlider` scales a picture to the room there is. Where there is less than the picture needs, the middle
+    of it is shown.
+    """
+
+    TEMPLATE = """${value ? `<div class="frame" style="max-width: ${value.width}px; height: ${value.height}px">
+        <div><img src="${value.after}" style="width: ${value.width}px" alt="After, every pixel of this part"></div>
+        <div class="before">
+            <img src="${value.before}" style="width: ${value.width}px" alt="Before, every pixel of this part">
+        </div>
+        <span>Before</span><span>After</span>
+        <input type="range" min="0" max="100" value="50" aria-label="Place of the line between before and after">
+    </div><p>${value.caption}</p>` : ""}"""
+    STYLE = """
+    & { --split: 50%; min-height: 462px; }
+    .frame { position: relative; overflow: hidden; margin: 0 auto; border-radius: var(--radius-sm); }
+    .frame > div { position: absolute; inset: 0; overflow: hidden; display: flex; justify-content: center; }
+    .frame > .before { clip-path: inset(0 calc(100% - var(--split)) 0 0); }
+    .frame::after { content: ""; position: absolute; inset: 0 auto 0 var(--split); width: 2px; margin-left: -1px;
+        background: white; box-shadow: 0 0 2px black; pointer-events: none; }
+    .frame:has(:focus-visible) { outline: 3px solid var(--color-accent); }
+    img { image-rendering: pixelated; max-width: none; height: 100%; margin: 0; flex: none; }
+    span { position: absolute; bottom: 8px; left: 8px; padding: 0 6px; border-radius: 4px; font-size: 13px;
+        background: #000a; color: white; }
+    span + span { left: auto; right: 8px; }
+    input { position: absolute; inset: 0; width: 100%; height: 100%; margin: 0; opacity: 0; cursor: ew-resize; }
+    p { font-size: 13px; text-align: center; margin: 4px 0 0; color: var(--body-text-color-subdued); }
+    """
+    ON_LOAD = """
+    const place = () => element.querySelector("input");
+    element.addEventListener("input", () => element.style.setProperty("--split", `${place().value}%`));
+    watch("value", () => {
+        if (place()) place().value = parseFloat(element.style.getPropertyValue("--split") || "50");
+    });
+    """
+
+    def __init__(self, **props: Any):
+        super().__init__(
+            None, html_template=self.TEMPLATE, css_template=self.STYLE, js_on_load=self.ON_LOAD, **props
+        )
+    from typing import Callable, Literal, Sequence, Any, TYPE_CHECKING
+    from gradio.blocks import Block
+    if TYPE_CHECKING:
+        from gradio.components import Timer
+        from gradio.components.base import Component
+
+
+def picture_file(label: str, elem_id: str, **props: Any) -> gr.File:
+    """A field for a picture. Not `gr.Image`: that decodes uploads itself, and no browser shows TIFF."""
+    return gr.File(label=label, elem_id=elem_id, **{"file_types": ["image"], "height": 130, **props})
+
+
+def thumbnails(paths: list[str], elem_id: str) -> gr.Dataset:
+    image = gr.Image(render=False, show_label=False)
+    samples = [[path] for path in paths]
+    return gr.Dataset(components=[image], samples=samples, type="index", label="Examples", elem_id=elem_id)
+
+
+def slider(pair: tuple[str, str], label: str, max_height: int, elem_id: str) -> gr.ImageSlider:
+    return gr.ImageSlider(
+        pair,
+        label=label,
+        format="png",
+        interactive=False,
+        max_height=max_height,
+        buttons=["fullscreen"],
+        elem_id=elem_id,
+    )
+
+
+def picture_shown(path: str | None, label: str, elem_id: str, **props: Any) -> gr.Image:
+    return gr.Image(path, label=label, interactive=False, elem_id=elem_id, **{"buttons": ["fullscreen"], **props})
