@@ -26,6 +26,7 @@ from hf_denoise.page.actions import (
     show_first,
 )
 from hf_denoise.page.batch import COLUMNS, denoise_many
+from hf_denoise.page.components import PixelView, ScoreList
 from hf_denoise.page.models import operators_denoiser
 from hf_denoise.page.samples import EXAMPLE_FOLDER, EXAMPLES
 
@@ -70,7 +71,9 @@ def denoise_tab(model: gr.Textbox) -> Any:
                 run = gr.Button("Denoise", variant="primary", min_width=120)
                 cancel = gr.Button("Cancel", min_width=80)
             strength = gr.Slider(0, 1, 1, step=0.05, label="Strength")
-            examples = looks.thumbnails([example.noisy for example in EXAMPLES], "examples")
+            examples = looks.thumbnails(
+                [example.noisy for example in EXAMPLES], "Examples, with simulated noise", "examples"
+            )
             with gr.Accordion("Webcam", open=False):
                 webcam = gr.Image(
                     sources=["webcam"],
@@ -103,13 +106,13 @@ def denoise_tab(model: gr.Textbox) -> Any:
                 with gr.Tab("Before | after") as whole_tab:
                     comparison = looks.slider(pair, "Before | after", 480, "comparison")
                 with gr.Tab("Pixels") as pixels_tab:
-                    pixels = looks.PixelView(elem_id="pixels")
+                    pixels = PixelView(elem_id="pixels")
                     with gr.Row():
                         overview = looks.picture_shown(
                             None, "Click to move", "overview", type="filepath", height=170, min_width=200, buttons=[]
                         )
                         with gr.Column(min_width=200):
-                            zoom = gr.Radio([(f"{times}:1", times) for times in (1, 2, 4, 8)], value=1, label="Zoom")
+                            zoom = gr.Radio([(f"{times}:1", times) for times in (1, 2, 4, 8)], value=2, label="Zoom")
                             across = gr.Slider(0, 100, 50, step=0.1, label="Across, percent")
                             down = gr.Slider(0, 100, 50, step=0.1, label="Down, percent")
                 with gr.Tab("Removed") as removed_tab:
@@ -118,9 +121,9 @@ def denoise_tab(model: gr.Textbox) -> Any:
                     difference = looks.picture_shown(
                         error_preview, "Distance to the clean reference, 4 times amplified", "difference"
                     )
-            metrics = looks.ScoreList(scores, elem_id="metrics")
+            metrics = ScoreList(scores, elem_id="metrics")
             download = gr.DownloadButton("Download in full quality", value=result)
-            gr.Markdown(f"{looks.REMOVED}\n\n{looks.ABOUT}\n\n{looks.PRIVACY}", elem_classes="about")
+            gr.Markdown(f"{looks.REMOVED}\n\n{looks.ABOUT}\n\n{looks.PRIVACY}", elem_classes="about", elem_id="about")
     pixels_open = gr.State(False)
 
     what = [image, strength, reference, mask, model]
@@ -186,8 +189,12 @@ def denoise_tab(model: gr.Textbox) -> Any:
     overview.select(go_there, [image, zoom, overview], [across, down], **AT_ONCE)
 
     draw.click(lambda: gr.Group(visible=True), None, drawing, **AT_ONCE).then(canvas, image, editor, **QUICK, **HIDDEN)
-    download.change(lambda path: gr.DownloadButton(interactive=path is not None), download, download, **AT_ONCE)
+    enabled_when_there(download)
     return update
+
+
+def enabled_when_there(download: gr.DownloadButton) -> None:
+    download.change(lambda path: gr.DownloadButton(interactive=path is not None), download, download, **AT_ONCE)
 
 
 def many_tab(model: gr.Textbox) -> None:
@@ -202,7 +209,7 @@ def many_tab(model: gr.Textbox) -> None:
                 cancel = gr.Button("Cancel", min_width=80)
             gr.Markdown(f"{looks.MANY}\n\n{looks.PRIVACY}", elem_classes="about")
         with gr.Column(scale=2, min_width=320):
-            archive = gr.File(label="Results", interactive=False, height=80, elem_id="archive")
+            download = gr.DownloadButton("Download all results", interactive=False)
             table = gr.Dataframe(
                 headers=COLUMNS,
                 datatype=["str", "number", "number", "number", "str"],
@@ -211,10 +218,11 @@ def many_tab(model: gr.Textbox) -> None:
                 elem_id="table",
                 label="Figures",
             )
-    ran = run.click(
-        denoise_many, [files, strength, model], [archive, table], api_name="denoise_many", **ONE_AT_A_TIME
-    )
+    ran = run.click(denoise_many, [files, strength, model], [download, table], api_name="denoise_many", **ONE_AT_A_TIME)
     cancel.click(None, cancels=ran)
+    # Other pictures: no result of those before is left to be taken for theirs.
+    gr.on([files.upload, files.delete, files.clear], lambda: (None, None), None, [download, table], **AT_ONCE)
+    enabled_when_there(download)
 
 
 def try_tab(model: gr.Textbox) -> None:
@@ -227,11 +235,11 @@ def try_tab(model: gr.Textbox) -> None:
             kind = gr.Dropdown(kinds, value="gaussian", label="Noise")
             amount = gr.Slider(1, 100, 25, step=1, label=f"Strength: {KINDS['gaussian'].unit}")
         with gr.Column(min_width=320):
-            originals = looks.thumbnails([example.clean for example in EXAMPLES], "originals")
+            originals = looks.thumbnails([example.clean for example in EXAMPLES], "Examples", "originals")
             with gr.Row():
                 add = gr.Button("Add noise and denoise", variant="primary", min_width=120)
                 cancel = gr.Button("Cancel", min_width=80)
-    metrics = looks.ScoreList(scores, elem_id="noisy-metrics")
+    metrics = ScoreList(scores, elem_id="noisy-metrics")
     with gr.Row():
         comparison = looks.slider(pair, "Noisy | denoised", 420, "noisy-comparison")
         clean = looks.picture_shown(clean_preview, "Clean", "clean")

@@ -1,6 +1,6 @@
 """Make the example pictures `night`, `scan` and `tissue` again, from what scikit-image and Pillow ship.
 
-    python examples/make.py
+python examples/make.py
 """
 
 from pathlib import Path

@@ -15,7 +15,7 @@ import gradio as gr
 
 from hf_denoise.blending import blend_pictures, check_strength
 from hf_denoise.errors import UserError
-from hf_denoise.images import FORMATS, read_image
+from hf_denoise.images import read_image
 from hf_denoise.metrics import noise_level
 from hf_denoise.page.actions import shown_errors, without_folders
 from hf_denoise.page.models import denoiser, fully_denoised
@@ -91,7 +91,12 @@ def denoise_many(
 
 
 def denoised_into(
-    results: zipfile.ZipFile, member: Member, strength: float, model: str | None, progress: gr.Progress, description: str
+    results: zipfile.ZipFile,
+    member: Member,
+    strength: float,
+    model: str | None,
+    progress: gr.Progress,
+    description: str,
 ) -> Row:
     """Denoise one picture into the ZIP of results. A bad one gives a row with a message."""
     shown_name = PurePosixPath(member.name).name
@@ -107,9 +112,8 @@ def denoised_into(
                 message = without_folders(error)
                 raise UserError(message.replace(f"'{source.name}'", f"'{shown_name}'")) from error
             results.write(result, member.name)
-            levels = noise_level(before.rgb), noise_level(after.rgb)
-            figures = (*levels, structure(difference(before, after)))
-            return member.name, *(round(figure, 3) for figure in figures), ""
+            noise_before, noise_after = (round(noise_level(picture.rgb), 3) for picture in (before, after))
+            return member.name, noise_before, noise_after, round(structure(difference(before, after)), 3), ""
         except UserError as error:
             return member.name, None, None, None, str(error)
         except MemoryError:
@@ -176,4 +180,3 @@ def as_csv(rows: Iterable[Row]) -> str:
     writer.writerow(COLUMNS)
     writer.writerows(rows)
     return file.getvalue()
-

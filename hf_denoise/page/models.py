@@ -11,6 +11,7 @@ from typing import Any
 
 import gradio as gr
 from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
+from huggingface_hub.errors import RepositoryNotFoundError
 
 from hf_denoise.errors import UserError
 from hf_denoise.hub_errors import hub_errors
@@ -60,10 +61,7 @@ def denoiser(model: str | None = None) -> Denoiser:
     with _loading:
         if model not in _visitors_models:
             if not constants.is_offline_mode():
-                with hub_errors(model):
-                    size = get_hf_file_metadata(hf_hub_url(model, WEIGHTS), token=False).size or 0
-                if size > MAX_BYTES:
-                    raise UserError(f"the weights of '{model}' have {size / 1e6:.0f} MB; here is room for 500 MB")
+                _check_size(model)
             # Never with the operator's token: a visitor must not see the operator's private models.
             network = DenoisingUNet.from_pretrained(model, token=False)
             while len(_visitors_models) >= KEPT_MODELS:
@@ -73,7 +71,19 @@ def denoiser(model: str | None = None) -> Denoiser:
         return _visitors_models[model]
 
 
-def fully_denoised(picture: Picture, model: str | None, progress: gr.Progress, description: str = "Denoising") -> Picture:
+def _check_size(model: str) -> None:
+    with hub_errors(model):
+        try:
+            size = get_hf_file_metadata(hf_hub_url(model, WEIGHTS), token=False).size or 0
+        except RepositoryNotFoundError as error:
+            raise UserError(f"there is no public model '{model}' on the Hub; check its id") from error
+    if size > MAX_BYTES:
+        raise UserError(f"the weights of '{model}' have {size / 1e6:.0f} MB; at most 500 MB are loaded here")
+
+
+def fully_denoised(
+    picture: Picture, model: str | None, progress: gr.Progress, description: str = "Denoising"
+) -> Picture:
     """The picture at strength 1; Gradio's progress bar counts the tiles.
 
     Raises:

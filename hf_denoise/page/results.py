@@ -50,11 +50,13 @@ class Result:
         return noise_level(self.before.rgb)
 
 
-_results: dict[tuple[str, str | None], Result] = {}  # by path and model: Gradio's folder of an upload is named by its contents
+_results: dict[
+    tuple[str, str | None], Result
+] = {}  # by path and model: Gradio's folder of an upload is named by its contents
 _lock = threading.Lock()
 
 
-def kept_result(path: str, model: str) -> Result | None:
+def kept_result(path: str, model: str | None) -> Result | None:
     """A result that is still in memory."""
     with _lock:
         kept = _results.pop((path, model), None)
@@ -78,7 +80,7 @@ def result_of(path: str, model: str | None, progress: gr.Progress) -> Result:
     result = Result(before.upright(), after.upright(), (before, after))
     with _lock:
         _results[path, model] = result
-        while len(_results) > KEPT_RESULTS or len(_results) > 1 and sum(map(_size, _results.values())) > KEPT_PIXELS:
+        while len(_results) > KEPT_RESULTS or (len(_results) > 1 and sum(map(_size, _results.values())) > KEPT_PIXELS):
             del _results[next(iter(_results))]
     return result
 

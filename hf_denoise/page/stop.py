@@ -20,12 +20,13 @@ class Watch:
     """Watches over the event that the current thread works for. To be made in that thread."""
 
     def __init__(self) -> None:
-        blocks, self.event_id = LocalContext.blocks.get(None), LocalContext.event_id.get(None)
-        # By id. Without a queue, as in a test, there is nothing that could be cancelled.
-        self.events = blocks._queue.event_ids_to_events if blocks and self.event_id else {}
-        self.event = self.events.get(self.event_id)
+        blocks, event_id = LocalContext.blocks.get(None), LocalContext.event_id.get(None)
+        # Without a queue, as in a test, there is nothing that could be cancelled.
+        self.queued = blocks._queue.event_ids_to_events if blocks and event_id else {}
+        self.event_id = event_id or ""
+        self.event = self.queued.get(self.event_id)
 
     def check(self) -> None:
         """Raise `Stopped` if the event was cancelled, or its browser has gone."""
-        if self.event and (self.events.get(self.event_id) is not self.event or not self.event.alive):
+        if self.event and (self.queued.get(self.event_id) is not self.event or not self.event.alive):
             raise Stopped()
