@@ -47,7 +47,7 @@ def build() -> gr.Blocks:
             update = denoise_tab(model)
         with gr.Tab("Many images"):
             many_tab(model)
-        with gr.Tab("Try it on a clean picture"):
+        with gr.Tab("Try it"):
             try_tab(model)
         with gr.Accordion("Model", open=False):
             with gr.Row():
@@ -109,10 +109,22 @@ def denoise_tab(model: gr.Textbox) -> Any:
                     pixels = PixelView(elem_id="pixels")
                     with gr.Row():
                         overview = looks.picture_shown(
-                            None, "Click to move", "overview", type="filepath", height=170, min_width=200, buttons=[]
+                            None,
+                            "Whole picture",
+                            "overview",
+                            type="filepath",
+                            height=170,
+                            min_width=200,
+                            buttons=[],
+                            show_label=False,
                         )
                         with gr.Column(min_width=200):
-                            zoom = gr.Radio([(f"{times}:1", times) for times in (1, 2, 4, 8)], value=2, label="Zoom")
+                            zoom = gr.Radio(
+                                [(f"{times}:1", times) for times in (1, 2, 4, 8)],
+                                value=2,
+                                label="Zoom",
+                                info="Click on the small picture to move there.",
+                            )
                             across = gr.Slider(0, 100, 50, step=0.1, label="Across, percent")
                             down = gr.Slider(0, 100, 50, step=0.1, label="Down, percent")
                 with gr.Tab("Removed") as removed_tab:
@@ -170,8 +182,7 @@ def denoise_tab(model: gr.Textbox) -> Any:
     others = [reference, mask, *results]
     update(image.upload(lambda: nothing, None, results, **AT_ONCE).then)
     update(image.clear(lambda: (None, None, *nothing), None, others, **AT_ONCE).then)
-    for taken in (intake.upload, webcam.input):
-        field = intake if taken is intake.upload else webcam
+    for field, taken in ((intake, intake.upload), (webcam, webcam.input)):
         update(taken(lambda path: (path, None, None, None, *nothing), field, [image, field, *others], **AT_ONCE).then)
     chosen = examples.click(
         lambda index: (EXAMPLES[index].noisy, None, None, *nothing), examples, [image, *others], **AT_ONCE
@@ -227,6 +238,7 @@ def many_tab(model: gr.Textbox) -> None:
 
 def try_tab(model: gr.Textbox) -> None:
     pair, clean_preview, scores = add_noise(None)
+    gr.Markdown(looks.TRY)
     with gr.Row():
         with gr.Column(min_width=320):
             original = looks.picture_file("Clean picture", "original")
