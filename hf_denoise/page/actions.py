@@ -36,7 +36,7 @@ from hf_denoise.page.stop import Watch
 from hf_denoise.removed import difference, removed_view, structure
 
 VIEW = (640, 440)  # pixels of the screen that the view of single pixels takes
-OVERVIEW_SIDE = 320  # pixels; of the picture that shows where they are
+OVERVIEW_SIDE = 800  # pixels; of the picture that shows where they are
 MASK_SIDE = 1024  # pixels; of the picture that a mask is drawn on
 
 Scores = list[dict[str, Any]]
@@ -223,7 +223,7 @@ def look_closely(
         overview.thumbnail((OVERVIEW_SIDE, OVERVIEW_SIDE))
         scale = overview.width / whole[0]
         frame = [scale * edge for edge in (left, top, left + width, top + height)]
-        ImageDraw.Draw(overview).rectangle([*frame[:2], frame[2] - 1, frame[3] - 1], outline="#2563eb", width=2)
+        ImageDraw.Draw(overview).rectangle([*frame[:2], frame[2] - 1, frame[3] - 1], outline="#2563eb", width=5)
         overview.save(folder / "overview.png")
         return view, str(folder / "overview.png")
 

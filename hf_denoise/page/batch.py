@@ -26,7 +26,7 @@ from hf_denoise.removed import difference, structure
 MAX_FILES = 500
 MAX_BYTES = 2_000_000_000  # of all pictures in a ZIP, unpacked
 TABLE = "metrics.csv"
-COLUMNS = ["File", "Noise before", "Noise after", "Structure removed", "Message"]
+COLUMNS = ["File", "Noise before", "Noise after", "Structure", "Message"]
 
 Row = tuple[str, float | None, float | None, float | None, str]
 

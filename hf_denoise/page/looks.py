@@ -27,7 +27,8 @@ REMOVED = (
 PRIVACY = "Uploads and results are deleted from the server about an hour after they were last used."
 MANY = (
     "Several pictures, or a ZIP of them: at most 500 pictures and 2 GB. The ZIP that comes back has the same names and "
-    "folders, and a table of the figures below as `metrics.csv`. Noise is of 255; structure is from 0 to 1."
+    "folders, and the table of figures as `metrics.csv`. Noise is of 255; structure is how much of it was removed, "
+    "from 0 to 1."
 )
 TRY = "Give a clean picture: noise is added to it and removed again, and both are measured against it."
 MODEL = "The id of a public model on the Hub that hf_denoise has saved, such as user/name. It is used for you alone."
@@ -65,7 +66,7 @@ CSS = """
 #metrics dl { min-height: 98px; } /* two rows, with a mask: what is below stays where it is */
 @media (max-width: 640px) {
     #metrics dl { min-height: 134px; }
-    button[role=tab] { padding: 0 8px; font-size: 14px; }
+    button[role=tab] { padding: 0 5px; font-size: 13px; }
 }
 .about * { font-size: 13px; color: var(--body-text-color-subdued); }
 #intake { display: none; }
