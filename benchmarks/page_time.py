@@ -7,7 +7,6 @@ before | after view, until the file can be downloaded, and until the view of ano
 Needs `playwright` and Chromium.
 """
 
-import os
 import shutil
 import socket
 import subprocess
@@ -19,9 +18,9 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.request import urlopen
 
+import machine
 import numpy as np
 import tyro
-from machine import describe
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 from skimage import data
@@ -77,7 +76,11 @@ def main(megapixels: tuple[float, ...] = (1, 12, 48)) -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
         free.close()
-        environment = {**os.environ, "GRADIO_SERVER_PORT": str(port), "GRADIO_TEMP_DIR": f"{scratch}/gradio"}
+        environment = {
+            **machine.child_environment(),
+            "GRADIO_SERVER_PORT": str(port),
+            "GRADIO_TEMP_DIR": f"{scratch}/gradio",
+        }
         server = subprocess.Popen([sys.executable, str(ROOT / "app.py")], env=environment, stdout=subprocess.DEVNULL)
         try:
             while server.poll() is None:
@@ -90,7 +93,7 @@ def main(megapixels: tuple[float, ...] = (1, 12, 48)) -> None:
             page.set_default_timeout(PATIENCE_MS)
             page.goto(f"http://127.0.0.1:{port}/")
             page.locator("#comparison img").last.wait_for()
-            print(f"{describe()}\n")
+            print(machine.sentence(machine.describe(("torch", "gradio"))) + "\n")
             print("| megapixels | format | view, s | file and figures, s | another strength, s |")
             print("| ---: | --- | ---: | ---: | ---: |")
             for size in megapixels:

@@ -228,7 +228,7 @@ def test_pixels_are_shown_as_they_are(page: "Page", tmp_path: Path) -> None:
     line = page.get_by_label("Place of the line")
     line.focus()
     page.keyboard.press("Home")
-    assert line.evaluate("(line) => getComputedStyle(line.closest('#pixels')).getPropertyValue('--split')") == "0%"
+    assert line.evaluate("(line) => getComputedStyle(line.parentElement).getPropertyValue('--split')") == "0%"
 
 
 def test_a_mask_is_drawn_on_the_picture(page: "Page", tmp_path: Path) -> None:

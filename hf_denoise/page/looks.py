@@ -66,7 +66,7 @@ CSS = """
 #metrics dl { min-height: 98px; } /* two rows, with a mask: what is below stays where it is */
 @media (max-width: 640px) {
     #metrics dl { min-height: 134px; }
-    button[role=tab] { padding: 0 5px; font-size: 13px; }
+    .tab-container button { padding: 0 5px; font-size: 13px; }
 }
 .about * { font-size: 13px; color: var(--body-text-color-subdued); }
 #intake { display: none; }
