@@ -226,7 +226,7 @@ def many_tab(model: gr.Textbox) -> None:
                 datatype=["str", "number", "number", "number", "str"],
                 interactive=False,
                 wrap=True,
-                column_widths=["24%", "13%", "13%", "14%", "36%"],
+                column_widths=["200px", "90px", "90px", "100px", "310px"],
                 elem_id="table",
                 label="Figures",
             )
