@@ -189,10 +189,9 @@ def denoise_tab(model: gr.Textbox) -> Any:
     )
     update(chosen.then)
     changes = [strength.change, reference.upload, reference.clear, mask.upload, mask.clear]
-    update(lambda *task, **options: gr.on(changes, *task, **options), trigger_mode="always_last")
     gr.on(changes, None, cancels=finishing)  # of the strength before
-    # Work for the picture before is in the way of the next one, and must not come after it.
-    gr.on([cancel.click, image.upload, image.clear, intake.upload, examples.click], None, cancels=started)
+    update(lambda *task, **options: gr.on(changes, *task, **options), trigger_mode="always_last")
+    cancel.click(None, cancels=started)
 
     pixels_tab.select(lambda: True, None, pixels_open, **AT_ONCE).then(**closely)
     for tab in (whole_tab, removed_tab, difference_tab):

@@ -276,15 +276,6 @@ def test_cancel_stops_the_work(page: "Page", server: Server, pictures: Path) -> 
     wait_for_result(page, page.locator("#picture").get_by_label("Clear").click)
 
 
-def test_another_picture_takes_the_place_of_one_at_work(page: "Page", pictures: Path) -> None:
-    upload(page, "#picture", pictures / "large.png")
-    page.locator("#comparison").get_by_text("/20").wait_for()  # tiles
-    wait_for_result(page, lambda: upload(page, "#intake", pictures / "noisy.png"))
-    assert scores(page)["Estimated noise level"][0] == pytest.approx(25, abs=4)
-    page.wait_for_timeout(3000)
-    assert scores(page)["Estimated noise level"][0] == pytest.approx(25, abs=4)
-
-
 def test_many_pictures_and_one_bad_file(page: "Page", pictures: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "shots.zip", "w") as archive:
         archive.write(pictures / "noisy.png", "line 1/a.png")
