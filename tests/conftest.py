@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from page_server import browser, client, context, page, pictures, server  # noqa: F401  (one server for all modules)
 
 if TYPE_CHECKING:
     from hub_server import HubServer
@@ -33,9 +34,9 @@ def pytest_unconfigure() -> None:
 def hub_server() -> Iterator["HubServer"]:
     from hub_server import HubServer
 
-    server = HubServer(HUB_SOCKET).start()
-    yield server
-    server.stop()
+    running = HubServer(HUB_SOCKET).start()
+    yield running
+    running.stop()
 
 
 @pytest.fixture

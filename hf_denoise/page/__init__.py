@@ -1,0 +1,1 @@
+"""What the Gradio page does and how it looks; `app.py` lays it out and starts it."""

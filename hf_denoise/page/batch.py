@@ -1,0 +1,182 @@
+"""Many pictures, or a ZIP of them, to a ZIP of results with a table of metrics."""
+
+import csv
+import io
+import shutil
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import gradio as gr
+
+from hf_denoise.blending import blend_pictures, check_strength
+from hf_denoise.errors import UserError
+from hf_denoise.images import read_image
+from hf_denoise.metrics import noise_level
+from hf_denoise.page.actions import shown_errors, without_folders
+from hf_denoise.page.models import denoiser, fully_denoised
+from hf_denoise.page.results import keep_file, new_folder
+from hf_denoise.page.stop import Watch
+from hf_denoise.removed import difference, structure
+
+MAX_FILES = 500
+MAX_BYTES = 2_000_000_000  # of all pictures in a ZIP, unpacked
+TABLE = "metrics.csv"
+COLUMNS = ["File", "Noise before", "Noise after", "Structure", "Message"]
+
+Row = tuple[str, float | None, float | None, float | None, str]
+
+
+@dataclass(frozen=True)
+class Member:
+    """A picture to denoise: a file, or one inside a ZIP."""
+
+    name: str  # in the ZIP of results, with its folders
+    path: Path
+    inside: tuple[zipfile.ZipFile, zipfile.ZipInfo] | None = None
+
+    def unpacked(self, folder: Path) -> Path:
+        """The picture as a file; from a ZIP into `folder`, under a name of our own."""
+        if self.inside is None:
+            return self.path
+        archive, info = self.inside
+        target = folder / f"picture{PurePosixPath(self.name).suffix.lower()}"
+        # Never more than the ZIP has declared: zipfile stops there.
+        with archive.open(info) as packed, target.open("wb") as file:
+            shutil.copyfileobj(packed, file)
+        return target
+
+
+def denoise_many(
+    files: list[str] | None,
+    strength: float = 1.0,
+    model: str | None = None,
+    progress: gr.Progress = gr.Progress(),  # noqa: B008
+) -> tuple[str, list[Row]]:
+    """Denoise several pictures, or a ZIP of them.
+
+    Args:
+        files: picture files, ZIP files, or both: at most 500 pictures, at most 2 GB when unpacked.
+        strength: from 0, the pictures as they are, to 1, fully denoised.
+        model: id of a public model on the Hub, as user/name. Empty takes the packaged one.
+
+    Returns:
+        A ZIP of the results, under the names and in the folders of the pictures, and the table as metrics.csv.
+        For each picture its name, the noise level before and after (of 255), how much structure was removed, from 0 to
+            1, and a message where it could not be denoised.
+    """
+    watch = Watch()
+    with shown_errors(), ExitStack() as stack:
+        check_strength(strength)
+        if not files:
+            raise UserError("give at least one picture, or a ZIP of pictures")
+        members = list(renamed(listed(files, stack)))
+        denoiser(model)  # a mistake in its id is told once
+        folder = stack.enter_context(new_folder())
+        rows = []
+        target = folder / "denoised.zip"
+        with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as results:  # pictures are compressed already
+            for number, member in enumerate(members, start=1):
+                watch.check()
+                progress((number - 1, len(members)), desc="Denoising", unit="pictures")
+                description = f"Picture {number} of {len(members)}"
+                rows.append(denoised_into(results, member, strength, model, progress, description))
+            results.writestr(TABLE, as_csv(rows))
+        watch.check()
+        return str(target), rows
+
+
+def denoised_into(
+    results: zipfile.ZipFile,
+    member: Member,
+    strength: float,
+    model: str | None,
+    progress: gr.Progress,
+    description: str,
+) -> Row:
+    """Denoise one picture into the ZIP of results. A bad one gives a row with a message."""
+    shown_name = PurePosixPath(member.name).name
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            source = member.unpacked(Path(scratch))
+            try:
+                before = read_image(source)
+                after = blend_pictures(before, fully_denoised(before, model, progress, description), strength)
+                result = Path(scratch) / f"result{PurePosixPath(member.name).suffix.lower()}"
+                after.save(result)
+            except UserError as error:
+                message = without_folders(error)
+                raise UserError(message.replace(f"'{source.name}'", f"'{shown_name}'")) from error
+            results.write(result, member.name)
+            noise_before, noise_after = (round(noise_level(picture.rgb), 3) for picture in (before, after))
+            return member.name, noise_before, noise_after, round(structure(difference(before, after)), 3), ""
+        except UserError as error:
+            return member.name, None, None, None, str(error)
+        except MemoryError:
+            return member.name, None, None, None, "needs more memory than the server has"
+        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError):
+            return member.name, None, None, None, "is damaged or encrypted in the ZIP"
+
+
+def listed(files: Iterable[str], stack: ExitStack) -> Iterator[Member]:
+    """The pictures in files and ZIPs, checked before any work.
+
+    Raises:
+        UserError: a ZIP is damaged, too large, or has a name that leads out of it; too many pictures; no picture.
+    """
+    members: list[Member] = []
+    for path in map(Path, files):
+        keep_file(str(path))
+        if path.suffix.lower() != ".zip":
+            members.append(Member(path.name, path))
+            continue
+        try:
+            archive = stack.enter_context(zipfile.ZipFile(path))
+        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+            raise UserError(f"'{path.name}' is not a ZIP, or damaged; pack it again") from None
+        members += _in_archive(archive, path)
+    if not members:
+        raise UserError("there is no picture in the ZIP; put PNG, JPEG, WebP, BMP, TIFF or GIF files in it")
+    if len(members) > MAX_FILES:
+        raise UserError(f"{len(members)} files are too many; give at most {MAX_FILES} at once")
+    size = sum(member.inside[1].file_size for member in members if member.inside)
+    if size > MAX_BYTES:
+        raise UserError(f"the ZIP unpacks to {size / 1e9:.1f} GB; give at most {MAX_BYTES / 1e9:.0f} GB at once")
+    yield from members
+
+
+def _in_archive(archive: zipfile.ZipFile, path: Path) -> list[Member]:
+    members = []
+    for info in archive.infolist():
+        # Some packers write backslashes.
+        name = PurePosixPath(info.filename.replace("\\", "/"))
+        if name.is_absolute() or ".." in name.parts or ":" in info.filename or "\0" in info.filename:
+            raise UserError(f"'{path.name}' has a file whose name leads out of the ZIP; pack it again without that")
+        hidden = any(part.startswith(".") or part == "__MACOSX" for part in name.parts)
+        if not info.is_dir() and not hidden:
+            members.append(Member(str(name), path, (archive, info)))
+    return members
+
+
+def renamed(members: Iterable[Member]) -> Iterator[Member]:
+    """The same, where two have the same name a number behind the second."""
+    taken = {TABLE}
+    for member in members:
+        name, number = PurePosixPath(member.name), 1
+        while str(name).lower() in taken:
+            number += 1
+            name = PurePosixPath(member.name).with_stem(f"{PurePosixPath(member.name).stem}-{number}")
+        taken.add(str(name).lower())
+        yield Member(str(name), member.path, member.inside)
+
+
+def as_csv(rows: Iterable[Row]) -> str:
+    file = io.StringIO()
+    writer = csv.writer(file)
+    writer.writerow(COLUMNS)
+    writer.writerows(rows)
+    return file.getvalue()

@@ -1,0 +1,71 @@
+"""Two components of the page's own.
+
+They have a module to themselves because Gradio writes a stub, `components.pyi`, beside every module with a component.
+"""
+
+from typing import Any
+
+import gradio as gr
+
+
+class ScoreList(gr.HTML):
+    """Shows `Scores` as a row of figures."""
+
+    TEMPLATE = """<dl>${(value || []).map(({name, unit, before, after}) => {
+        const figure = (x) => typeof x === "number" ? x.toPrecision(3) : x;
+        const from = before === null ? "" : `${figure(before)} → `;
+        return `<div><dt>${name}</dt><dd>${from}<strong>${figure(after)}</strong> ${unit}</dd></div>`;
+    }).join("")}</dl>"""
+    STYLE = """
+    dl { display: flex; flex-wrap: wrap; gap: 8px 32px; margin: 0; min-height: 44px; }
+    dt { font-size: 13px; color: var(--body-text-color-subdued); }
+    dd { margin: 0; font-size: 17px; font-variant-numeric: tabular-nums; }
+    """
+
+    def __init__(self, value: list[dict[str, Any]] | None = None, **props: Any):
+        super().__init__(value, html_template=self.TEMPLATE, css_template=self.STYLE, **props)
+
+    def api_info(self) -> dict[str, Any]:
+        return {"type": "array", "items": {"type": "object"}, "description": "name, unit, before and after of each"}
+
+
+class PixelView(gr.HTML):
+    """Before | after at a whole number of pixels of the screen for each of the picture, never smoothed.
+
+    Gradio's `ImageSlider` scales a picture to the room there is. Where there is less than the picture needs, the middle
+    of it is shown.
+    """
+
+    TEMPLATE = """${value ? `<div class="frame" style="max-width: ${value.width}px; height: ${value.height}px">
+        <div><img src="${value.after}" style="width: ${value.width}px" alt="After, every pixel of this part"></div>
+        <div class="before">
+            <img src="${value.before}" style="width: ${value.width}px" alt="Before, every pixel of this part">
+        </div>
+        <span>Before</span><span>After</span>
+        <input type="range" min="0" max="100" value="50" aria-label="Place of the line between before and after">
+    </div><p>${value.caption}</p>` : ""}"""
+    STYLE = """
+    & { --split: 50%; min-height: 240px; }
+    .frame { position: relative; overflow: hidden; margin: 0 auto; border-radius: var(--radius-sm); }
+    .frame > div { position: absolute; inset: 0; overflow: hidden; display: flex; justify-content: center; }
+    .frame > .before { clip-path: inset(0 calc(100% - var(--split)) 0 0); }
+    .frame::after { content: ""; position: absolute; inset: 0 auto 0 var(--split); width: 2px; margin-left: -1px;
+        background: white; box-shadow: 0 0 2px black; pointer-events: none; }
+    .frame:has(:focus-visible) { outline: 3px solid var(--color-accent); }
+    img { image-rendering: pixelated; max-width: none; height: 100%; margin: 0; flex: none; }
+    span { position: absolute; bottom: 8px; left: 8px; padding: 0 6px; border-radius: 4px; font-size: 13px;
+        background: #000a; color: white; }
+    span + span { left: auto; right: 8px; }
+    input { position: absolute; inset: 0; width: 100%; height: 100%; margin: 0; opacity: 0; cursor: ew-resize; }
+    p { font-size: 13px; text-align: center; margin: 4px 0 0; color: var(--body-text-color-subdued); }
+    """
+    ON_LOAD = """
+    const place = () => element.querySelector("input");
+    element.addEventListener("input", () => element.style.setProperty("--split", `${place().value}%`));
+    watch("value", () => {
+        if (place()) place().value = parseFloat(element.style.getPropertyValue("--split") || "50");
+    });
+    """
+
+    def __init__(self, **props: Any):
+        super().__init__(None, html_template=self.TEMPLATE, css_template=self.STYLE, js_on_load=self.ON_LOAD, **props)

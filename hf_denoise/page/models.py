@@ -1,0 +1,111 @@
+"""The networks of the page: the operator's, and those that visitors name by their Hub id."""
+
+import os
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
+from huggingface_hub.errors import RepositoryNotFoundError
+
+from hf_denoise.errors import UserError
+from hf_denoise.hub_errors import hub_errors
+from hf_denoise.hub_files import WEIGHTS
+from hf_denoise.images import Picture
+from hf_denoise.model import DenoisingUNet
+from hf_denoise.page.stop import Watch
+from hf_denoise.pipeline import Denoiser
+
+try:  # on a ZeroGPU Space a graphics card is lent to functions that ask for one
+    from spaces import GPU as lent_gpu  # noqa: N811
+except ImportError:
+
+    def lent_gpu(function: Callable[..., Any]) -> Callable[..., Any]:
+        return function
+
+
+KEPT_MODELS = 3  # of visitors, in memory
+MAX_BYTES = 500_000_000  # of weights; the packaged ones have 4 million
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
+
+_visitors_models: OrderedDict[str, Denoiser] = OrderedDict()
+_loading = threading.Lock()
+_network = threading.Lock()  # one picture at a time: two would only share the same cores
+
+
+@cache
+def operators_denoiser() -> Denoiser:
+    """The model of `HF_DENOISE_MODEL`, a folder or Hub id; the packaged one where that is not set."""
+    return Denoiser.from_pretrained(os.environ.get("HF_DENOISE_MODEL"))
+
+
+def denoiser(model: str | None = None) -> Denoiser:
+    """The network that a visitor asks for.
+
+    Args:
+        model: "user/name" on the Hub, public; empty for the operator's.
+
+    Raises:
+        UserError: no such id, a folder of the server, weights of more than 500 MB, or as `DenoisingUNet`.
+    """
+    model = (model or "").strip()
+    if not model:
+        return operators_denoiser()
+    if not _HUB_ID.fullmatch(model) or Path(model).exists():
+        raise UserError(f"'{model[:100]}' is not the id of a model on the Hub; write it as user/name")
+    with _loading:
+        if model not in _visitors_models:
+            if not constants.is_offline_mode():
+                _check_size(model)
+            # Never with the operator's token: a visitor must not see the operator's private models.
+            network = DenoisingUNet.from_pretrained(model, token=False)
+            while len(_visitors_models) >= KEPT_MODELS:
+                _visitors_models.popitem(last=False)
+            _visitors_models[model] = Denoiser(network)
+        _visitors_models.move_to_end(model)
+        return _visitors_models[model]
+
+
+def _check_size(model: str) -> None:
+    with hub_errors(model):
+        try:
+            size = get_hf_file_metadata(hf_hub_url(model, WEIGHTS), token=False).size or 0
+        except RepositoryNotFoundError as error:
+            raise UserError(f"there is no public model '{model}' on the Hub; check its id") from error
+    if size > MAX_BYTES:
+        raise UserError(f"the weights of '{model}' have {size / 1e6:.0f} MB; at most 500 MB are loaded here")
+
+
+def fully_denoised(
+    picture: Picture, model: str | None, progress: gr.Progress, description: str = "Denoising"
+) -> Picture:
+    """The picture at strength 1; Gradio's progress bar counts the tiles.
+
+    Raises:
+        Stopped: nobody waits for it any more.
+        UserError: as `denoiser`.
+    """
+    denoiser(model)  # loaded here: what a ZeroGPU worker loads is lost with it
+    watch = Watch()
+    while not _network.acquire(timeout=0.2):
+        watch.check()
+    try:
+        return _run(picture, model, progress, description)
+    finally:
+        _network.release()
+
+
+@lent_gpu
+def _run(picture: Picture, model: str | None, progress: gr.Progress, description: str) -> Picture:
+    watch = Watch()
+
+    def advance(done: int, total: int) -> None:
+        watch.check()
+        progress((done, total), desc=description, unit="tiles")
+
+    return denoiser(model).picture(picture, progress=advance)

@@ -1,0 +1,161 @@
+"""Denoised pictures: kept for a while, so that another strength or another view runs no network, and shown."""
+
+import base64
+import io
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+from gradio.utils import get_upload_folder
+from numpy.typing import NDArray
+from PIL import Image
+
+from hf_denoise.blending import blend
+from hf_denoise.images import FORMATS, Picture, full_scale, read_image, to_8_bits
+from hf_denoise.metrics import noise_level
+from hf_denoise.page.models import fully_denoised
+
+PREVIEW_SIDE = 2048  # pixels; the page shows no more than this, the download has all
+KEPT_RESULTS = 4
+KEPT_PIXELS = 120_000_000  # of all results that are kept together
+
+Pixels = NDArray[np.floating]
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """A picture and what the network made of it, both upright."""
+
+    before: Picture
+    after: Picture  # at strength 1
+    stored: tuple[Picture, Picture]  # the same as in the file, before they were turned upright
+
+    @cached_property
+    def small(self) -> tuple[Pixels, Pixels]:
+        """Both, (h, w, 3) of at most `PREVIEW_SIDE` pixels a side. Half precision is finer than a screen."""
+        before, after = (shrink(picture.rgb).astype(np.float16) for picture in (self.before, self.after))
+        return before, after
+
+    @cached_property
+    def noise_before(self) -> float:
+        return noise_level(self.before.rgb)
+
+
+_results: dict[
+    tuple[str, str | None], Result
+] = {}  # by path and model: Gradio's folder of an upload is named by its contents
+_lock = threading.Lock()
+
+
+def kept_result(path: str, model: str | None) -> Result | None:
+    """A result that is still in memory."""
+    with _lock:
+        kept = _results.pop((path, model), None)
+        if kept:
+            _results[path, model] = kept  # the last to go
+    return kept
+
+
+def result_of(path: str, model: str | None, progress: gr.Progress) -> Result:
+    """The denoised picture; one that is still kept does not run the network again.
+
+    Raises:
+        UserError: as `read_image` and `denoiser`.
+        Stopped: nobody waits for it any more.
+    """
+    keep_file(path)
+    if kept := kept_result(path, model):
+        return kept
+    before = read_image(path)
+    after = fully_denoised(before, model, progress)
+    result = Result(before.upright(), after.upright(), (before, after))
+    with _lock:
+        _results[path, model] = result
+        while len(_results) > KEPT_RESULTS or (len(_results) > 1 and sum(map(_size, _results.values())) > KEPT_PIXELS):
+            del _results[next(iter(_results))]
+    return result
+
+
+def _size(result: Result) -> int:
+    width, height = result.before.header.size
+    return width * height
+
+
+def keep_file(path: str) -> None:
+    """Begin the hour anew after which an upload is deleted."""
+    if Path(get_upload_folder()) in Path(path).parents:
+        with suppress(OSError):
+            os.utime(path)
+
+
+@contextmanager
+def new_folder() -> Iterator[Path]:
+    """An empty folder where Gradio serves files from, and deletes them later. On failure it is deleted at once."""
+    Path(get_upload_folder()).mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=get_upload_folder()))
+    try:
+        yield folder
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def extension(path: str, picture: Picture) -> str:
+    """The file name extension of the result: that of the upload, unless its contents say otherwise."""
+    suffix = Path(path).suffix
+    if FORMATS.get(suffix.lower()) == picture.header.format:
+        return suffix
+    return next(suffix for suffix, format in FORMATS.items() if format == picture.header.format)
+
+
+def shrink(pixels: Pixels) -> Pixels:
+    """(H, W, 3) floats, scaled down where a side is longer than a preview's."""
+    height, width = pixels.shape[:2]
+    if max(height, width) <= PREVIEW_SIDE:
+        return pixels
+
+    def channel(index: int) -> NDArray[Any]:
+        image = Image.fromarray(np.ascontiguousarray(pixels[..., index]))
+        image.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE), Image.Resampling.LANCZOS, reducing_gap=2.0)
+        return np.asarray(image)
+
+    return np.dstack([channel(index) for index in range(3)])
+
+
+def save_pair(result: Result, strength: float, folder: Path) -> tuple[str, str]:
+    """Previews before and after: PNGs that every browser shows, colours as the picture's profile says."""
+    before, after = result.small
+    pictures = {"before": before, "after": blend(before, after, strength)}
+    header, alpha = result.before.header, result.before.alpha
+    # A profile of grey or ink does not fit the RGB that is shown.
+    profile = result.before.metadata.get("icc_profile") if header.layout in ("RGB", "RGBA", "P") else None
+    opacity = None
+    if alpha is not None:
+        image = Image.fromarray(np.rint(alpha * (255 / full_scale(alpha.dtype))).astype(np.uint8))
+        opacity = np.asarray(image.resize((before.shape[1], before.shape[0]), Image.Resampling.LANCZOS))
+    shown = {name: to_8_bits(pixels) for name, pixels in pictures.items()}
+    if opacity is not None:
+        shown = {name: np.dstack([pixels, opacity]) for name, pixels in shown.items()}
+    before_path, after_path = (save_preview(pixels, folder / f"{name}.png", profile) for name, pixels in shown.items())
+    return before_path, after_path
+
+
+def save_preview(pixels: NDArray[np.uint8], path: Path, icc_profile: bytes | None = None) -> str:
+    Image.fromarray(pixels).save(path, compress_level=1, icc_profile=icc_profile)
+    return str(path)
+
+
+def as_url(picture: Picture) -> str:
+    """A small picture as a PNG in a data URL: no file that is to be deleted."""
+    file = io.BytesIO()
+    Image.fromarray(to_8_bits(picture.rgb)).save(file, "PNG", compress_level=1)
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()

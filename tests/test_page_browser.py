@@ -1,0 +1,353 @@
+"""The page as people meet it, in Chromium."""
+
+import csv
+import io
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from page_server import (
+    Server,
+    clean_pixels,
+    from_file,
+    noisy_pixels,
+    scores,
+    to_8_bits,
+    upload,
+    wait_for_result,
+    wait_until_idle,
+)
+from PIL import Image
+
+from hf_denoise.degradations import parse_degradation
+from hf_denoise.metrics import psnr
+
+if TYPE_CHECKING:
+    from hub_server import HubServer
+    from playwright.sync_api import BrowserContext, Page
+
+# The page
+
+
+def test_opens_with_a_result_and_the_main_action_in_view(page: "Page") -> None:
+    assert "denoise" in page.title()
+    assert all(page.locator("#comparison img").evaluate_all("images => images.map((image) => image.alt)"))
+    assert all(page.locator("#removed img").evaluate_all("images => images.map((image) => image.alt)"))
+    assert all(page.locator("#examples img").evaluate_all("images => images.map((image) => image.alt)"))
+    for name in ("Denoise", "Download in full quality"):
+        box = page.get_by_role("button", name=name, exact=True).bounding_box()
+        assert box and box["y"] + box["height"] <= 900
+    assert scores(page)["PSNR"][1] > scores(page)["PSNR"][0] + 3
+    assert "Gaussian noise" in page.locator("#about").inner_text()
+
+
+def open_measures(page: "Page") -> None:
+    page.get_by_role("button", name="Measure against a clean reference").click()
+
+
+def test_upload_compare_download(page: "Page", pictures: Path, tmp_path: Path) -> None:
+    wait_for_result(page, lambda: upload(page, "#picture", pictures / "noisy.png"))
+    noise = scores(page)["Estimated noise level"]
+    assert noise[0] == pytest.approx(25, abs=4)
+    assert noise[1] < noise[0] / 3
+
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download in full quality").click()
+    assert download.value.suggested_filename == "noisy-denoised.png"
+    download.value.save_as(tmp_path / "result.png")
+    with Image.open(tmp_path / "result.png") as result:
+        assert (result.size, result.mode, result.format) == ((160, 120), "RGB", "PNG")
+    gain = psnr(from_file(tmp_path / "result.png"), clean_pixels()) - psnr(
+        from_file(pictures / "noisy.png"), clean_pixels()
+    )
+    assert gain > 3
+
+    # Half the strength leaves about half of the noise.
+    wait_for_result(page, lambda: page.get_by_label("number input for Strength").first.fill("0.5"))
+    assert noise[0] / 3 < scores(page)["Estimated noise level"][1] < noise[0] * 2 / 3
+    wait_for_result(page, page.get_by_role("button", name="Denoise", exact=True).click)
+
+
+def test_reference_and_mask_give_psnr_and_ssim(page: "Page", pictures: Path) -> None:
+    wait_for_result(page, lambda: upload(page, "#picture", pictures / "noisy.png"))
+    open_measures(page)
+    wait_for_result(page, lambda: upload(page, "#reference", pictures / "clean.png"))
+    assert set(scores(page)) == {"PSNR", "SSIM", "Structure removed"}
+    wait_for_result(page, lambda: upload(page, "#mask", pictures / "mask.png"))
+    shown = scores(page)
+    assert shown.pop("Structure removed")[0] < 0.05
+    assert set(shown) == {"PSNR", "SSIM", "PSNR in the mask", "SSIM in the mask", "Contrast kept"}
+    assert shown.pop("Contrast kept") == pytest.approx([1, 1], abs=0.5)
+    assert shown["PSNR"][0] == pytest.approx(psnr(from_file(pictures / "noisy.png"), clean_pixels()), abs=0.06)
+    assert all(after > before for before, after in shown.values())
+
+
+def test_removed_is_shown_in_the_place_of_the_comparison(page: "Page", pictures: Path) -> None:
+    wait_for_result(page, lambda: upload(page, "#picture", pictures / "noisy.png"))
+    download = page.get_by_role("button", name="Download in full quality")
+    below = download.bounding_box()
+    page.get_by_role("tab", name="Removed").click()
+    picture = page.get_by_alt_text("What was taken away")
+    picture.wait_for()
+    assert not page.locator("#comparison").is_visible()
+    assert download.bounding_box() == below
+
+    # Another strength arrives in the view that is open; half of it takes half away.
+    def shown() -> np.ndarray:
+        pixels = """(image) => {
+            const canvas = document.createElement("canvas");
+            [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
+            canvas.getContext("2d").drawImage(image, 0, 0);
+            return [...canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data];
+        }"""
+        return np.array(picture.evaluate(pixels)).reshape(120, 160, 4)[..., :3]
+
+    whole, source = shown(), picture.get_attribute("src")
+    page.get_by_label("number input for Strength").first.fill("0.5")
+    page.wait_for_function(
+        """(source) => {
+            const image = document.querySelector("#removed img");
+            return image && image.src !== source && image.naturalWidth;
+        }""",
+        arg=source,
+    )
+    half = shown()
+    weak = np.abs(whole - 128) < 120  # not cut off
+    assert half[weak] - 128 == pytest.approx((whole[weak] - 128) / 2, abs=5)
+    page.get_by_role("tab", name="Before").click()
+    assert page.locator("#comparison img").last.is_visible()
+    assert download.bounding_box() == below
+
+
+def test_example_is_denoised_at_a_click(page: "Page") -> None:
+    wait_for_result(page, page.get_by_alt_text("Example: Scanned page, noisy").click)
+    assert set(scores(page)) == {"PSNR", "SSIM", "Structure removed"}
+    wait_for_result(page, page.get_by_alt_text("Example: Inspection, with a mask, noisy").click)
+    shown = scores(page)
+    assert shown["PSNR"][1] > shown["PSNR"][0] + 3
+    assert "PSNR in the mask" in shown
+
+
+def test_try_it_adds_noise_to_a_clean_picture(page: "Page", pictures: Path) -> None:
+    page.get_by_role("tab", name="Try it").click()
+    wait_for_result(page, lambda: upload(page, "#original", pictures / "clean.png"), "#noisy-comparison")
+    gaussian = scores(page, "#noisy-metrics")
+    assert gaussian["PSNR"][1] > gaussian["PSNR"][0] + 3
+    assert gaussian["SSIM"][1] > gaussian["SSIM"][0]
+
+    page.get_by_label("Noise", exact=True).click()
+    page.get_by_role("option", name="Salt and pepper").click()
+    page.get_by_text("percent of pixels").wait_for()
+    wait_for_result(page, page.get_by_role("button", name="Add noise and denoise").click, "#noisy-comparison")
+    degraded = parse_degradation("salt-pepper:5")(clean_pixels(), np.random.default_rng(0))
+    assert scores(page, "#noisy-metrics")["PSNR"][0] == pytest.approx(psnr(degraded, clean_pixels()), abs=0.06)
+
+
+def test_bad_files_get_a_message(page: "Page", server: "Server", pictures: Path) -> None:
+    for name in ("truncated.jpg", "huge.png"):
+        upload(page, "#picture", pictures / name)
+        message = page.get_by_test_id("toast-body").filter(has_text=name)
+        message.wait_for()
+        assert str(server.folder) not in message.inner_text()
+        # No result of another picture is left to be taken for this one's.
+        assert page.get_by_role("button", name="Download in full quality").is_disabled()
+        assert not page.locator("#metrics dt").count()
+        wait_for_result(page, page.locator("#picture").get_by_label("Clear").click)  # the first example again
+    assert server.process.poll() is None
+
+
+def test_phones_scroll_down_only(page: "Page") -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.reload()
+    assert page.get_by_role("button", name="Denoise", exact=True).bounding_box()["y"] < 800
+    for tab in ("Many images", "Try it", "Denoise"):
+        page.get_by_role("tab", name=tab).click()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    for tab, shown in (("Removed", "What was taken away"), ("Pixels", "After, every pixel"), ("Difference", "Differ")):
+        page.get_by_role("tab", name=tab).click()
+        page.get_by_alt_text(shown).wait_for()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+GIVE = """([bytes, kind]) => {
+    const files = new DataTransfer();
+    files.items.add(new File([new Uint8Array(bytes)], "given.png", {type: "image/png"}));
+    const options = {bubbles: true, cancelable: true};
+    document.body.dispatchEvent(kind === "paste"
+        ? new ClipboardEvent("paste", {...options, clipboardData: files})
+        : new DragEvent("drop", {...options, dataTransfer: files}));
+}"""
+
+
+def test_a_picture_is_pasted_or_dropped_anywhere(page: "Page", pictures: Path) -> None:
+    for kind, name in (("paste", "noisy.png"), ("drop", "clean.png"), ("paste", "noisy.png")):
+        wait_for_result(page, lambda k=kind, n=name: page.evaluate(GIVE, [[*(pictures / n).read_bytes()], k]))
+        assert (scores(page)["Estimated noise level"][0] > 15) == (name == "noisy.png")
+    assert "given" in page.locator("#picture").inner_text()
+
+
+def test_a_picture_of_the_webcam(page: "Page") -> None:
+    page.get_by_role("button", name="Webcam").click()
+    page.get_by_text("Click to Access Webcam").click()
+    wait_for_result(page, page.locator("#webcam").get_by_label("capture photo").click)
+    assert "Estimated noise level" in scores(page)
+
+
+def test_pixels_are_shown_as_they_are(page: "Page", tmp_path: Path) -> None:
+    noisy = np.tile(noisy_pixels(), (4, 15, 1))  # 2400 x 480: more than a preview shows
+    to_8_bits(noisy).save(tmp_path / "wide.png")
+    wait_for_result(page, lambda: upload(page, "#picture", tmp_path / "wide.png"))
+    page.get_by_role("tab", name="Pixels").click()
+    before = page.get_by_alt_text("Before, every pixel")
+    before.wait_for()
+
+    def shown() -> tuple[np.ndarray, str]:
+        import base64
+
+        url = before.get_attribute("src")
+        with Image.open(io.BytesIO(base64.b64decode(url.split(",")[1]))) as image:
+            return np.asarray(image), page.locator("#pixels p").inner_text()
+
+    pixels, caption = shown()
+    assert caption == "320 x 220 of 2400 x 480 pixels, from 1040, 130"  # the middle, at 2:1
+    stored = np.asarray(to_8_bits(noisy))
+    assert np.array_equal(pixels, stored[130:350, 1040:1360])
+    assert before.evaluate("(image) => image.getBoundingClientRect().width") == 640
+
+    # A click on the overview goes there: the upper left corner, as the picture is centred.
+    page.locator("#overview img").click(position={"x": 3, "y": 50})
+    page.get_by_text("from 0, 0").wait_for()
+    page.get_by_label("8:1").click()
+    page.get_by_text("80 x 55 of").wait_for()
+    assert np.array_equal(shown()[0], stored[:55, :80])
+
+    # The line between before and after moves by keyboard.
+    line = page.get_by_label("Place of the line")
+    line.focus()
+    page.keyboard.press("Home")
+    assert line.evaluate("(line) => getComputedStyle(line.parentElement).getPropertyValue('--split')") == "0%"
+
+
+def test_a_mask_is_drawn_on_the_picture(page: "Page", tmp_path: Path) -> None:
+    noisy = noisy_pixels()
+    noisy[50:70, 60:100] = 0
+    to_8_bits(noisy).save(tmp_path / "spot.png")
+    wait_for_result(page, lambda: upload(page, "#picture", tmp_path / "spot.png"))
+    open_measures(page)
+    page.get_by_role("button", name="Draw a mask").click()
+    canvas = page.locator("#editor canvas").first
+    canvas.wait_for()
+    page.wait_for_timeout(2000)  # the editor scales the picture in, and tells nobody when it has
+    box = canvas.bounding_box()
+    middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(middle[0] - 20, middle[1])
+    page.mouse.down()
+    page.mouse.move(middle[0] + 20, middle[1], steps=5)
+    page.mouse.up()
+    wait_for_metric(page, page.get_by_role("button", name="Use this mask").click, "Contrast kept")
+    assert scores(page)["Contrast kept"] == pytest.approx([1], abs=0.1)
+    assert "drawn-mask" in page.locator("#mask").inner_text()
+
+
+def wait_for_metric(page: "Page", action, name: str) -> None:
+    action()
+    page.locator("#metrics dt").filter(has_text=name).first.wait_for()
+
+
+def test_the_difference_to_the_clean_picture_is_shown(page: "Page", pictures: Path) -> None:
+    wait_for_result(page, lambda: upload(page, "#picture", pictures / "noisy.png"))
+    page.get_by_role("tab", name="Difference").click()
+    assert not page.locator("#difference img").count()
+    open_measures(page)
+    upload(page, "#reference", pictures / "clean.png")
+    page.get_by_alt_text("Difference between").wait_for()
+
+
+def test_cancel_stops_the_work(page: "Page", server: Server, pictures: Path) -> None:
+    upload(page, "#picture", pictures / "large.png")
+    page.locator("#comparison").get_by_text("/20").wait_for()  # tiles
+    page.get_by_role("button", name="Cancel").first.click()
+    wait_until_idle(server, 20)
+    assert not page.locator("#metrics dt").count()
+    assert page.get_by_role("button", name="Download in full quality").is_disabled()
+    wait_for_result(page, page.locator("#picture").get_by_label("Clear").click)
+
+
+def test_many_pictures_and_one_bad_file(page: "Page", pictures: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "shots.zip", "w") as archive:
+        archive.write(pictures / "noisy.png", "line 1/a.png")
+        archive.write(pictures / "truncated.jpg", "line 2/b.jpg")
+    page.get_by_role("tab", name="Many images").click()
+    page.locator("#many input[type=file]").set_input_files([tmp_path / "shots.zip", pictures / "clean.png"])
+    page.get_by_text("shots").first.wait_for()
+    page.get_by_role("button", name="Denoise all").click()
+    table = page.locator("#table")  # the first row is there to measure the columns
+    table.get_by_text("line 1/a.png").last.wait_for()
+    assert table.get_by_text("'b.jpg' is damaged").last.is_visible()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download all results").click()
+    download.value.save_as(tmp_path / "results.zip")
+    with zipfile.ZipFile(tmp_path / "results.zip") as results:
+        assert set(results.namelist()) == {"line 1/a.png", "clean.png", "metrics.csv"}
+        rows = list(csv.DictReader(io.StringIO(results.read("metrics.csv").decode())))
+    assert [row["File"] for row in rows] == ["line 1/a.png", "line 2/b.jpg", "clean.png"]
+    assert float(rows[0]["Noise before"]) > 3 * float(rows[0]["Noise after"])
+
+
+def test_another_model_is_for_one_visitor_alone(
+    page: "Page", context: "BrowserContext", server: Server, pictures: Path, hub: "HubServer", tmp_path: Path
+) -> None:
+    from hf_denoise.hub import push
+    from hf_denoise.model import DenoisingUNet
+
+    # A new residual network changes nothing: easily told from one that denoises.
+    model = DenoisingUNet(encoder="resnet10t", encoder_levels=2, decoder_channels=(8, 8), decoder_depths=(1, 0))
+    model.save_pretrained(tmp_path / "model")
+    push(tmp_path / "model", "ada/nothing", token="hf_ada")
+
+    wait_for_result(page, lambda: upload(page, "#picture", pictures / "noisy.png"))
+    page.get_by_role("button", name="Model").first.click()
+    field = page.get_by_label("Model on the Hub")
+    for wrong, sentence in (
+        ("ada/missing", "there is no public model 'ada/missing'"),
+        ("/etc", "is not the id of a model on the Hub"),
+    ):
+        field.fill(wrong)
+        page.get_by_role("button", name="Load model").click()
+        page.get_by_test_id("toast-body").filter(has_text=sentence).wait_for()
+    field.fill("ada/nothing")
+    wait_for_result(page, page.get_by_role("button", name="Load model").click)
+    page.get_by_text("In use: ada/nothing").wait_for()
+    before, after = scores(page)["Estimated noise level"]
+    assert after == pytest.approx(before, rel=0.05)
+
+    other = context.new_page()
+    other.goto(server.url)
+    other.locator("#comparison img").last.wait_for()
+    wait_for_result(other, lambda: upload(other, "#picture", pictures / "noisy.png"))
+    before, after = scores(other)["Estimated noise level"]
+    assert after < before / 3
+    other.close()
+
+
+def test_all_can_be_reached_by_keyboard(page: "Page") -> None:
+    reached = set()
+    page.evaluate("document.activeElement.blur()")
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("document.activeElement.innerText || document.activeElement.ariaLabel || ''").strip())
+    names = " | ".join(reached)
+    for name in (
+        "Many images",
+        "Denoise",
+        "Cancel",
+        "Pixels",
+        "Removed",
+        "Download in full quality",
+        "Model",
+        "Webcam",
+    ):
+        assert name in names
