@@ -6,9 +6,11 @@
 
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.utils import get_upload_folder
 
 from hf_denoise.degradations import KINDS
 from hf_denoise.errors import UserError
@@ -26,10 +28,13 @@ from hf_denoise.page.actions import (
     show_first,
 )
 from hf_denoise.page.batch import COLUMNS, denoise_many
-from hf_denoise.page.components import PixelView, ScoreList
+from hf_denoise.page.components import PixelView, ResultButton, ScoreList
 from hf_denoise.page.models import operators_denoiser
 from hf_denoise.page.samples import EXAMPLE_FOLDER, EXAMPLES
+from hf_denoise.sweep import sweep
 
+# Seconds. One that is used again is touched, which begins the hour anew.
+KEPT, SWEEP_EVERY = 3600, 600
 ONE_AT_A_TIME: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "network"}
 # Quick where the result is in memory, so that it need not wait for the network that works for somebody else.
 QUICK: dict[str, Any] = {"concurrency_limit": 4}
@@ -39,8 +44,7 @@ AT_ONCE: dict[str, Any] = {"queue": False, **HIDDEN}
 
 def build() -> gr.Blocks:
     """The page. It opens with a result on the first and the last tab: an example of each is denoised here."""
-    # Files are deleted once they are an hour old; one that is used again is touched, which begins the hour anew.
-    with gr.Blocks(title="hf_denoise: noise out, defects in", delete_cache=(600, 3600)) as page:
+    with gr.Blocks(title="hf_denoise: noise out, defects in", delete_cache=(SWEEP_EVERY, KEPT)) as page:
         gr.Markdown(looks.INTRODUCTION)
         model = gr.Textbox(visible=False)
         with gr.Tab("Denoise"):
@@ -134,7 +138,7 @@ def denoise_tab(model: gr.Textbox) -> Any:
                         error_preview, "Distance to the clean reference, 4 times amplified", "difference"
                     )
             metrics = ScoreList(scores, elem_id="metrics")
-            download = gr.DownloadButton("Download in full quality", value=result)
+            download = ResultButton("Download in full quality", value=result)
             gr.Markdown(f"{looks.REMOVED}\n\n{looks.ABOUT}\n\n{looks.PRIVACY}", elem_classes="about", elem_id="about")
     pixels_open = gr.State(False)
 
@@ -220,7 +224,7 @@ def many_tab(model: gr.Textbox) -> None:
                 cancel = gr.Button("Cancel", min_width=80)
             gr.Markdown(f"{looks.MANY}\n\n{looks.PRIVACY}", elem_classes="about")
         with gr.Column(scale=2, min_width=320):
-            download = gr.DownloadButton("Download all results", interactive=False)
+            download = ResultButton("Download all results", interactive=False)
             table = gr.Dataframe(
                 headers=COLUMNS,
                 datatype=["str", "number", "number", "number", "str"],
@@ -286,12 +290,15 @@ def main() -> None:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
-    build().launch(
+    page = build()
+    sweep(Path(get_upload_folder()), KEPT, SWEEP_EVERY)
+    page.launch(
         theme=looks.THEME,
         css=looks.CSS,
         js=looks.SCRIPT,
         max_file_size="200mb",
         footer_links=["api", "gradio", "settings"],
+        state_session_capacity=500,  # Gradio keeps some 80 KB for each of them
         mcp_server=find_spec("mcp") is not None,  # the extra gradio[mcp], which a Space has
     )
 

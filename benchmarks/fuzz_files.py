@@ -219,6 +219,7 @@ def hostile_files() -> dict[str, tuple[str, bytes]]:
         "PNG header of 0 x 0": (".png", png_of_header(0, 0)),
         "PNG header of 15000 x 15000": (".png", png_of_header(15_000, 15_000, data=zlib.compress(b"\0" * 100))),
         "PNG header of 15000 x 15000, 16 bits": (".png", png_of_header(15_000, 15_000, 16)),
+        "PNG bomb of 11000 x 11000": (".png", png_bomb(11_000, 11_000)),
         "PNG bomb of 16000 x 16000": (".png", png_bomb(16_000, 16_000)),
         "PNG bomb of 200000000 x 1": (".png", png_bomb(200_000_000, 1)),
         "JPEG header of 15000 x 15000": (".jpg", bytes(huge_jpeg)),

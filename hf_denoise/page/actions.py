@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 from hf_denoise.blending import blend, blend_pictures, check_strength
 from hf_denoise.degradations import parse_degradation
 from hf_denoise.errors import UserError
-from hf_denoise.images import Picture, from_pil, read_image, to_8_bits
+from hf_denoise.images import Picture, from_pil, to_8_bits
 from hf_denoise.metrics import contrast_kept, noise_level, psnr, ssim
 from hf_denoise.page.models import denoiser, fully_denoised
 from hf_denoise.page.results import (
@@ -26,6 +26,7 @@ from hf_denoise.page.results import (
     keep_file,
     kept_result,
     new_folder,
+    read_picture,
     result_of,
     save_pair,
     save_preview,
@@ -91,7 +92,7 @@ def show(
         result = kept_result(image, model)
         clean = None
         if reference or mask:  # they are looked at before the network runs
-            clean, _ = beside(reference, mask, result.before if result else read_image(image).upright())
+            clean, _ = beside(reference, mask, result.before if result else read_picture(image).upright())
         result = result or result_of(image, model, progress)
         pair = save_pair(result, strength, folder)
         before, after = result.small
@@ -167,7 +168,7 @@ def add_noise(
         Name, unit, before and after of PSNR and SSIM.
     """
     with shown_errors(), new_folder() as folder:
-        clean = read_image(image or EXAMPLES[1].clean).upright().rgb.clip(0, 1)
+        clean = read_picture(image or EXAMPLES[1].clean).upright().rgb.clip(0, 1)
         degraded, clean = parse_degradation(f"{kind}:{amount}").pair(clean, np.random.default_rng(0))
         noisy = from_pil(Image.fromarray(to_8_bits(degraded)))  # as an image file would hold it
         denoised = fully_denoised(noisy, model, progress)
@@ -237,7 +238,7 @@ def closely_seen(whole: tuple[int, int], zoom: int) -> tuple[int, int]:
 def go_there(image: str | None, zoom: int, overview: str, event: gr.SelectData) -> tuple[float, float]:
     """Where to look closely for the place that was clicked in the overview, see `look_closely`."""
     with shown_errors():
-        whole = read_image(image or EXAMPLES[0].noisy).upright().header.size
+        whole = read_picture(image or EXAMPLES[0].noisy).upright().header.size
         with Image.open(overview) as preview:
             scale = whole[0] / preview.width
         across, down = (
@@ -250,7 +251,7 @@ def go_there(image: str | None, zoom: int, overview: str, event: gr.SelectData) 
 def canvas(image: str | None) -> NDArray[np.uint8]:
     """The picture, small, to draw a mask on: (H, W, 3)."""
     with shown_errors():
-        picture = Image.fromarray(to_8_bits(shrink(read_image(image or EXAMPLES[0].noisy).upright().rgb)))
+        picture = Image.fromarray(to_8_bits(shrink(read_picture(image or EXAMPLES[0].noisy).upright().rgb)))
         picture.thumbnail((MASK_SIDE, MASK_SIDE), Image.Resampling.LANCZOS)
         return np.asarray(picture)
 
@@ -262,7 +263,7 @@ def drawn_mask(drawing: dict[str, Any] | None, image: str | None) -> str:
         painted = np.any(layers, axis=0) if layers else np.zeros((1, 1), bool)
         if not painted.any():
             raise UserError("nothing is drawn yet; paint over the defect first")
-        size = read_image(image or EXAMPLES[0].noisy).upright().header.size
+        size = read_picture(image or EXAMPLES[0].noisy).upright().header.size
         mask = Image.fromarray(painted.astype(np.uint8) * 255).resize(size, Image.Resampling.NEAREST)
         mask.save(folder / "drawn-mask.png")
         return str(folder / "drawn-mask.png")
@@ -290,6 +291,10 @@ def shown_errors() -> Iterator[None]:
         raise gr.Error("this picture needs more memory than the server has; try a smaller one") from None
     except OSError as error:
         raise gr.Error(f"the server could not store the result ({error.strerror}); try again later") from error
+    except gr.Error:
+        raise
+    except Exception as error:  # without a text the page would show "Error" alone; the log has the trace
+        raise gr.Error("this picture could not be denoised; save it as PNG or TIFF and try that") from error
 
 
 def without_folders(error: UserError) -> str:
@@ -315,7 +320,7 @@ def beside(reference: str | None, mask: str | None, picture: Picture) -> tuple[P
 def read_beside(path: str, picture: Picture, role: str) -> Pixels:
     """The (H, W, 3) pixels of a file that belongs to a picture, upright, in [0, 1]."""
     keep_file(path)
-    other = read_image(path).upright()
+    other = read_picture(path).upright()
     if other.header.size != picture.header.size:
         sizes = ["{} x {}".format(*each.header.size) for each in (other, picture)]
         raise UserError(

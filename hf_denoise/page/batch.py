@@ -15,11 +15,10 @@ import gradio as gr
 
 from hf_denoise.blending import blend_pictures, check_strength
 from hf_denoise.errors import UserError
-from hf_denoise.images import read_image
 from hf_denoise.metrics import noise_level
 from hf_denoise.page.actions import shown_errors, without_folders
 from hf_denoise.page.models import denoiser, fully_denoised
-from hf_denoise.page.results import keep_file, new_folder
+from hf_denoise.page.results import keep_file, new_folder, read_picture
 from hf_denoise.page.stop import Watch
 from hf_denoise.removed import difference, structure
 
@@ -104,7 +103,7 @@ def denoised_into(
         try:
             source = member.unpacked(Path(scratch))
             try:
-                before = read_image(source)
+                before = read_picture(source)
                 after = blend_pictures(before, fully_denoised(before, model, progress, description), strength)
                 result = Path(scratch) / f"result{PurePosixPath(member.name).suffix.lower()}"
                 after.save(result)

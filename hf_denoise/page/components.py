@@ -1,4 +1,4 @@
-"""Two components of the page's own.
+"""The components of the page's own.
 
 They have a module to themselves because Gradio writes a stub, `components.pyi`, beside every module with a component.
 """
@@ -6,6 +6,29 @@ They have a module to themselves because Gradio writes a stub, `components.pyi`,
 from typing import Any
 
 import gradio as gr
+from gradio_client.utils import is_http_url_like
+
+
+class NoAddresses:
+    """Mixin of components that take files: uploads only.
+
+    An address is refused. Gradio would download it, of any size, for whoever calls the API.
+    """
+
+    is_template = True  # shown in the browser as the component it is mixed into
+
+    async def async_move_resource_to_block_cache(self, url_or_file_path: Any) -> str | None:
+        if isinstance(url_or_file_path, str) and is_http_url_like(url_or_file_path):
+            raise gr.Error("give the picture as a file; this page fetches no addresses", print_exception=False)
+        return await super().async_move_resource_to_block_cache(url_or_file_path)  # type: ignore[misc]
+
+
+class PictureFile(NoAddresses, gr.File):
+    """A file that is uploaded."""
+
+
+class ResultButton(NoAddresses, gr.DownloadButton):
+    """The button for the result. Its file is an input too: the button is switched off where there is none."""
 
 
 class ScoreList(gr.HTML):

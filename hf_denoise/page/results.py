@@ -24,6 +24,7 @@ from hf_denoise.images import FORMATS, Picture, full_scale, read_image, to_8_bit
 from hf_denoise.metrics import noise_level
 from hf_denoise.page.models import fully_denoised
 
+MAX_PIXELS = 100_000_000  # about 10 GB; a larger picture could end the process, and with it the page for all others
 PREVIEW_SIDE = 2048  # pixels; the page shows no more than this, the download has all
 KEPT_RESULTS = 4
 KEPT_PIXELS = 120_000_000  # of all results that are kept together
@@ -56,6 +57,15 @@ _results: dict[
 _lock = threading.Lock()
 
 
+def read_picture(path: str | Path) -> Picture:
+    """An uploaded picture.
+
+    Raises:
+        UserError: as `read_image`, or it is too large for a server.
+    """
+    return read_image(path, MAX_PIXELS)
+
+
 def kept_result(path: str, model: str | None) -> Result | None:
     """A result that is still in memory."""
     with _lock:
@@ -75,7 +85,7 @@ def result_of(path: str, model: str | None, progress: gr.Progress) -> Result:
     keep_file(path)
     if kept := kept_result(path, model):
         return kept
-    before = read_image(path)
+    before = read_picture(path)
     after = fully_denoised(before, model, progress)
     result = Result(before.upright(), after.upright(), (before, after))
     with _lock:
