@@ -10,7 +10,7 @@ from typing import Any
 
 import fuzz_files
 import machine
-from page_server import Outcome, PageServer, file_data
+from http_page import Outcome, PageServer, file_data
 from tqdm import tqdm
 
 from hf_denoise.errors import UserError

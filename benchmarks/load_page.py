@@ -11,8 +11,8 @@ from pathlib import Path
 
 import machine
 import numpy as np
+from http_page import Outcome, PageServer
 from numpy.typing import NDArray
-from page_server import Outcome, PageServer
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 from tqdm import tqdm

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "benchmarks"))
 import fuzz_files  # noqa: E402
 from fuzz_page import fault  # noqa: E402
-from page_server import Outcome, PageServer, file_data  # noqa: E402
+from http_page import Outcome, PageServer, file_data  # noqa: E402
 
 PICTURE = fuzz_files.whole_files()["PNG RGB"][1]
 # Of what a server would say of itself by mistake.
@@ -201,7 +201,7 @@ def test_the_fuzzer_tells_a_right_answer_from_a_wrong_one(kind: str, text: str, 
 
 def test_an_address_beside_an_upload_is_not_fetched(page: PageServer, inner_server: tuple[str, list[str]]) -> None:
     file = {**file_data(page.upload("good.png", PICTURE)), "url": f"http://{inner_server[0]}/c.png"}
-    page.call("denoise", [file, 1.0, None, None])
+    page.call("denoise", [file, 1.0, None, None, None])
     assert inner_server[1] == []
 
 
@@ -269,7 +269,7 @@ def test_an_upload_lies_in_the_folder_for_uploads_whatever_its_name(page: PageSe
     assert stored.resolve().is_relative_to(page.uploads.resolve())
     assert stored.read_bytes() == PICTURE
     assert set(page.folder.iterdir()) == before
-    outcome = page.call("denoise", [file_data(str(stored)), 1.0, None, None])
+    outcome = page.call("denoise", [file_data(str(stored)), 1.0, None, None, None])
     if stored.name.startswith("."):  # Gradio takes none that begins with a dot
         assert outcome.kind != "result"
         return
@@ -286,7 +286,7 @@ def test_a_bad_file_in_any_field_is_one_sentence(page: PageServer, field: str, k
     extension, content = fuzz_files.hostile_files()[kind]
     bad = file_data(page.upload(f"bad{extension}", content))
     good = file_data(page.upload("good.png", PICTURE))
-    data = {"image": good, "strength": 1.0, "reference": None, "mask": None, field: bad}
+    data = {"image": good, "strength": 1.0, "reference": None, "mask": None, "model": None, field: bad}
     outcome = page.call("denoise", list(data.values()))
     assert outcome.kind == "message"
     assert fault(outcome) is None

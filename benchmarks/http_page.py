@@ -175,7 +175,7 @@ class PageServer:
 
     def denoise(self, name: str, content: bytes, limit: float = 60) -> Outcome:
         """Upload a picture and denoise it."""
-        return self.call("denoise", [file_data(self.upload(name, content)), 1.0, None, None], limit)
+        return self.call("denoise", [file_data(self.upload(name, content)), 1.0, None, None, None], limit)
 
     def download(self, file: dict[str, Any]) -> bytes:
         """The contents of a file among the outputs."""
