@@ -28,7 +28,7 @@ from hf_denoise.page.actions import (
     show_first,
 )
 from hf_denoise.page.batch import COLUMNS, denoise_many
-from hf_denoise.page.components import PixelView, ResultButton, ScoreList
+from hf_denoise.page.components import PageImage, PixelView, ResultButton, ScoreList
 from hf_denoise.page.models import operators_denoiser
 from hf_denoise.page.samples import EXAMPLE_FOLDER, EXAMPLES
 from hf_denoise.sweep import sweep
@@ -79,7 +79,7 @@ def denoise_tab(model: gr.Textbox) -> Any:
                 [example.noisy for example in EXAMPLES], "Examples, with simulated noise", "examples"
             )
             with gr.Accordion("Webcam", open=False):
-                webcam = gr.Image(
+                webcam = PageImage(
                     sources=["webcam"],
                     type="filepath",
                     format="png",

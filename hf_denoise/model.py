@@ -70,7 +70,7 @@ class DenoisingUNet(nn.Module, PyTorchModelHubMixin):
         encoder_pretrained: bool = False,
         encoder_levels: int = 3,
         decoder_channels: Sequence[int] = (64, 48, 16),
-        decoder_depths: Sequence[int] = (1, 3, 0),
+        decoder_depths: Sequence[int] = (1, 2, 0),
         decoder_batch_norm: bool = False,
         full_resolution_skip: bool = True,
         residual: bool = True,

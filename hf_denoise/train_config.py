@@ -51,7 +51,7 @@ class TrainConfig:
     """Encoder feature maps used, 1 to 5."""
     decoder_channels: tuple[int, ...] = (64, 48, 16)
     """Channels of the decoder levels, deepest first."""
-    decoder_depths: tuple[int, ...] = (1, 3, 0)
+    decoder_depths: tuple[int, ...] = (1, 2, 0)
     """Residual blocks of the decoder levels, deepest first."""
     decoder_batch_norm: bool = False
     """BatchNorm in the decoder."""

@@ -3,32 +3,52 @@
 They have a module to themselves because Gradio writes a stub, `components.pyi`, beside every module with a component.
 """
 
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.utils import get_upload_folder
 from gradio_client.utils import is_http_url_like
 
 
-class NoAddresses:
-    """Mixin of components that take files: uploads only.
-
-    An address is refused. Gradio would download it, of any size, for whoever calls the API.
-    """
-
-    is_template = True  # shown in the browser as the component it is mixed into
-
-    async def async_move_resource_to_block_cache(self, url_or_file_path: Any) -> str | None:
-        if isinstance(url_or_file_path, str) and is_http_url_like(url_or_file_path):
-            raise gr.Error("give the picture as a file; this page fetches no addresses", print_exception=False)
-        return await super().async_move_resource_to_block_cache(url_or_file_path)  # type: ignore[misc]
+def no_address(path: Any) -> Any:
+    """The path of a file. An address is refused: Gradio would download it, of any size, for whoever calls the API."""
+    if isinstance(path, str) and is_http_url_like(path):
+        raise gr.Error("give the picture as a file; this page fetches no addresses", print_exception=False)
+    return path
 
 
-class PictureFile(NoAddresses, gr.File):
+class PictureFile(gr.File):
     """A file that is uploaded."""
 
+    is_template = True  # shown in the browser as a `gr.File`
 
-class ResultButton(NoAddresses, gr.DownloadButton):
+    async def async_move_resource_to_block_cache(self, url_or_file_path: Any) -> str | None:
+        return await super().async_move_resource_to_block_cache(no_address(url_or_file_path))
+
+
+class ResultButton(gr.DownloadButton):
     """The button for the result. Its file is an input too: the button is switched off where there is none."""
+
+    is_template = True
+
+    async def async_move_resource_to_block_cache(self, url_or_file_path: Any) -> str | None:
+        return await super().async_move_resource_to_block_cache(no_address(url_or_file_path))
+
+
+class PageImage(gr.Image):
+    """An image of the page. Gradio reads any path that comes without the mark of an upload: here it must be one."""
+
+    is_template = True
+
+    def preprocess(self, payload: Any) -> Any:
+        folder = Path(get_upload_folder()).resolve()
+        if payload and payload.path and not Path(payload.path).resolve().is_relative_to(folder):
+            raise gr.Error("give the picture as a file; this page reads uploads alone", print_exception=False)
+        return super().preprocess(payload)
+
+    async def async_move_resource_to_block_cache(self, url_or_file_path: Any) -> str | None:
+        return await super().async_move_resource_to_block_cache(no_address(url_or_file_path))
 
 
 class ScoreList(gr.HTML):

@@ -5,7 +5,7 @@ from typing import Any
 
 import gradio as gr
 
-from hf_denoise.page.components import PictureFile
+from hf_denoise.page.components import PageImage, PictureFile
 from hf_denoise.page.samples import EXAMPLES
 
 INTRODUCTION = """# hf_denoise
@@ -136,5 +136,5 @@ def slider(pair: tuple[str, str], label: str, max_height: int, elem_id: str) -> 
     )
 
 
-def picture_shown(path: str | None, label: str, elem_id: str, **props: Any) -> gr.Image:
-    return gr.Image(path, label=label, interactive=False, elem_id=elem_id, **{"buttons": ["fullscreen"], **props})
+def picture_shown(path: str | None, label: str, elem_id: str, **props: Any) -> PageImage:
+    return PageImage(path, label=label, interactive=False, elem_id=elem_id, **{"buttons": ["fullscreen"], **props})
