@@ -77,12 +77,18 @@ def raw_get(page: PageServer, path: str) -> bytes:
 
 
 def endpoints(page: PageServer) -> list[tuple[str, list[Any], list[int]]]:
-    """Every function of the page: name, inputs that it takes in good order, and which of them are files."""
+    """A function of the page for every list of inputs: name, inputs that it takes in good order, which are files.
+
+    What is read is decided by the components, before the function.
+    """
     config = page.http.get("/config").json()
     components = {component["id"]: component for component in config["components"]}
     good = file_data(page.upload("good.png", PICTURE))
-    found = []
+    found, known = [], set()
     for function in config["dependencies"]:
+        if tuple(function["inputs"]) in known:
+            continue
+        known.add(tuple(function["inputs"]))
         inputs, files = [], []
         for index, number in enumerate(function["inputs"]):
             component = components[number]
@@ -167,10 +173,13 @@ def test_the_public_names_are_as_closed(page: PageServer, inner_server: tuple[st
     for name, endpoint in info["named_endpoints"].items():
         parameters = endpoint["parameters"]
         good = file_data(page.upload("good.png", PICTURE))
-        data = [good if is_file(each) else each.get("parameter_default", each["example_input"]) for each in parameters]
+        data = [
+            as_asked(each, good) if is_file(each) else each.get("parameter_default", each["example_input"])
+            for each in parameters
+        ]
         for place in [index for index, each in enumerate(parameters) if is_file(each)]:
             for kind in ("beside the uploads", "address", "repository"):
-                file = foreign_files(page, address)[kind]
+                file = as_asked(parameters[place], foreign_files(page, address)[kind])
                 outcome = page.call(name.strip("/"), [*data[:place], file, *data[place + 1 :]])
                 assert outcome.kind != "result", (name, place, kind)
                 assert not any(telltale in outcome.text for telltale in TELLTALES)
@@ -180,6 +189,11 @@ def test_the_public_names_are_as_closed(page: PageServer, inner_server: tuple[st
 
 def is_file(parameter: dict[str, Any]) -> bool:
     return "filepath" in parameter["python_type"]["type"]
+
+
+def as_asked(parameter: dict[str, Any], file: dict[str, Any]) -> Any:
+    """The file, in a list where the parameter takes several."""
+    return [file] if parameter["python_type"]["type"].startswith("list") else file
 
 
 @pytest.mark.parametrize(
