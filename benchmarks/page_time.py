@@ -93,17 +93,20 @@ def main(megapixels: tuple[float, ...] = (1, 12, 48)) -> None:
             page.set_default_timeout(PATIENCE_MS)
             page.goto(f"http://127.0.0.1:{port}/")
             page.locator("#comparison img").last.wait_for()
-            print(machine.sentence(machine.describe(("torch", "gradio"))) + "\n")
-            print("| megapixels | format | view, s | file and figures, s | another strength, s |")
-            print("| ---: | --- | ---: | ---: | ---: |")
+            described = machine.sentence(machine.describe(("torch", "gradio")))
+            rows = []
             for size in megapixels:
                 picture = noisy_picture(size)
                 for kind in ("jpg", "png"):
                     path = Path(scratch) / f"picture-{size:g}.{kind}"
                     picture.save(path, quality=95)
                     view, file, other = measure(page, path)
-                    print(f"| {size:g} | {kind.upper()} | {view:.1f} | {file:.1f} | {other:.1f} |", flush=True)
+                    rows.append([f"{size:g} {kind.upper()}", f"{view:.1f}", f"{file:.1f}", f"{other:.1f}"])
+                    print(*rows[-1], flush=True)
             browser.close()
+            header = ["megapixels", "view, s", "file and figures, s", "another strength, s"]
+            text = f"# From drop to result\n\n{described}\n\n{machine.table(header, rows)}\n"
+            (ROOT / "benchmarks" / "results" / "page_time.md").write_text(text)
         finally:
             server.terminate()
             server.wait(30)
