@@ -104,7 +104,7 @@ def benchmark(options: Fuzz) -> None:
             if trial.field != "image":
                 fields["image"] = file_data(page.upload(f"good{extension}", good))
             fields[trial.field] = file_data(page.upload(trial.name, trial.content))
-            data = [fields["image"], 1.0, fields["reference"], fields["mask"]]
+            data = [fields["image"], 1.0, fields["reference"], fields["mask"], None]
             outcome = page.call("denoise", data, options.limit)
             outcomes.append(outcome)
             if wrong := fault(outcome):

@@ -7,6 +7,8 @@ mean squared error, one backward pass and one AdamW step, without averaged weigh
 take turns, so that other load on the machine hits both alike.
 """
 
+import itertools
+import os
 import sys
 import tempfile
 import time
@@ -33,14 +35,14 @@ class TrainSpeed:
     """Triplets to train on."""
     batch: int = 8
     """Patches of 96 pixels per step."""
-    workers: int = 0
-    """Processes that prepare batches."""
+    workers: tuple[int, ...] = (0, 1)
+    """Processes that prepare batches; each has a core to itself, the training has the others."""
     steps: int = 100
     """Steps of each, per turn."""
     turns: int = 4
     """Turns of each."""
-    encoder: tuple[str, ...] = ("resnet18", "resnet34")
-    """Encoders of the network."""
+    encoder: str = "resnet18"
+    """Of the network."""
     degradation: tuple[str, ...] = ("gaussian:0-55", "camera:1-16")
     """Noise that is made while training."""
     output: Path = Path("benchmarks/results/train_speed.md")
@@ -91,36 +93,38 @@ def main(options: TrainSpeed) -> None:
     keep_freed_memory()
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        for encoder in options.encoder:
-            for degradation in options.degradation:
-                config = TrainConfig(
-                    data=options.data,
-                    output="",
-                    encoder=encoder,
-                    encoder_pretrained=False,
-                    degradation=degradation,
-                    batch=options.batch,
-                    workers=options.workers,
-                    max_steps=options.steps + 20,
-                    eval_every=10**6,
-                    validation_images=1,
-                    precision="bf16",
-                )
-                figures = []
-                for turn in range(options.turns):
-                    output = f"{folder}/{encoder}-{len(rows)}-{turn}"
-                    figures.append((bare(config, device, options.steps), *ours(replace(config, output=output))))
-                    print(encoder, degradation, *(f"{figure:.3g}" for figure in figures[-1]), flush=True)
-                loop, trained, waiting = np.median(figures, axis=0)
-                ratio = float(np.median([b / a for a, b, _ in figures]))
-                rows.append([encoder, degradation, f"{loop:.0f}", f"{trained:.0f}", f"{ratio:.2f}", f"{waiting:.1%}"])
-    header = ["encoder", "noise", "bare loop, images/s", "train.py, images/s", "ratio", "waiting for data"]
+        for workers, degradation in itertools.product(options.workers, options.degradation):
+            threads = max(torch.get_num_threads() if not workers else (os.cpu_count() or 1) - workers, 1)
+            config = TrainConfig(
+                data=options.data,
+                output="",
+                encoder=options.encoder,
+                encoder_pretrained=False,
+                degradation=degradation,
+                batch=options.batch,
+                workers=workers,
+                max_steps=options.steps + 20,
+                eval_every=10**6,
+                validation_images=1,
+                precision="bf16",
+            )
+            torch.set_num_threads(threads)
+            figures = []
+            for turn in range(options.turns):
+                output = f"{folder}/{len(rows)}-{turn}"
+                figures.append((bare(config, device, options.steps), *ours(replace(config, output=output))))
+                print(degradation, workers, *(f"{figure:.3g}" for figure in figures[-1]), flush=True)
+            loop, trained, waiting = np.median(figures, axis=0)
+            ratio = float(np.median([b / a for a, b, _ in figures]))
+            cells = [degradation, f"{threads}", f"{workers}", f"{loop:.0f}", f"{trained:.0f}", f"{ratio:.2f}"]
+            rows.append([*cells, f"{waiting:.1%}"])
+    header = ["noise", "threads", "workers", "bare loop, images/s", "train.py, images/s", "ratio", "waiting for data"]
     text = "\n".join(
         [
             "# Training speed against a bare loop",
             "",
             sentence(machine),
-            f"Batches of {options.batch} patches of 96 x 96, bfloat16, {options.workers} workers; medians",
+            f"Batches of {options.batch} patches of 96 x 96, bfloat16, {options.encoder}; medians",
             f"of {options.turns} turns of {options.steps} steps each. Made by `python benchmarks/train_speed.py`.",
             "",
             table(header, rows),
