@@ -2,7 +2,7 @@
 
     python benchmarks/page_time.py --megapixels 1 12 48
 
-Starts `app.py`, uploads a noisy JPEG and a noisy PNG of each size, and prints a table in Markdown: seconds until the
+Starts `app.py`, uploads a noisy JPEG and a noisy PNG of each size, and writes a table: seconds until the
 before | after view, until the file can be downloaded, and until the view of another strength, which runs no network.
 Needs `playwright` and Chromium.
 """
@@ -31,6 +31,8 @@ FRESH = """(before) => {
     const images = [...document.querySelectorAll("#comparison img")];
     return images.length && !before.includes(images.at(-1).src) && images.every((image) => image.naturalWidth > 0);
 }"""
+
+HEADER = ["megapixels", "view, s", "file and figures, s", "another strength, s"]
 
 
 def noisy_picture(megapixels: float) -> Image.Image:
@@ -103,10 +105,9 @@ def main(megapixels: tuple[float, ...] = (1, 12, 48)) -> None:
                     view, file, other = measure(page, path)
                     rows.append([f"{size:g} {kind.upper()}", f"{view:.1f}", f"{file:.1f}", f"{other:.1f}"])
                     print(*rows[-1], flush=True)
+                    text = f"# From drop to result\n\n{described}\n\n{machine.table(HEADER, rows)}\n"
+                    (ROOT / "benchmarks" / "results" / "page_time.md").write_text(text)
             browser.close()
-            header = ["megapixels", "view, s", "file and figures, s", "another strength, s"]
-            text = f"# From drop to result\n\n{described}\n\n{machine.table(header, rows)}\n"
-            (ROOT / "benchmarks" / "results" / "page_time.md").write_text(text)
         finally:
             server.terminate()
             server.wait(30)
