@@ -32,10 +32,10 @@ def test_accelerate_logs_one_row_per_step(tmp_path):
     accelerator.log(SCORES, step=25)
     accelerator.end_training()
     assert (tmp_path / "log.csv").read_text().splitlines() == [
-        "step,loss,learning_rate,images_per_second,psnr,ssim,defect_psnr",
-        "10,0.25,0.001,,,,",
-        "20,0.125,0.001,,30.5,0.9,nan",
-        "25,,,,30.5,0.9,nan",
+        "step,loss,learning_rate,images_per_second,waiting_for_data,psnr,ssim,defect_psnr",
+        "10,0.25,0.001,,,,,",
+        "20,0.125,0.001,,,30.5,0.9,nan",
+        "25,,,,,30.5,0.9,nan",
     ]
 
 
