@@ -192,6 +192,9 @@ def test_a_picture_is_pasted_or_dropped_anywhere(page: "Page", pictures: Path) -
 def test_a_picture_of_the_webcam(page: "Page") -> None:
     page.get_by_role("button", name="Webcam").click()
     page.get_by_text("Click to Access Webcam").click()
+    # Before the camera has given a frame there is nothing to capture.
+    page.wait_for_function("document.querySelector('#webcam video')?.videoWidth > 0")
+    page.wait_for_timeout(500)
     wait_for_result(page, page.locator("#webcam").get_by_label("capture photo").click)
     assert "Estimated noise level" in scores(page)
 
