@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -11,49 +11,18 @@ import numpy as np
 import torch
 from PIL import Image
 
-from hf_denoise.blending import blend, blend_pictures, check_strength
+from hf_denoise.blending import check_strength
 from hf_denoise.cpu import keep_freed_memory
 from hf_denoise.errors import UserError
 from hf_denoise.folding import fold_batch_norm
+from hf_denoise.grey import is_grey
 from hf_denoise.hub_files import PACKAGED
 from hf_denoise.images import Picture, check_floats, check_target, from_pil, full_scale, read_image
-from hf_denoise.layers import SCSE
 from hf_denoise.model import DenoisingUNet
-
-__all__ = ["HALO", "Denoiser", "blend", "blend_pictures", "check_strength", "grid_step", "spans"]
+from hf_denoise.restraint import Corrections, apply_gains
+from hf_denoise.tiles import HALO, grid_step, spans
 
 Progress = Callable[[int, int], None]
-
-# Pixels around a tile that the network sees and that are then thrown away. Tiles of 64 against the whole astronaut,
-# 512 x 512, packaged weights, sigma 5 to 50: at most 5.7 / 255 off with 32, 1.77 / 255 with 64, 0.24 / 255 with 96.
-HALO = 96
-
-
-def grid_step(model: DenoisingUNet) -> int:
-    """Pixels to which a tile's origin must be aligned for the network to compute the same as on the whole image.
-
-    That is the least common multiple of the stride and of the cells over which the channel gates average.
-    """
-    gates = [module for module in model.modules() if isinstance(module, SCSE)]
-    strides = [2**level for level in reversed(range(len(gates)))]  # the decoder goes from coarse to fine
-    cells = [gate.window // 3 * stride for gate, stride in zip(gates, strides, strict=True)]
-    return math.lcm(model.stride, *(cell for cell in cells if cell))
-
-
-def spans(length: int, tile: int, halo: int) -> Iterator[tuple[slice, slice]]:
-    """Cut one axis into windows: `(window, core)` slices of the axis; the cores tile it, the windows overlap.
-
-    A window is a core and `halo` on either side; at the ends of the axis it stops there, since the border of the
-    image is the model's own affair. What fits into one window is one window.
-    """
-    count = max(1, math.ceil((length - 2 * halo) / tile))
-    for index in range(count):
-        start = index * tile
-        stop = min(start + tile + 2 * halo, length)
-        yield (
-            slice(start, stop),
-            slice(start + halo if index else 0, start + tile + halo if index < count - 1 else length),
-        )
 
 
 class Denoiser:
@@ -220,38 +189,50 @@ class Denoiser:
 
     def _plane(self, plane: np.ndarray, strength: float, progress: Progress | None) -> np.ndarray:
         """Denoise (H, W) or (H, W, 3): tile by tile, so that only a tile is ever held as floats."""
-        full = full_scale(plane.dtype)
+        if strength == 0:  # not worth the network
+            if progress:
+                tiles = self.tiles(plane.shape[1], plane.shape[0])
+                progress(tiles, tiles)
+            return plane.clip(0, 1) if plane.dtype.kind == "f" else plane.copy()
+        full = np.float32(full_scale(plane.dtype))
         output = np.empty(plane.shape, plane.dtype)
         height, width = plane.shape[:2]
+        grey = plane.ndim == 2 or is_grey(plane)
+        corrections = Corrections.of_size(height, width)
         pieces = [
             (rows, columns)
             for rows in spans(height, self.tile, self.halo)
             for columns in spans(width, self.tile, self.halo)
         ]
         for done, ((window_y, core_y), (window_x, core_x)) in enumerate(pieces, start=1):
-            noisy = plane[window_y, window_x].astype(np.float32) / np.float32(full)
-            # Tiles whose result would not be used at all are not worth the network.
-            clean = noisy if strength == 0 else noisy + np.float32(strength) * (self._forward(noisy) - noisy)
-            clean = clean[
-                core_y.start - window_y.start : core_y.stop - window_y.start,
-                core_x.start - window_x.start : core_x.stop - window_x.start,
-            ].clip(0, 1)
-            output[core_y, core_x] = np.rint(clean * full) if plane.dtype.kind == "u" else clean
+            stored = torch.from_numpy(plane[window_y, window_x].astype(np.float32) / full)
+            noisy = stored[None] if plane.ndim == 2 else stored.permute(2, 0, 1)  # (C, h, w)
+            clean = self._forward(noisy)
+            if grey:  # the channels are three estimates of one picture
+                clean = clean.mean(dim=0, keepdim=True)
+            core = (
+                slice(None),
+                slice(core_y.start - window_y.start, core_y.stop - window_y.start),
+                slice(core_x.start - window_x.start, core_x.stop - window_x.start),
+            )
+            noisy, clean = noisy[core], clean[core].clip(0, 1)
+            corrections.add(core_y.start, core_x.start, noisy, clean)
+            result = (clean[0] if plane.ndim == 2 else clean.permute(1, 2, 0)).numpy()
+            output[core_y, core_x] = np.rint(result * full) if plane.dtype.kind == "u" else result
             if progress:
                 progress(done, len(pieces))
+        gains = corrections.gains()
+        if gains is not None or strength < 1:
+            apply_gains(plane, output, gains, strength)
         return output
 
     @torch.inference_mode()
-    def _forward(self, noisy: np.ndarray) -> np.ndarray:
-        """The network on one tile: (h, w) or (h, w, 3) float32 -> same. Grey goes as three equal channels."""
-        grey = noisy.ndim == 2
-        batch = torch.from_numpy(np.dstack([noisy] * 3) if grey else noisy).permute(2, 0, 1)[None]
-        batch = batch.to(self.device, memory_format=torch.channels_last)
+    def _forward(self, noisy: torch.Tensor) -> torch.Tensor:
+        """The network on one tile: (1 or 3, h, w) float32 -> (3, h, w), on the CPU. One channel goes as three."""
+        batch = noisy.expand(3, -1, -1)[None].to(self.device).contiguous(memory_format=torch.channels_last)
         half = self.precision == "bfloat16"
         with torch.autocast(self.device.type, torch.bfloat16) if half else nullcontext():
-            clean = self.model(batch)
-        clean = clean[0].float().permute(1, 2, 0)
-        return (clean.mean(dim=2) if grey else clean).cpu().numpy()
+            return self.model(batch)[0].float().cpu()
 
 
 def _pick_device(name: str) -> torch.device:

@@ -14,12 +14,14 @@ import torch
 from PIL import Image, ImageOps
 from skimage import data
 
+from hf_denoise.blending import blend, blend_pictures
 from hf_denoise.cpu import keep_freed_memory
 from hf_denoise.errors import UserError
 from hf_denoise.images import read_image
 from hf_denoise.metrics import psnr
 from hf_denoise.model import DenoisingUNet
-from hf_denoise.pipeline import Denoiser, blend, blend_pictures, grid_step, spans
+from hf_denoise.pipeline import Denoiser
+from hf_denoise.tiles import grid_step, spans
 
 SMALL: dict[str, Any] = {"encoder": "resnet10t", "decoder_channels": (32, 16, 8)}
 
@@ -173,7 +175,7 @@ def test_spans_cover_an_axis_once_on_the_grid(tile: int, length: int) -> None:
 
 def test_tiles_start_on_the_grid_of_the_channel_gates() -> None:
     assert grid_step(DenoisingUNet(**SMALL)) == 32
-    assert grid_step(DenoisingUNet(**SMALL, gate_window=0)) == 8
+    assert grid_step(DenoisingUNet(**SMALL, gate_window=0)) == 16
     assert Denoiser(DenoisingUNet(**SMALL), tile=100, device="cpu").tile == 128
 
 
@@ -303,6 +305,7 @@ def test_a_saved_model_loads_from_its_folder(tmp_path: Path, rng: np.random.Gene
 GLIBC = """
 import resource, sys
 import numpy
+from hf_denoise.blending import blend, blend_pictures
 from hf_denoise.cpu import keep_freed_memory
 if sys.argv[1] == "keep":
     keep_freed_memory()
