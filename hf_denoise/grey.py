@@ -6,13 +6,14 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import ndtri, stdtrit
 from torch import Tensor
 
 from hf_denoise.images import full_scale
 
 STRIPE = 256  # rows looked at together; a colour picture is found out in its first stripes
 BLOCK, RATIO = 8, 4  # sides in pixels of the squares, 8 and 4 x 8, over which noise averages out and colour does not
+FREEDOM = BLOCK**2 - 1  # of the t tests
 FALSE_ALARM = 1e-3  # of a grey picture that is taken for a colour one, for each of the tests
 STRONGEST = 64 / 255  # standard deviation; there is no picture to be made out under stronger noise
 EVEN = 0.2  # least share of the mean variance that a quarter of the squares must exceed: noise is everywhere
@@ -36,7 +37,7 @@ def is_grey(plane: NDArray[np.generic]) -> bool:
     height, width = plane.shape[:2]
     full = np.float32(full_scale(plane.dtype))
     squares = max((height // BLOCK) * (width // BLOCK), 1)
-    limit = float(stats.t.isf(FALSE_ALARM / squares, BLOCK**2 - 1))
+    limit = _largest_t(squares)
     equal = True
     means, variances, pairs = [], [], []  # of the stripes
     for top in range(0, height, STRIPE):
@@ -47,7 +48,7 @@ def is_grey(plane: NDArray[np.generic]) -> bool:
             continue
         pairs.append(_pairs(chroma))
         mean = F.avg_pool2d(chroma, BLOCK)
-        variance = (F.avg_pool2d(chroma**2, BLOCK) - mean**2) * (BLOCK**2 / (BLOCK**2 - 1))
+        variance = (F.avg_pool2d(chroma**2, BLOCK) - mean**2) * (BLOCK**2 / FREEDOM)
         if variance.mean() > STRONGEST**2 or (mean.abs() * BLOCK > limit * variance.clamp(min=0).sqrt()).any():
             return False
         means.append(mean)
@@ -67,15 +68,19 @@ def _is_white(mean: Tensor, variance: Tensor, pairs: Tensor) -> bool:
     # The correlation of neighbours in white noise has a standard deviation of one over the root of their number.
     if max(abs(value) for value in together) > 5 * energy / math.sqrt(mean.numel() * BLOCK**2):
         return False
-    freedom = BLOCK**2 - 1
     for ratio in (1, RATIO):
         square = (ratio * BLOCK * F.avg_pool2d(mean, ratio)) ** 2 / F.avg_pool2d(variance, ratio)  # t, squared
-        if square.max() > stats.t.isf(FALSE_ALARM / square.numel(), freedom) ** 2:
+        if square.max() > _largest_t(square.numel()) ** 2:
             return False
-        expected = freedom / (freedom - 2)  # of the square of t
-        if square.mean() > expected * (1 + stats.norm.isf(FALSE_ALARM) * math.sqrt(2 / square.numel())):
+        expected = FREEDOM / (FREEDOM - 2)  # of the square of t
+        if square.mean() > expected * (1 - ndtri(FALSE_ALARM) * math.sqrt(2 / square.numel())):
             return False
     return True
+
+
+def _largest_t(count: int) -> float:
+    """What the largest of so many values of t exceeds once in a thousand times."""
+    return -float(stdtrit(FREEDOM, FALSE_ALARM / count))
 
 
 def _pairs(chroma: Tensor) -> Tensor:
