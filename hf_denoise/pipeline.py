@@ -28,6 +28,10 @@ Progress = Callable[[int, int], None]
 class Denoiser:
     """Removes noise from images, and keeps everything else about them.
 
+    Around the network it does two things. Of a picture that is grey but for its noise it averages the channels, see
+    `hf_denoise.grey`. And where the network took away more than noise explains, or there was hardly any noise, it puts
+    that back, see `hf_denoise.restraint`.
+
     Args:
         model: the network. What runs is a copy in evaluation mode, with BatchNorm folded into the convolutions.
         tile: side in pixels of the tiles that a large image is cut into, from 1 up; rounded up to the grid of the
