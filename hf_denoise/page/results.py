@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import gradio as gr
 import numpy as np
@@ -23,6 +24,7 @@ from hf_denoise.blending import blend
 from hf_denoise.images import FORMATS, Picture, full_scale, read_image, to_8_bits
 from hf_denoise.metrics import noise_level
 from hf_denoise.page.models import fully_denoised
+from hf_denoise.page.stop import held
 
 MAX_PIXELS = 100_000_000  # about 10 GB; a larger picture could end the process, and with it the page for all others
 PREVIEW_SIDE = 2048  # pixels; the page shows no more than this, the download has all
@@ -55,6 +57,7 @@ _results: dict[
     tuple[str, str | None], Result
 ] = {}  # by path and model: Gradio's folder of an upload is named by its contents
 _lock = threading.Lock()
+_at_work: WeakValueDictionary[tuple[str, str | None], threading.Lock] = WeakValueDictionary()
 
 
 def read_picture(path: str | Path) -> Picture:
@@ -83,21 +86,24 @@ def result_of(path: str, model: str | None, progress: gr.Progress) -> Result:
         Stopped: nobody waits for it any more.
     """
     keep_file(path)
-    if kept := kept_result(path, model):
-        return kept
-    before = read_picture(path)
-    after = fully_denoised(before, model, progress)
-    result = Result(before.upright(), after.upright(), (before, after))
     with _lock:
-        _results[path, model] = result
-        while len(_results) > KEPT_RESULTS or (len(_results) > 1 and sum(map(_size, _results.values())) > KEPT_PIXELS):
-            del _results[next(iter(_results))]
-    return result
+        at_work = _at_work.setdefault((path, model), threading.Lock())
+    with held(at_work):  # who asks for the same meanwhile gets the same result, or goes on where the first was stopped
+        if kept := kept_result(path, model):
+            return kept
+        before = read_picture(path)
+        after = fully_denoised(before, model, progress)
+        result = Result(before.upright(), after.upright(), (before, after))
+        with _lock:
+            _results[path, model] = result
+            while len(_results) > 1 and (len(_results) > KEPT_RESULTS or _pixels_kept() > KEPT_PIXELS):
+                del _results[next(iter(_results))]
+        return result
 
 
-def _size(result: Result) -> int:
-    width, height = result.before.header.size
-    return width * height
+def _pixels_kept() -> int:
+    sizes = (result.before.header.size for result in _results.values())
+    return sum(width * height for width, height in sizes)
 
 
 def keep_file(path: str) -> None:
