@@ -20,8 +20,8 @@ from hf_denoise.page.actions import (
     canvas,
     denoise,
     drawn_mask,
+    figures_on_page,
     finish,
-    finish_on_page,
     go_there,
     load_model,
     look_closely,
@@ -29,6 +29,7 @@ from hf_denoise.page.actions import (
     new_view,
     show,
     show_on_page,
+    write_on_page,
 )
 from hf_denoise.page.batch import denoise_many
 from hf_denoise.page.components import FigureTable, PageImage, PixelView, ResultButton, ScoreList
@@ -169,14 +170,15 @@ def denoise_tab(model: gr.Textbox) -> Any:
     started: list[Any] = []
 
     def update(event: Any) -> None:
-        """After an event that said so: show the result; its file and metrics, which take longer, follow."""
+        """After an event that said so: show the result; its file and its metrics, which take longer, follow."""
         options: dict[str, Any] = {"js": NOW, "trigger_mode": "multiple", **QUICK, **HIDDEN}
         shown = event.then(
             show_on_page, [*what, at], [comparison, removed, difference], show_progress_on=comparison, **options
         )
-        finished = shown.success(finish_on_page, [*what, at], [download, metrics], show_progress_on=metrics, **options)
+        written = shown.success(write_on_page, [image, strength, model, at], download, **options)
+        measured = shown.success(figures_on_page, [*what, at], metrics, **options)
         looked = shown.success(**closely, trigger_mode="multiple")
-        started.extend([shown, finished, looked, shown.success(**to_draw_on, trigger_mode="multiple")])
+        started.extend([shown, written, measured, looked, shown.success(**to_draw_on, trigger_mode="multiple")])
 
     now: dict[str, Any] = {"js": NOW, "trigger_mode": "multiple", **AT_ONCE}
     results = [comparison, removed, difference, download, metrics, pixels, overview]

@@ -20,16 +20,17 @@ from hf_denoise.metrics import contrast_kept, noise_level, psnr, ssim
 from hf_denoise.page.models import denoiser, fully_denoised
 from hf_denoise.page.results import (
     Pixels,
+    Preview,
     Result,
     as_url,
     extension,
     keep_file,
     kept_result,
     new_folder,
+    pair_of_previews,
     read_picture,
     result_of,
-    save_pair,
-    save_preview,
+    save_previews,
     shrink,
 )
 from hf_denoise.page.samples import EXAMPLES, example_of
@@ -96,16 +97,15 @@ def show(
             clean, _ = beside(reference, mask, result.before if result else read_picture(image).upright())
         result = result or result_of(image, model, progress)
         watch.check_view()
-        pair = save_pair(result, strength, folder)
-        before, after = result.small
+        before, after = (pixels.astype(np.float32) for pixels in result.small)
         after = blend(before, after, strength)
-        view = removed_view(before.astype(np.float32) - after)
-        removed = save_preview(to_8_bits(view), folder / "removed.png")
-        error = None
+        previews = pair_of_previews(result, before, after)
+        previews["removed"] = Preview(to_8_bits(removed_view(before - after)))
         if clean is not None:
-            error = save_preview(to_8_bits(4 * np.abs(after - shrink(clean))), folder / "difference.png")
+            previews["difference"] = Preview(to_8_bits(4 * np.abs(after - shrink(clean))))
+        paths = save_previews(previews, folder)
         watch.check_view()
-        return pair, removed, error
+        return (paths["before"], paths["after"]), paths["removed"], paths.get("difference")
 
 
 def finish(
@@ -117,24 +117,50 @@ def finish(
     progress: gr.Progress = gr.Progress(),  # noqa: B008
 ) -> tuple[str, Scores]:
     """The file and the metrics of `denoise`."""
+    return write(image, strength, model, progress), figures(image, strength, reference, mask, model, progress)
+
+
+def write(
+    image: str | None,
+    strength: float,
+    model: str | None,
+    progress: gr.Progress = gr.Progress(),  # noqa: B008
+) -> str:
+    """The file of `denoise`."""
     watch = Watch()
     with shown_errors(), new_folder() as folder:
+        image = image or EXAMPLES[0].noisy
+        stored = blend_pictures(*result_of(image, model, progress).stored, strength)
+        watch.check_view()
+        path = folder / f"{Path(image).stem}-denoised{extension(image, stored)}"
+        stored.save(path)
+        watch.check_view()
+        return str(path)
+
+
+def figures(
+    image: str | None,
+    strength: float,
+    reference: str | None,
+    mask: str | None,
+    model: str | None,
+    progress: gr.Progress = gr.Progress(),  # noqa: B008
+) -> Scores:
+    """The metrics of `denoise`."""
+    watch = Watch()
+    with shown_errors():
         image, reference, mask = with_defaults(image, reference, mask)
         result = result_of(image, model, progress)
         progress(0, desc="Measuring")
         clean, inside = beside(reference, mask, result.before)
-        stored = blend_pictures(*result.stored, strength)
-        after = stored.upright()
+        after = blend_pictures(result.before, result.after, strength)
         watch.check_view()
         scores = measure(result, after.rgb, clean, inside)
         watch.check_view()
+        progress(0.5, desc="Measuring")
         change = structure(difference(result.before, after))
         watch.check_view()
-        progress(0.5, desc="Writing the file")
-        path = folder / f"{Path(image).stem}-denoised{extension(image, stored)}"
-        stored.save(path)
-        watch.check_view()
-        return str(path), [*scores, score("Structure removed", "", None, change)]
+        return [*scores, score("Structure removed", "", None, change)]
 
 
 def add_noise(
@@ -164,9 +190,9 @@ def add_noise(
         noisy = from_pil(Image.fromarray(to_8_bits(degraded)))  # as an image file would hold it
         denoised = fully_denoised(noisy, model, progress)
         result = Result(noisy, denoised, (noisy, denoised))
-        pair = save_pair(result, 1, folder)
-        scores = measure(result, denoised.rgb, clean, None)
-        return pair, save_preview(to_8_bits(shrink(clean)), folder / "clean.png"), scores
+        previews = pair_of_previews(result, *(pixels.astype(np.float32) for pixels in result.small))
+        paths = save_previews({**previews, "clean": Preview(to_8_bits(shrink(clean)))}, folder)
+        return (paths["before"], paths["after"]), paths["clean"], measure(result, denoised.rgb, clean, None)
 
 
 # What the page's own events do, and what of it is in vain once the page asks for something newer
@@ -197,7 +223,18 @@ def show_on_page(
     return show(image, strength, reference, mask, model, progress)
 
 
-def finish_on_page(
+def write_on_page(
+    image: str | None,
+    strength: float,
+    model: str | None,
+    at: float | None,
+    progress: gr.Progress = gr.Progress(),  # noqa: B008
+) -> str:
+    asked(at, view=False)
+    return write(image, strength, model, progress)
+
+
+def figures_on_page(
     image: str | None,
     strength: float,
     reference: str | None,
@@ -205,9 +242,9 @@ def finish_on_page(
     model: str | None,
     at: float | None,
     progress: gr.Progress = gr.Progress(),  # noqa: B008
-) -> tuple[str, Scores]:
+) -> Scores:
     asked(at, view=False)
-    return finish(image, strength, reference, mask, model, progress)
+    return figures(image, strength, reference, mask, model, progress)
 
 
 def look_closely(
