@@ -313,6 +313,7 @@ def main() -> None:
         footer_links=["api", "gradio", "settings"],
         state_session_capacity=500,  # Gradio keeps some 80 KB for each of them
         mcp_server=find_spec("mcp") is not None,  # the extra gradio[mcp], which a Space has
+        _frontend=False,  # or Gradio asks itself for the page, and ends where that takes over 3 s on a busy machine
     )
 
 

@@ -71,6 +71,8 @@ CSS = """
 #removed button, #removed .image-frame, #difference button, #difference .image-frame { width: 100%; }
 #removed img, #difference img { width: 100%; max-height: 480px; object-fit: contain; }
 #overview img { cursor: crosshair; }
+:focus-visible { outline: 3px solid var(--color-accent) !important; outline-offset: 1px; }
+.tab-container :focus-visible, .gallery :focus-visible, .block :focus-visible { outline-offset: -3px; }
 #metrics dl { min-height: 48px; }
 .about * { font-size: 13px; color: var(--body-text-color-subdued); }
 #about { gap: 16px 32px; flex-wrap: wrap; }
@@ -109,8 +111,37 @@ SCRIPT = f"""() => {{
         document.querySelectorAll(`#${{id}} img`).forEach((img, index) => {{
             if (alts[index] && img.alt !== alts[index]) img.alt = alts[index];
         }}));
-    new MutationObserver(describe).observe(document.body, {{childList: true, subtree: true}});
-    describe();
+    // The line of Gradio's slider can be dragged, but not be reached by keyboard.
+    const handles = () => document.querySelectorAll("#comparison .outer, #noisy-comparison .outer");
+    const share = (handle) => {{
+        const [line, whole] = [handle, handle.parentElement].map((part) => part.getBoundingClientRect());
+        return {{x: line.x + line.width / 2, y: line.y + line.height / 2, width: whole.width,
+            percent: Math.round(100 * (line.x + line.width / 2 - whole.x) / whole.width)}};
+    }};
+    const reach = () => handles().forEach((handle) => {{
+        if (handle.tabIndex === 0) return;
+        handle.tabIndex = 0;
+        const told = {{role: "slider", "aria-label": "Place of the line between before and after",
+            "aria-valuemin": 0, "aria-valuemax": 100, "aria-valuenow": share(handle).percent}};
+        Object.entries(told).forEach(([name, value]) => handle.setAttribute(name, value));
+        handle.addEventListener("keydown", (event) => {{
+            const steps = {{ArrowLeft: -2, ArrowRight: 2, ArrowDown: -2, ArrowUp: 2, PageDown: -20, PageUp: 20,
+                Home: -100, End: 100}};
+            if (!(event.key in steps)) return;
+            event.preventDefault();
+            const {{x, y, width, percent}} = share(handle);
+            const to = Math.min(Math.max(percent + steps[event.key], 0), 100);
+            const mouse = (kind, target, clientX) => target.dispatchEvent(
+                new MouseEvent(kind, {{bubbles: true, cancelable: true, view: window, clientX, clientY: y}}));
+            mouse("mousedown", handle, x);
+            mouse("mousemove", window, x + (to - percent) * width / 100);
+            mouse("mouseup", window, x + (to - percent) * width / 100);
+            handle.setAttribute("aria-valuenow", to);
+        }});
+    }});
+    const tend = () => {{ describe(); reach(); }};
+    new MutationObserver(tend).observe(document.body, {{childList: true, subtree: true}});
+    tend();
 
     const take = (files) => {{
         const input = document.querySelector("#intake input[type=file]");
