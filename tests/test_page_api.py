@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import gradio as gr
+import httpx
 import numpy as np
 import pytest
 from gradio_client import Client, handle_file
@@ -72,6 +73,21 @@ def test_strength_0_gives_the_picture_back_unchanged(client: Client, pictures: P
     assert difference is None
     assert metrics[-1]["after"] == 0
     assert np.abs(from_file(removed) - 0.5).max() < 0.005
+
+
+def test_an_upload_may_be_named_by_its_address_here(client: Client, server: Server, pictures: Path) -> None:
+    """As MCP clients do: they can give addresses alone."""
+    with (pictures / "noisy.png").open("rb") as file:
+        upload = httpx.post(f"{server.url}gradio_api/upload", files={"files": file}).json()[0]
+
+    def given(path: str) -> dict[str, object]:
+        return {"path": path, "meta": {"_type": "gradio.FileData"}}
+
+    metrics = client.predict(given(f"https://elsewhere.test/gradio_api/file={upload}"), api_name="/denoise")[2]
+    assert metrics[0]["name"] == "Estimated noise level"
+    for other in (ROOT / "app.py", f"{upload}/../../../log", server.folder / "log"):
+        with pytest.raises(AppError, match="fetches no addresses"):
+            client.predict(given(f"{server.url}gradio_api/file={other}"), api_name="/denoise")
 
 
 def test_16_bits_and_the_colour_profile_stay(client: Client, tmp_path: Path) -> None:

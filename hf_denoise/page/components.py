@@ -5,17 +5,26 @@ They have a module to themselves because Gradio writes a stub, `components.pyi`,
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import gradio as gr
+from gradio.route_utils import API_PREFIX
 from gradio.utils import get_upload_folder
 from gradio_client.utils import is_http_url_like
 
 
 def no_address(path: Any) -> Any:
-    """The path of a file. An address is refused: Gradio would download it, of any size, for whoever calls the API."""
-    if isinstance(path, str) and is_http_url_like(path):
-        raise gr.Error("give the picture as a file; this page fetches no addresses", print_exception=False)
-    return path
+    """The path of a file. An address is refused: Gradio would download it, of any size, for whoever calls the API.
+
+    Not that of an upload here: it is all that an MCP client can give. It is read from the disk, nothing is fetched.
+    """
+    if not isinstance(path, str) or not is_http_url_like(path):
+        return path
+    _, marked, name = urlsplit(path).path.partition(f"{API_PREFIX}/file=")
+    upload = Path(unquote(name)).resolve()
+    if marked and upload.is_relative_to(Path(get_upload_folder()).resolve()) and upload.is_file():
+        return str(upload)
+    raise gr.Error("give the picture as a file; this page fetches no addresses", print_exception=False)
 
 
 class PictureFile(gr.File):
