@@ -20,17 +20,22 @@ from hf_denoise.page.actions import (
     canvas,
     denoise,
     drawn_mask,
+    figures_on_page,
     finish,
     go_there,
     load_model,
     look_closely,
+    new_picture,
+    new_view,
     show,
-    show_first,
+    show_on_page,
+    write_on_page,
 )
-from hf_denoise.page.batch import COLUMNS, denoise_many
-from hf_denoise.page.components import PageImage, PixelView, ResultButton, ScoreList
+from hf_denoise.page.batch import denoise_many
+from hf_denoise.page.components import FigureTable, PageImage, PixelView, ResultButton, ScoreList
 from hf_denoise.page.models import operators_denoiser
 from hf_denoise.page.samples import EXAMPLE_FOLDER, EXAMPLES
+from hf_denoise.page.stop import NOW, asked
 from hf_denoise.sweep import sweep
 
 # Seconds. One that is used again is touched, which begins the hour anew.
@@ -48,7 +53,7 @@ def build() -> gr.Blocks:
         gr.Markdown(looks.INTRODUCTION)
         model = gr.Textbox(visible=False)
         with gr.Tab("Denoise"):
-            update = denoise_tab(model)
+            with_another_model = denoise_tab(model)
         with gr.Tab("Many images"):
             many_tab(model)
         with gr.Tab("Try it"):
@@ -59,55 +64,24 @@ def build() -> gr.Blocks:
                 load = gr.Button("Load model", scale=1)
             in_use = gr.Markdown(looks.MODEL, elem_classes="about", elem_id="in-use")
         loaded = gr.on([load.click, typed.submit], load_model, typed, [model, in_use], **ONE_AT_A_TIME, **HIDDEN)
-        update(loaded.success)
+        with_another_model(loaded)
     return page
 
 
 def denoise_tab(model: gr.Textbox) -> Any:
-    """Lay out the first tab. Gives a function that adds an update of its results to an event."""
+    """Lay out the first tab. Gives a function that adds an update of its results to the loading of a model."""
     pair, removed_preview, error_preview = show(None)
     result, scores = finish(None)
-    with gr.Row():
-        with gr.Column(scale=1, min_width=320):
+    with gr.Row(elem_id="work"):
+        with gr.Column(elem_id="give"):
             image = looks.picture_file("Picture", "picture")
             intake = looks.picture_file("Dropped or pasted", "intake")
             with gr.Row():
                 run = gr.Button("Denoise", variant="primary", min_width=120)
                 cancel = gr.Button("Cancel", min_width=80)
-            strength = gr.Slider(0, 1, 1, step=0.05, label="Strength")
-            examples = looks.thumbnails(
-                [example.noisy for example in EXAMPLES], "Examples, with simulated noise", "examples"
-            )
-            with gr.Accordion("Webcam", open=False):
-                webcam = PageImage(
-                    sources=["webcam"],
-                    type="filepath",
-                    format="png",
-                    show_label=False,
-                    elem_id="webcam",
-                    webcam_options=gr.WebcamOptions(mirror=False),
-                )
-            with gr.Accordion("Measure against a clean reference, or in a mask", open=False):
-                reference = looks.picture_file("Clean reference", "reference")
-                mask = looks.picture_file("Defect mask", "mask")
-                draw = gr.Button("Draw a mask")
-                with gr.Group(visible=False) as drawing:
-                    editor = gr.ImageEditor(
-                        label="Mask",
-                        image_mode="RGBA",
-                        sources=[],
-                        transforms=[],
-                        layers=False,
-                        format="png",
-                        brush=gr.Brush(default_size=8, colors=["#ff2d2d"], color_mode="fixed"),
-                        elem_id="editor",
-                    )
-                    gr.Markdown(looks.DRAWING, elem_classes="about", padding=True)
-                    use = gr.Button("Use this mask")
-                gr.Markdown(looks.MEASURES, elem_classes="about")
-        with gr.Column(scale=2, min_width=320):
+        with gr.Column(elem_id="shown"):
             with gr.Tabs(elem_id="views"):
-                with gr.Tab("Before | after") as whole_tab:
+                with gr.Tab("Compare") as whole_tab:
                     comparison = looks.slider(pair, "Before | after", 480, "comparison")
                 with gr.Tab("Pixels") as pixels_tab:
                     pixels = PixelView(elem_id="pixels")
@@ -137,75 +111,122 @@ def denoise_tab(model: gr.Textbox) -> Any:
                     difference = looks.picture_shown(
                         error_preview, "Distance to the clean reference, 4 times amplified", "difference"
                     )
-            metrics = ScoreList(scores, elem_id="metrics")
+                with gr.Tab("Mask") as mask_tab:
+                    editor = gr.ImageEditor(
+                        label="Paint the defect",
+                        image_mode="RGBA",
+                        sources=[],
+                        transforms=[],
+                        layers=False,
+                        format="png",
+                        brush=gr.Brush(default_size=8, colors=["#ff2d2d"], color_mode="fixed"),
+                        elem_id="editor",
+                    )
+                    use = gr.Button("Use this mask")
             download = ResultButton("Download in full quality", value=result)
-            gr.Markdown(f"{looks.REMOVED}\n\n{looks.ABOUT}\n\n{looks.PRIVACY}", elem_classes="about", elem_id="about")
-    pixels_open = gr.State(False)
+            metrics = ScoreList(scores, elem_id="metrics")
+            gr.Markdown(looks.REMOVED, elem_classes="about")
+        with gr.Column(elem_id="adjust"):
+            strength = gr.Slider(0, 1, 1, step=0.05, label="Strength")
+            examples = looks.thumbnails(
+                [example.noisy for example in EXAMPLES], "Examples, with simulated noise", "examples"
+            )
+            with gr.Accordion("Measure against a reference or mask", open=False):
+                reference = looks.picture_file("Clean reference", "reference")
+                mask = looks.picture_file("Defect mask", "mask")
+                gr.Markdown(looks.MEASURES, elem_classes="about")
+            with gr.Accordion("Webcam", open=False):
+                webcam = PageImage(
+                    sources=["webcam"],
+                    type="filepath",
+                    format="png",
+                    show_label=False,
+                    elem_id="webcam",
+                    webcam_options=gr.WebcamOptions(mirror=False),
+                )
+    with gr.Row(elem_id="about"):
+        for text in looks.ABOUT:
+            gr.Markdown(text, elem_classes="about")
+    open_view, drawn_on = gr.State(""), gr.State()
+    at = gr.Number(visible=False)  # when the browser asked, see `NOW`
 
     what = [image, strength, reference, mask, model]
     closely: dict[str, Any] = {
         "fn": look_closely,
-        "inputs": [pixels_open, image, strength, model, across, down, zoom],
+        "inputs": [open_view, image, strength, model, across, down, zoom, at],
         "outputs": [pixels, overview],
         "show_progress": "hidden",
+        "js": NOW,
+        **QUICK,
+        **HIDDEN,
+    }
+    to_draw_on: dict[str, Any] = {
+        "fn": canvas,
+        "inputs": [open_view, image, drawn_on],
+        "outputs": [editor, drawn_on],
         **QUICK,
         **HIDDEN,
     }
     started: list[Any] = []
-    finishing: list[Any] = []
 
-    def update(after: Any, **options: Any) -> None:
-        """Show the result after an event; its file and metrics, which take longer for a large picture, follow."""
-        shown = after(
-            show_first,
-            what,
-            [comparison, removed, difference, download, metrics],
-            show_progress_on=comparison,
-            **{**QUICK, **HIDDEN, **options},
+    def update(event: Any) -> None:
+        """After an event that said so: show the result; its file and its metrics, which take longer, follow."""
+        options: dict[str, Any] = {"js": NOW, "trigger_mode": "multiple", **QUICK, **HIDDEN}
+        shown = event.then(
+            show_on_page, [*what, at], [comparison, removed, difference], show_progress_on=comparison, **options
         )
-        finished = shown.success(
-            finish, what, [download, metrics], show_progress_on=metrics, trigger_mode="always_last", **QUICK, **HIDDEN
-        )
-        started.extend([shown, finished, shown.success(**closely)])
-        finishing.append(finished)
+        written = shown.success(write_on_page, [image, strength, model, at], download, **options)
+        measured = shown.success(figures_on_page, [*what, at], metrics, **options)
+        looked = shown.success(**closely, trigger_mode="multiple")
+        started.extend([shown, written, measured, looked, shown.success(**to_draw_on, trigger_mode="multiple")])
 
-    ran = run.click(
-        denoise,
-        what,
-        [comparison, download, metrics, removed, difference],
-        show_progress_on=comparison,
-        api_name="denoise",
-        **ONE_AT_A_TIME,
-    )
-    started += [ran, ran.success(**closely)]
-    used = use.click(drawn_mask, [editor, image], mask, **QUICK, **HIDDEN)
-    update(used.success)
-    # Another picture: the results of the one before go first, so that none is taken for its own.
-    nothing = (None,) * 7
+    now: dict[str, Any] = {"js": NOW, "trigger_mode": "multiple", **AT_ONCE}
     results = [comparison, removed, difference, download, metrics, pixels, overview]
     others = [reference, mask, *results]
-    update(image.upload(lambda: nothing, None, results, **AT_ONCE).then)
-    update(image.clear(lambda: (None, None, *nothing), None, others, **AT_ONCE).then)
+    update(image.upload(new_picture, at, results, **now))
+    update(image.clear(lambda at: (None, None, *new_picture(at)), at, others, **now))
     for field, taken in ((intake, intake.upload), (webcam, webcam.input)):
-        update(taken(lambda path: (path, None, None, None, *nothing), field, [image, field, *others], **AT_ONCE).then)
-    chosen = examples.click(
-        lambda index: (EXAMPLES[index].noisy, None, None, *nothing), examples, [image, *others], **AT_ONCE
+        update(
+            taken(lambda path, at: (path, *(None,) * 3, *new_picture(at)), [field, at], [image, field, *others], **now)
+        )
+    update(
+        examples.click(
+            lambda index, at: (EXAMPLES[index].noisy, None, None, *new_picture(at)),
+            [examples, at],
+            [image, *others],
+            **now,
+        )
     )
-    update(chosen.then)
-    changes = [strength.change, reference.upload, reference.clear, mask.upload, mask.clear]
-    gr.on(changes, None, cancels=finishing)  # of the strength before
-    update(lambda *task, **options: gr.on(changes, *task, **options), trigger_mode="always_last")
+    used = use.click(drawn_mask, [editor, image], mask, **QUICK, **HIDDEN)
+    changes = [run.click, strength.change, reference.upload, reference.clear, mask.upload, mask.clear]
+    update(gr.on(changes, new_view, at, [download, metrics], **now))
+    update(used.success(new_view, at, [download, metrics], **now))
     cancel.click(None, cancels=started)
+    cancel.click(lambda at: asked(at, picture=True), at, None, **now)
 
-    pixels_tab.select(lambda: True, None, pixels_open, **AT_ONCE).then(**closely)
-    for tab in (whole_tab, removed_tab, difference_tab):
-        tab.select(lambda: False, None, pixels_open, **AT_ONCE)
+    for tab, view in (
+        (whole_tab, ""),
+        (pixels_tab, "pixels"),
+        (removed_tab, ""),
+        (difference_tab, ""),
+        (mask_tab, "mask"),
+    ):
+        selected = tab.select(lambda view=view: view, None, open_view, **AT_ONCE)
+        if view:
+            selected.then(**(closely if view == "pixels" else to_draw_on))
     gr.on([across.change, down.change, zoom.change], trigger_mode="always_last", **closely)
     overview.select(go_there, [image, zoom, overview], [across, down], **AT_ONCE)
-
-    draw.click(lambda: gr.Group(visible=True), None, drawing, **AT_ONCE).then(canvas, image, editor, **QUICK, **HIDDEN)
     enabled_when_there(download)
-    return update
+
+    # One answer with all of it, for programs. On the page the pictures come before the file.
+    gr.Button(visible=False).click(
+        denoise, what, [comparison, download, metrics, removed, difference], api_name="denoise", **ONE_AT_A_TIME
+    )
+
+    def with_another_model(loaded: Any) -> None:
+        update(loaded.success(new_picture, at, results, **now))
+
+    return with_another_model
 
 
 def enabled_when_there(download: gr.DownloadButton) -> None:
@@ -222,18 +243,10 @@ def many_tab(model: gr.Textbox) -> None:
             with gr.Row():
                 run = gr.Button("Denoise all", variant="primary", min_width=120)
                 cancel = gr.Button("Cancel", min_width=80)
-            gr.Markdown(f"{looks.MANY}\n\n{looks.PRIVACY}", elem_classes="about")
         with gr.Column(scale=2, min_width=320):
             download = ResultButton("Download all results", interactive=False)
-            table = gr.Dataframe(
-                headers=COLUMNS,
-                datatype=["str", "number", "number", "number", "str"],
-                interactive=False,
-                wrap=True,
-                column_widths=["200px", "90px", "90px", "100px", "310px"],
-                elem_id="table",
-                label="Figures",
-            )
+            table = FigureTable(elem_id="table")
+    gr.Markdown(looks.MANY, elem_classes="about")
     ran = run.click(denoise_many, [files, strength, model], [download, table], api_name="denoise_many", **ONE_AT_A_TIME)
     cancel.click(None, cancels=ran)
     # Other pictures: no result of those before is left to be taken for theirs.
@@ -247,19 +260,19 @@ def try_tab(model: gr.Textbox) -> None:
     with gr.Row():
         with gr.Column(min_width=320):
             original = looks.picture_file("Clean picture", "original")
-        with gr.Column(min_width=320):
-            kinds = [(name, kind) for kind, name in looks.KIND_NAMES.items()]
-            kind = gr.Dropdown(kinds, value="gaussian", label="Noise")
-            amount = gr.Slider(1, 100, 25, step=1, label=f"Strength: {KINDS['gaussian'].unit}")
-        with gr.Column(min_width=320):
             originals = looks.thumbnails([example.clean for example in EXAMPLES], "Examples", "originals")
+        with gr.Column(min_width=320):
+            with gr.Group():
+                kinds = [(name, kind) for kind, name in looks.KIND_NAMES.items()]
+                kind = gr.Dropdown(kinds, value="gaussian", label="Noise")
+                amount = gr.Slider(1, 100, 25, step=1, label=f"Strength: {KINDS['gaussian'].unit}")
             with gr.Row():
-                add = gr.Button("Add noise and denoise", variant="primary", min_width=120)
+                add = gr.Button("Add noise and denoise", variant="primary", scale=2, min_width=200)
                 cancel = gr.Button("Cancel", min_width=80)
-    metrics = ScoreList(scores, elem_id="noisy-metrics")
     with gr.Row():
         comparison = looks.slider(pair, "Noisy | denoised", 420, "noisy-comparison")
         clean = looks.picture_shown(clean_preview, "Clean", "clean")
+    metrics = ScoreList(scores, elem_id="noisy-metrics")
 
     task: dict[str, Any] = {
         "fn": add_noise,
@@ -300,6 +313,7 @@ def main() -> None:
         footer_links=["api", "gradio", "settings"],
         state_session_capacity=500,  # Gradio keeps some 80 KB for each of them
         mcp_server=find_spec("mcp") is not None,  # the extra gradio[mcp], which a Space has
+        _frontend=False,  # or Gradio asks itself for the page, and ends where that takes over 3 s on a busy machine
     )
 
 

@@ -190,6 +190,8 @@ class Picture:
             return self.encoding if self.header.format == "JPEG" else {"quality": 95, "subsampling": 0}
         if format == "WEBP":
             return {"exact": True, **({"quality": 95} if self.encoding.get("lossy") else {"lossless": True})}
+        if format == "PNG":
+            return {"compress_level": 4}  # less than half of the time of 6, and 2 % more bytes of a photograph
         if format == "TIFF" and self.encoding.get("compressed"):
             return {"compression": "tiff_adobe_deflate"}
         return {}

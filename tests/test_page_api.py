@@ -3,10 +3,13 @@
 import io
 import os
 import re
+import shutil
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import gradio as gr
+import httpx
 import numpy as np
 import pytest
 from gradio_client import Client, handle_file
@@ -70,6 +73,21 @@ def test_strength_0_gives_the_picture_back_unchanged(client: Client, pictures: P
     assert difference is None
     assert metrics[-1]["after"] == 0
     assert np.abs(from_file(removed) - 0.5).max() < 0.005
+
+
+def test_an_upload_may_be_named_by_its_address_here(client: Client, server: Server, pictures: Path) -> None:
+    """As MCP clients do: they can give addresses alone."""
+    with (pictures / "noisy.png").open("rb") as file:
+        upload = httpx.post(f"{server.url}gradio_api/upload", files={"files": file}).json()[0]
+
+    def given(path: str) -> dict[str, object]:
+        return {"path": path, "meta": {"_type": "gradio.FileData"}}
+
+    metrics = client.predict(given(f"https://elsewhere.test/gradio_api/file={upload}"), api_name="/denoise")[2]
+    assert metrics[0]["name"] == "Estimated noise level"
+    for other in (ROOT / "app.py", f"{upload}/../../../log", server.folder / "log"):
+        with pytest.raises(AppError, match="fetches no addresses"):
+            client.predict(given(f"{server.url}gradio_api/file={other}"), api_name="/denoise")
 
 
 def test_16_bits_and_the_colour_profile_stay(client: Client, tmp_path: Path) -> None:
@@ -170,7 +188,7 @@ def test_many_pictures_keep_names_and_folders(client: Client, pictures: Path, tm
         assert sorted(found.namelist()) == ["a.png", "deep/er/a.png", "metrics.csv", "noisy.png"]
         with Image.open(io.BytesIO(found.read("deep/er/a.png"))) as image:
             assert (image.size, image.mode, image.format) == ((160, 120), "RGB", "PNG")
-    rows = {row[0]: row[1:] for row in table["data"]}
+    rows = {row[0]: row[1:] for row in table}
     assert set(rows) == {"a.png", "deep/er/a.png", "notes.txt", "noisy.png"}
     before, after, structure, message = rows["a.png"]
     assert before / 3 < after < before * 2 / 3
@@ -255,10 +273,12 @@ def test_another_strength_does_not_run_the_network_again(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    path = shutil.copy(pictures / "noisy.png", tmp_path / "once.png")
     runs = []
     run = Denoiser.picture
     monkeypatch.setattr(Denoiser, "picture", lambda self, *args, **kwargs: runs.append(1) or run(self, *args, **kwargs))
-    for strength in (1, 0.5, 0):
-        denoise(str(pictures / "noisy.png"), strength)
-        os.utime(pictures / "noisy.png")  # an upload of the same file is written again
-    assert len(runs) == 1
+    with ThreadPoolExecutor(3) as at_once:  # while the network works, too
+        files = {file.result()[1] for file in [at_once.submit(denoise, path, strength) for strength in (1, 0.5, 0)]}
+    os.utime(path)  # an upload of the same file is written again
+    denoise(path, 0.7)
+    assert (len(runs), len(files)) == (1, 3)

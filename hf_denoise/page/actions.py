@@ -20,20 +20,21 @@ from hf_denoise.metrics import contrast_kept, noise_level, psnr, ssim
 from hf_denoise.page.models import denoiser, fully_denoised
 from hf_denoise.page.results import (
     Pixels,
+    Preview,
     Result,
     as_url,
     extension,
     keep_file,
     kept_result,
     new_folder,
+    pair_of_previews,
     read_picture,
     result_of,
-    save_pair,
-    save_preview,
+    save_previews,
     shrink,
 )
 from hf_denoise.page.samples import EXAMPLES, example_of
-from hf_denoise.page.stop import Watch
+from hf_denoise.page.stop import Watch, asked
 from hf_denoise.removed import difference, removed_view, structure
 
 VIEW = (640, 440)  # pixels of the screen that the view of single pixels takes
@@ -86,6 +87,7 @@ def show(
     progress: gr.Progress = gr.Progress(),  # noqa: B008
 ) -> tuple[tuple[str, str], str, str | None]:
     """The pictures of `denoise`, without those things that take longer for a large picture."""
+    watch = Watch()
     with shown_errors(), new_folder() as folder:
         check_strength(strength)
         image, reference, mask = with_defaults(image, reference, mask)
@@ -94,27 +96,16 @@ def show(
         if reference or mask:  # they are looked at before the network runs
             clean, _ = beside(reference, mask, result.before if result else read_picture(image).upright())
         result = result or result_of(image, model, progress)
-        pair = save_pair(result, strength, folder)
-        before, after = result.small
+        watch.check_view()
+        before, after = (pixels.astype(np.float32) for pixels in result.small)
         after = blend(before, after, strength)
-        view = removed_view(before.astype(np.float32) - after)
-        removed = save_preview(to_8_bits(view), folder / "removed.png")
-        if clean is None:
-            return pair, removed, None
-        distance = 4 * np.abs(after - shrink(clean))
-        return pair, removed, save_preview(to_8_bits(distance), folder / "difference.png")
-
-
-def show_first(
-    image: str | None,
-    strength: float,
-    reference: str | None,
-    mask: str | None,
-    model: str | None,
-    progress: gr.Progress = gr.Progress(),  # noqa: B008
-) -> tuple[tuple[str, str], str, str | None, None, None]:
-    """`show`, with nothing in the place of the file and the metrics: those of before are not those of this result."""
-    return *show(image, strength, reference, mask, model, progress), None, None
+        previews = pair_of_previews(result, before, after)
+        previews["removed"] = Preview(to_8_bits(removed_view(before - after)))
+        if clean is not None:
+            previews["difference"] = Preview(to_8_bits(4 * np.abs(after - shrink(clean))))
+        paths = save_previews(previews, folder)
+        watch.check_view()
+        return (paths["before"], paths["after"]), paths["removed"], paths.get("difference")
 
 
 def finish(
@@ -126,24 +117,50 @@ def finish(
     progress: gr.Progress = gr.Progress(),  # noqa: B008
 ) -> tuple[str, Scores]:
     """The file and the metrics of `denoise`."""
+    return write(image, strength, model, progress), figures(image, strength, reference, mask, model, progress)
+
+
+def write(
+    image: str | None,
+    strength: float,
+    model: str | None,
+    progress: gr.Progress = gr.Progress(),  # noqa: B008
+) -> str:
+    """The file of `denoise`."""
     watch = Watch()
     with shown_errors(), new_folder() as folder:
+        image = image or EXAMPLES[0].noisy
+        stored = blend_pictures(*result_of(image, model, progress).stored, strength)
+        watch.check_view()
+        path = folder / f"{Path(image).stem}-denoised{extension(image, stored)}"
+        stored.save(path)
+        watch.check_view()
+        return str(path)
+
+
+def figures(
+    image: str | None,
+    strength: float,
+    reference: str | None,
+    mask: str | None,
+    model: str | None,
+    progress: gr.Progress = gr.Progress(),  # noqa: B008
+) -> Scores:
+    """The metrics of `denoise`."""
+    watch = Watch()
+    with shown_errors():
         image, reference, mask = with_defaults(image, reference, mask)
         result = result_of(image, model, progress)
         progress(0, desc="Measuring")
         clean, inside = beside(reference, mask, result.before)
-        stored = blend_pictures(*result.stored, strength)
-        after = stored.upright()
-        watch.check()
+        after = blend_pictures(result.before, result.after, strength)
+        watch.check_view()
         scores = measure(result, after.rgb, clean, inside)
-        watch.check()
+        watch.check_view()
+        progress(0.5, desc="Measuring")
         change = structure(difference(result.before, after))
-        watch.check()
-        progress(0.5, desc="Writing the file")
-        path = folder / f"{Path(image).stem}-denoised{extension(image, stored)}"
-        stored.save(path)
-        watch.check()
-        return str(path), [*scores, score("Structure removed", "", None, change)]
+        watch.check_view()
+        return [*scores, score("Structure removed", "", None, change)]
 
 
 def add_noise(
@@ -173,35 +190,91 @@ def add_noise(
         noisy = from_pil(Image.fromarray(to_8_bits(degraded)))  # as an image file would hold it
         denoised = fully_denoised(noisy, model, progress)
         result = Result(noisy, denoised, (noisy, denoised))
-        pair = save_pair(result, 1, folder)
-        scores = measure(result, denoised.rgb, clean, None)
-        return pair, save_preview(to_8_bits(shrink(clean)), folder / "clean.png"), scores
+        previews = pair_of_previews(result, *(pixels.astype(np.float32) for pixels in result.small))
+        paths = save_previews({**previews, "clean": Preview(to_8_bits(shrink(clean)))}, folder)
+        return (paths["before"], paths["after"]), paths["clean"], measure(result, denoised.rgb, clean, None)
+
+
+# What the page's own events do, and what of it is in vain once the page asks for something newer
+
+
+def new_picture(at: float | None) -> tuple[None, ...]:
+    """Another picture: stop the work for the one before, and empty these fields. None shall be taken for its own."""
+    asked(at, picture=True)
+    return (None,) * 7
+
+
+def new_view(at: float | None) -> tuple[None, None]:
+    """The same picture in another way: the file and the metrics of before are not those of it."""
+    asked(at)
+    return None, None
+
+
+def show_on_page(
+    image: str | None,
+    strength: float,
+    reference: str | None,
+    mask: str | None,
+    model: str | None,
+    at: float | None,
+    progress: gr.Progress = gr.Progress(),  # noqa: B008
+) -> tuple[tuple[str, str], str, str | None]:
+    asked(at)
+    return show(image, strength, reference, mask, model, progress)
+
+
+def write_on_page(
+    image: str | None,
+    strength: float,
+    model: str | None,
+    at: float | None,
+    progress: gr.Progress = gr.Progress(),  # noqa: B008
+) -> str:
+    asked(at, view=False)
+    return write(image, strength, model, progress)
+
+
+def figures_on_page(
+    image: str | None,
+    strength: float,
+    reference: str | None,
+    mask: str | None,
+    model: str | None,
+    at: float | None,
+    progress: gr.Progress = gr.Progress(),  # noqa: B008
+) -> Scores:
+    asked(at, view=False)
+    return figures(image, strength, reference, mask, model, progress)
 
 
 def look_closely(
-    is_open: bool,
+    open_view: str,
     image: str | None,
     strength: float,
     model: str | None,
     across: float,
     down: float,
     zoom: int,
+    at: float | None = None,
     progress: gr.Progress = gr.Progress(),  # noqa: B008
 ) -> tuple[Any, Any]:
     """A part of the full picture, before and after, every pixel of it as `zoom` x `zoom` of the screen.
 
     Args:
-        is_open: somebody sees it; where nobody does, nothing is done.
+        open_view: if it is another than "pixels" nobody sees this, and nothing is done.
         image, strength, model: as in `denoise`.
         across, down: percent of the way from the left or upper end to the other.
         zoom: whole number.
+        at: see `asked`.
 
     Returns:
         Value of a `PixelView`.
         The whole picture, small, with a frame around the part.
     """
-    if not is_open:
+    if open_view != "pixels":
         return gr.skip(), gr.skip()
+    asked(at, view=False)
+    watch = Watch()
     with shown_errors(), new_folder() as folder:
         result = result_of(image or EXAMPLES[0].noisy, model, progress)
         whole = result.before.header.size
@@ -226,6 +299,7 @@ def look_closely(
         frame = [scale * edge for edge in (left, top, left + width, top + height)]
         ImageDraw.Draw(overview).rectangle([*frame[:2], frame[2] - 1, frame[3] - 1], outline="#2563eb", width=5)
         overview.save(folder / "overview.png")
+        watch.check_view()
         return view, str(folder / "overview.png")
 
 
@@ -248,12 +322,24 @@ def go_there(image: str | None, zoom: int, overview: str, event: gr.SelectData) 
         return round(across, 1), round(down, 1)
 
 
-def canvas(image: str | None) -> NDArray[np.uint8]:
-    """The picture, small, to draw a mask on: (H, W, 3)."""
+def canvas(open_view: str, image: str | None, drawn_on: str | None) -> tuple[Any, Any]:
+    """The picture, small, to draw a mask on: (H, W, 3).
+
+    Args:
+        open_view: if it is another than "mask" nobody sees this, and nothing is done.
+        image: picture file, None takes the first example.
+        drawn_on: the picture that is there to draw on already, None where there is none.
+
+    Returns:
+        The pixels, and what `drawn_on` is now.
+    """
+    image = image or EXAMPLES[0].noisy
+    if open_view != "mask" or image == drawn_on:
+        return gr.skip(), gr.skip()
     with shown_errors():
-        picture = Image.fromarray(to_8_bits(shrink(read_picture(image or EXAMPLES[0].noisy).upright().rgb)))
+        picture = Image.fromarray(to_8_bits(shrink(read_picture(image).upright().rgb)))
         picture.thumbnail((MASK_SIDE, MASK_SIDE), Image.Resampling.LANCZOS)
-        return np.asarray(picture)
+        return np.asarray(picture), image
 
 
 def drawn_mask(drawing: dict[str, Any] | None, image: str | None) -> str:

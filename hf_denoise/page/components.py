@@ -5,17 +5,26 @@ They have a module to themselves because Gradio writes a stub, `components.pyi`,
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import gradio as gr
+from gradio.route_utils import API_PREFIX
 from gradio.utils import get_upload_folder
 from gradio_client.utils import is_http_url_like
 
 
 def no_address(path: Any) -> Any:
-    """The path of a file. An address is refused: Gradio would download it, of any size, for whoever calls the API."""
-    if isinstance(path, str) and is_http_url_like(path):
-        raise gr.Error("give the picture as a file; this page fetches no addresses", print_exception=False)
-    return path
+    """The path of a file. An address is refused: Gradio would download it, of any size, for whoever calls the API.
+
+    Not that of an upload here: it is all that an MCP client can give. It is read from the disk, nothing is fetched.
+    """
+    if not isinstance(path, str) or not is_http_url_like(path):
+        return path
+    _, marked, name = urlsplit(path).path.partition(f"{API_PREFIX}/file=")
+    upload = Path(unquote(name)).resolve()
+    if marked and upload.is_relative_to(Path(get_upload_folder()).resolve()) and upload.is_file():
+        return str(upload)
+    raise gr.Error("give the picture as a file; this page fetches no addresses", print_exception=False)
 
 
 class PictureFile(gr.File):
@@ -60,16 +69,61 @@ class ScoreList(gr.HTML):
         return `<div><dt>${name}</dt><dd>${from}<strong>${figure(after)}</strong> ${unit}</dd></div>`;
     }).join("")}</dl>"""
     STYLE = """
-    dl { display: flex; flex-wrap: wrap; gap: 8px 32px; margin: 0; min-height: 44px; }
+    dl { display: flex; flex-wrap: wrap; gap: 8px 14px; margin: 0; }
     dt { font-size: 13px; color: var(--body-text-color-subdued); }
-    dd { margin: 0; font-size: 17px; font-variant-numeric: tabular-nums; }
+    dd { margin: 0; font-size: 16px; font-variant-numeric: tabular-nums; }
     """
 
     def __init__(self, value: list[dict[str, Any]] | None = None, **props: Any):
-        super().__init__(value, html_template=self.TEMPLATE, css_template=self.STYLE, **props)
+        super().__init__(value, html_template=self.TEMPLATE, css_template=self.STYLE, padding=False, **props)
 
     def api_info(self) -> dict[str, Any]:
         return {"type": "array", "items": {"type": "object"}, "description": "name, unit, before and after of each"}
+
+
+class FigureTable(gr.HTML):
+    """Shows rows of `COLUMNS` of `batch.py`. On a phone each row is a card: Gradio's table would hide the messages."""
+
+    TEMPLATE = """${value && value.length ? `<table>
+        <thead><tr>
+            <th>File</th><th>Noise before</th><th>Noise after</th><th>Structure removed</th><th>Message</th>
+        </tr></thead>
+        <tbody>${value.map(([file, ...cells]) => {
+            const safe = (text) => String(text ?? "").replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`);
+            const figures = cells.slice(0, 3).map((x, i) => x === null || x === "" ? `<td class="none"></td>`
+                : `<td data-label="${["before", "after", "structure"][i]}">${x.toFixed(2)}</td>`).join("");
+            return `<tr><th scope="row">${safe(file)}</th>${figures}<td class="message">${safe(cells[3])}</td></tr>`;
+        }).join("")}</tbody></table>` : `<p>The figures of each picture come here.</p>`}"""
+    STYLE = """
+    p { color: var(--body-text-color-subdued); text-align: center; padding: 48px 16px; margin: 0;
+        border: 1px dashed var(--border-color-primary); border-radius: var(--radius-sm); }
+    table { width: 100%; border-collapse: collapse; font-size: 14px; font-variant-numeric: tabular-nums; }
+    table th, table td { padding: 8px; text-align: right; vertical-align: top;
+        border: 0 solid var(--border-color-primary); border-bottom-width: 1px; }
+    table thead th { font-size: 13px; font-weight: 400; color: var(--body-text-color-subdued); vertical-align: bottom; }
+    table tbody th { font-weight: 500; overflow-wrap: anywhere; }
+    table th:first-child, table th:last-child, table .message { text-align: left; }
+    .message { width: 40%; }
+    @media (max-width: 640px) {
+        thead { display: none; }
+        table tr { border: 0; display: flex; flex-wrap: wrap; gap: 4px 16px; padding: 8px 0;
+            border-bottom: 1px solid var(--border-color-primary); }
+        table th, table td { display: block; padding: 0; border: 0; width: auto; }
+        table tbody th, table .message { width: 100%; }
+        table .none, table .message:empty { display: none; }
+        td[data-label]::before { content: attr(data-label) " "; color: var(--body-text-color-subdued); }
+    }
+    """
+
+    def __init__(self, **props: Any):
+        super().__init__(None, html_template=self.TEMPLATE, css_template=self.STYLE, padding=False, **props)
+
+    def api_info(self) -> dict[str, Any]:
+        return {
+            "type": "array",
+            "items": {"type": "array", "items": {}},
+            "description": "file, noise before and after, structure removed, message",
+        }
 
 
 class PixelView(gr.HTML):

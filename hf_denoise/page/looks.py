@@ -9,29 +9,31 @@ from hf_denoise.page.components import PageImage, PictureFile
 from hf_denoise.page.samples import EXAMPLES
 
 INTRODUCTION = """# hf_denoise
-Removes noise from pictures, and keeps the defects that are in them. Drop a picture anywhere here, or paste one."""
-ABOUT = (
-    "Trained on photographs, in colour and in grey, some with drawn or real defects, with noise of unknown strength: "
-    "Gaussian noise (sigma 0 to 55), sensor noise, and simulated camera pictures. Salt and pepper and visible JPEG "
-    "blocks are hardly removed, and texture as fine and faint as the noise may be smoothed with it."
-)
+Removes noise from pictures, and keeps the defects that are in them.
+<span class="by-mouse">Drop a picture anywhere here, or paste one.</span>"""
+ABOUT = [
+    "**What it was trained on.** Photographs, in colour and in grey, some with drawn or real defects, and noise of "
+    "unknown strength: Gaussian (sigma 0 to 55), of sensors, and of simulated cameras.",
+    "**Where it fails.** Salt and pepper and visible JPEG blocks are hardly removed. Texture as fine and faint as the "
+    "noise may go with it: look at Removed before you rely on a result.",
+    "**What happens to your pictures.** They and the results are deleted from the server about an hour after they were "
+    "last used.",
+]
 MEASURES = (
     "PSNR and SSIM against a clean picture of the same size, and a view of the difference. With a mask, white on the "
     "defect, also inside it, and how much of the contrast of the defect is kept: 1 is all of it. A mask alone compares "
-    "with the contrast in the noisy picture."
+    "with the contrast in the noisy picture. Draw one in the view Mask."
 )
-DRAWING = "Paint over the defect, then use the mask. It is scaled to the size of the picture."
 REMOVED = (
     "Removed: what was taken away, 4 times amplified. Structure removed: 0 where that is noise alone, 1 where it is "
     "lines and shapes alone, at the place that lost most. Texture like noise does not count."
 )
-PRIVACY = "Uploads and results are deleted from the server about an hour after they were last used."
 MANY = (
     "Several pictures, or a ZIP of them: at most 500 pictures and 2 GB. The ZIP that comes back has the same names and "
     "folders, and the table of figures as `metrics.csv`. Noise is of 255; structure is how much of it was removed, "
     "from 0 to 1."
 )
-TRY = "Give a clean picture: noise is added to it and removed again, and both are measured against it."
+TRY = "Noise is added to a clean picture and removed again, and both are measured against it."
 MODEL = "The id of a public model on the Hub that hf_denoise has saved, such as user/name. It is used for you alone."
 KIND_NAMES = {
     "gaussian": "Gaussian",
@@ -55,6 +57,11 @@ THEME = gr.themes.Default(
     body_text_color_subdued_dark="*neutral_400",
 )
 CSS = """
+/* The picture that is given, the result, and what can be set: in this order by keyboard and on a phone. */
+#work { display: grid; gap: 16px; grid-template: "give shown" auto "adjust shown" 1fr / minmax(0, 1fr) minmax(0, 2fr); }
+#give { grid-area: give; }
+#shown { grid-area: shown; }
+#adjust { grid-area: adjust; }
 #examples > .gallery, #originals > .gallery { display: grid; grid-template-columns: repeat(4, minmax(0, 1fr)); }
 .gallery-item, .gallery-item span { display: block; width: 100%; }
 .gallery-item .container { width: 100%; max-width: none; height: auto; aspect-ratio: 3 / 2; }
@@ -64,13 +71,25 @@ CSS = """
 #removed button, #removed .image-frame, #difference button, #difference .image-frame { width: 100%; }
 #removed img, #difference img { width: 100%; max-height: 480px; object-fit: contain; }
 #overview img { cursor: crosshair; }
-#metrics dl { min-height: 98px; } /* two rows, with a mask: what is below stays where it is */
+:focus-visible { outline: 3px solid var(--color-accent) !important; outline-offset: 1px; }
+.tab-container :focus-visible, .gallery :focus-visible, .block :focus-visible { outline-offset: -3px; }
+#metrics dl { min-height: 48px; }
+.about * { font-size: 13px; color: var(--body-text-color-subdued); }
+#about { gap: 16px 32px; flex-wrap: wrap; }
+#about > * { flex: 1 1 260px; }
+#intake { display: none; }
+/* Not where work was stopped for a newer picture, which goes on at once. */
+#comparison .error { animation: appear 0s 3s both; }
+@keyframes appear { from { visibility: hidden; } }
+#in-use .error, #in-use .clear-status { display: none; } /* it would lie on the text */
+#difference .empty, #comparison .empty, #removed .empty { height: 100%; flex-direction: column; gap: 8px; }
+#difference .empty::after { content: "To see what is still wrong, give a clean reference"; font-size: 14px;
+    padding: 0 16px; text-align: center; }
+@media (max-width: 800px) { #work { grid-template: "give" "shown" "adjust" / minmax(0, 1fr); } }
 @media (max-width: 640px) {
-    #metrics dl { min-height: 134px; }
+    .by-mouse { display: none; }
     .tab-container button { padding: 0 5px; font-size: 13px; }
 }
-.about * { font-size: 13px; color: var(--body-text-color-subdued); }
-#intake { display: none; }
 """
 # Gradio leaves the alternative text of these images empty.
 ALTERNATIVE_TEXTS = {
@@ -92,8 +111,37 @@ SCRIPT = f"""() => {{
         document.querySelectorAll(`#${{id}} img`).forEach((img, index) => {{
             if (alts[index] && img.alt !== alts[index]) img.alt = alts[index];
         }}));
-    new MutationObserver(describe).observe(document.body, {{childList: true, subtree: true}});
-    describe();
+    // The line of Gradio's slider can be dragged, but not be reached by keyboard.
+    const handles = () => document.querySelectorAll("#comparison .outer, #noisy-comparison .outer");
+    const share = (handle) => {{
+        const [line, whole] = [handle, handle.parentElement].map((part) => part.getBoundingClientRect());
+        return {{x: line.x + line.width / 2, y: line.y + line.height / 2, width: whole.width,
+            percent: Math.round(100 * (line.x + line.width / 2 - whole.x) / whole.width)}};
+    }};
+    const reach = () => handles().forEach((handle) => {{
+        if (handle.tabIndex === 0) return;
+        handle.tabIndex = 0;
+        const told = {{role: "slider", "aria-label": "Place of the line between before and after",
+            "aria-valuemin": 0, "aria-valuemax": 100, "aria-valuenow": share(handle).percent}};
+        Object.entries(told).forEach(([name, value]) => handle.setAttribute(name, value));
+        handle.addEventListener("keydown", (event) => {{
+            const steps = {{ArrowLeft: -2, ArrowRight: 2, ArrowDown: -2, ArrowUp: 2, PageDown: -20, PageUp: 20,
+                Home: -100, End: 100}};
+            if (!(event.key in steps)) return;
+            event.preventDefault();
+            const {{x, y, width, percent}} = share(handle);
+            const to = Math.min(Math.max(percent + steps[event.key], 0), 100);
+            const mouse = (kind, target, clientX) => target.dispatchEvent(
+                new MouseEvent(kind, {{bubbles: true, cancelable: true, view: window, clientX, clientY: y}}));
+            mouse("mousedown", handle, x);
+            mouse("mousemove", window, x + (to - percent) * width / 100);
+            mouse("mouseup", window, x + (to - percent) * width / 100);
+            handle.setAttribute("aria-valuenow", to);
+        }});
+    }});
+    const tend = () => {{ describe(); reach(); }};
+    new MutationObserver(tend).observe(document.body, {{childList: true, subtree: true}});
+    tend();
 
     const take = (files) => {{
         const input = document.querySelector("#intake input[type=file]");

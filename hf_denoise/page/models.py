@@ -18,7 +18,7 @@ from hf_denoise.hub_errors import hub_errors
 from hf_denoise.hub_files import WEIGHTS
 from hf_denoise.images import Picture
 from hf_denoise.model import DenoisingUNet
-from hf_denoise.page.stop import Watch
+from hf_denoise.page.stop import Watch, held
 from hf_denoise.pipeline import Denoiser
 
 try:  # on a ZeroGPU Space a graphics card is lent to functions that ask for one
@@ -91,13 +91,8 @@ def fully_denoised(
         UserError: as `denoiser`.
     """
     denoiser(model)  # loaded here: what a ZeroGPU worker loads is lost with it
-    watch = Watch()
-    while not _network.acquire(timeout=0.2):
-        watch.check()
-    try:
+    with held(_network):
         return _run(picture, model, progress, description)
-    finally:
-        _network.release()
 
 
 @lent_gpu

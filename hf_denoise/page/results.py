@@ -6,12 +6,15 @@ import os
 import shutil
 import tempfile
 import threading
+import zlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import gradio as gr
 import numpy as np
@@ -19,10 +22,10 @@ from gradio.utils import get_upload_folder
 from numpy.typing import NDArray
 from PIL import Image
 
-from hf_denoise.blending import blend
 from hf_denoise.images import FORMATS, Picture, full_scale, read_image, to_8_bits
 from hf_denoise.metrics import noise_level
 from hf_denoise.page.models import fully_denoised
+from hf_denoise.page.stop import held
 
 MAX_PIXELS = 100_000_000  # about 10 GB; a larger picture could end the process, and with it the page for all others
 PREVIEW_SIDE = 2048  # pixels; the page shows no more than this, the download has all
@@ -43,7 +46,10 @@ class Result:
     @cached_property
     def small(self) -> tuple[Pixels, Pixels]:
         """Both, (h, w, 3) of at most `PREVIEW_SIDE` pixels a side. Half precision is finer than a screen."""
-        before, after = (shrink(picture.rgb).astype(np.float16) for picture in (self.before, self.after))
+        with ThreadPoolExecutor(2) as at_once:
+            before, after = at_once.map(
+                lambda picture: shrink(picture.rgb).astype(np.float16), (self.before, self.after)
+            )
         return before, after
 
     @cached_property
@@ -55,6 +61,7 @@ _results: dict[
     tuple[str, str | None], Result
 ] = {}  # by path and model: Gradio's folder of an upload is named by its contents
 _lock = threading.Lock()
+_at_work: WeakValueDictionary[tuple[str, str | None], threading.Lock] = WeakValueDictionary()
 
 
 def read_picture(path: str | Path) -> Picture:
@@ -83,21 +90,24 @@ def result_of(path: str, model: str | None, progress: gr.Progress) -> Result:
         Stopped: nobody waits for it any more.
     """
     keep_file(path)
-    if kept := kept_result(path, model):
-        return kept
-    before = read_picture(path)
-    after = fully_denoised(before, model, progress)
-    result = Result(before.upright(), after.upright(), (before, after))
     with _lock:
-        _results[path, model] = result
-        while len(_results) > KEPT_RESULTS or (len(_results) > 1 and sum(map(_size, _results.values())) > KEPT_PIXELS):
-            del _results[next(iter(_results))]
-    return result
+        at_work = _at_work.setdefault((path, model), threading.Lock())
+    with held(at_work):  # who asks for the same meanwhile gets the same result, or goes on where the first was stopped
+        if kept := kept_result(path, model):
+            return kept
+        before = read_picture(path)
+        after = fully_denoised(before, model, progress)
+        result = Result(before.upright(), after.upright(), (before, after))
+        with _lock:
+            _results[path, model] = result
+            while len(_results) > 1 and (len(_results) > KEPT_RESULTS or _pixels_kept() > KEPT_PIXELS):
+                del _results[next(iter(_results))]
+        return result
 
 
-def _size(result: Result) -> int:
-    width, height = result.before.header.size
-    return width * height
+def _pixels_kept() -> int:
+    sizes = (result.before.header.size for result in _results.values())
+    return sum(width * height for width, height in sizes)
 
 
 def keep_file(path: str) -> None:
@@ -141,27 +151,40 @@ def shrink(pixels: Pixels) -> Pixels:
     return np.dstack([channel(index) for index in range(3)])
 
 
-def save_pair(result: Result, strength: float, folder: Path) -> tuple[str, str]:
-    """Previews before and after: PNGs that every browser shows, colours as the picture's profile says."""
-    before, after = result.small
-    pictures = {"before": before, "after": blend(before, after, strength)}
+@dataclass(frozen=True, eq=False)
+class Preview:
+    """A picture for the page: (h, w, 3 or 4) bytes."""
+
+    pixels: NDArray[np.uint8]
+    icc_profile: bytes | None = None
+
+
+def pair_of_previews(result: Result, before: Pixels, after: Pixels) -> dict[str, Preview]:
+    """Before and after, (h, w, 3) in [0, 1], with the opacity of the picture, in the colours its profile says."""
     header, alpha = result.before.header, result.before.alpha
     # A profile of grey or ink does not fit the RGB that is shown.
     profile = result.before.metadata.get("icc_profile") if header.layout in ("RGB", "RGBA", "P") else None
-    opacity = None
+    shown = {"before": to_8_bits(before), "after": to_8_bits(after)}
     if alpha is not None:
         image = Image.fromarray(np.rint(alpha * (255 / full_scale(alpha.dtype))).astype(np.uint8))
         opacity = np.asarray(image.resize((before.shape[1], before.shape[0]), Image.Resampling.LANCZOS))
-    shown = {name: to_8_bits(pixels) for name, pixels in pictures.items()}
-    if opacity is not None:
         shown = {name: np.dstack([pixels, opacity]) for name, pixels in shown.items()}
-    before_path, after_path = (save_preview(pixels, folder / f"{name}.png", profile) for name, pixels in shown.items())
-    return before_path, after_path
+    return {name: Preview(pixels, profile) for name, pixels in shown.items()}
 
 
-def save_preview(pixels: NDArray[np.uint8], path: Path, icc_profile: bytes | None = None) -> str:
-    Image.fromarray(pixels).save(path, compress_level=1, icc_profile=icc_profile)
-    return str(path)
+def save_previews(previews: dict[str, Preview], folder: Path) -> dict[str, str]:
+    """Save them all as PNGs, which every browser shows: the path of each."""
+
+    def save(name: str) -> str:
+        path = folder / f"{name}.png"
+        # Of noise little more can be gained, in any time, than by its runs and the frequencies of its bytes.
+        Image.fromarray(previews[name].pixels).save(
+            path, compress_type=zlib.Z_RLE, icc_profile=previews[name].icc_profile
+        )
+        return str(path)
+
+    with ThreadPoolExecutor(len(previews)) as at_once:  # zlib lets go of the interpreter
+        return dict(zip(previews, at_once.map(save, previews), strict=True))
 
 
 def as_url(picture: Picture) -> str:

@@ -1,23 +1,75 @@
-"""Stop work that nobody waits for any more.
+"""Stop work that nobody waits for any more: it was cancelled, its browser has gone, or its page shows something newer.
 
 Gradio's `cancels` gives up waiting for a function, but the thread it runs in goes on. So long work asks from time to
 time whether its event is still in Gradio's queue: it is not once it was cancelled, by a button or by a client, and it
 is marked when the browser went away.
+
+What is newer is told by the clock of the browser, `NOW`: events arrive, start and end in any order. Gradio's own way,
+`cancels` on the event of the new picture, fails where the old event has not been given its number yet.
 """
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 
 import gradio as gr
 from gradio.context import LocalContext
 
+# For `js=`: gives the function, as its last input, when it was asked for.
+NOW = "(...inputs) => [...inputs.slice(0, -1), performance.now()]"
+KEPT_PAGES = 1000  # open pages that are kept in mind
+
 
 class Stopped(gr.Error):
-    """Nobody waits for the result; not worth a line in the log."""
+    """Nobody waits for the result; not worth a line in the log, or a message on the page."""
 
     def __init__(self) -> None:
-        super().__init__("stopped", print_exception=False)
+        super().__init__("stopped", visible=False, print_exception=False)
+
+
+@dataclass
+class Page:
+    """What a page in a browser asked for last, by its own clock in milliseconds."""
+
+    picture: float = -1.0  # another picture, another model, or nothing at all
+    view: float = -1.0  # that, another strength, or another measure
+
+
+_pages: OrderedDict[str, Page] = OrderedDict()
+_pages_lock = threading.Lock()
+_asked_at: ContextVar[float | None] = ContextVar("asked_at", default=None)
+
+
+def asked(at: float | None, *, view: bool = True, picture: bool = False) -> None:
+    """Say when the page asked for the work of this thread, and what that replaces.
+
+    Args:
+        at: milliseconds, see `NOW`. None where no page asks, as over the API: nothing is replaced.
+        view: earlier work for the view is in vain.
+        picture: and so is the network's earlier work.
+    """
+    _asked_at.set(at)
+    if (session := _session()) and at is not None:
+        with _pages_lock:
+            page = _pages.setdefault(session, Page())
+            _pages.move_to_end(session)
+            if view or picture:
+                page.view = max(page.view, at)
+            if picture:
+                page.picture = max(page.picture, at)
+            while len(_pages) > KEPT_PAGES:
+                _pages.popitem(last=False)
+
+
+def _session() -> str | None:
+    return getattr(LocalContext.request.get(None), "session_hash", None)
 
 
 class Watch:
-    """Watches over the event that the current thread works for. To be made in that thread."""
+    """Watches over the event that the current thread works for. To be made in that thread, after `asked`."""
 
     def __init__(self) -> None:
         blocks, event_id = LocalContext.blocks.get(None), LocalContext.event_id.get(None)
@@ -25,8 +77,39 @@ class Watch:
         self.queued = blocks._queue.event_ids_to_events if blocks and event_id else {}
         self.event_id = event_id or ""
         self.event = self.queued.get(self.event_id)
+        self.asked_at, self.session = _asked_at.get(), _session()
 
     def check(self) -> None:
-        """Raise `Stopped` if the event was cancelled, or its browser has gone."""
+        """Raise `Stopped` if the event was cancelled, its browser has gone, or its page has another picture."""
         if self.event and (self.queued.get(self.event_id) is not self.event or not self.event.alive):
             raise Stopped()
+        if self._is_before(picture=True):
+            raise Stopped()
+
+    def check_view(self) -> None:
+        """As `check`, and if its page asked for the same picture in another way, such as another strength."""
+        self.check()
+        if self._is_before(picture=False):
+            raise Stopped()
+
+    def _is_before(self, *, picture: bool) -> bool:
+        page = _pages.get(self.session or "")
+        return (
+            page is not None and self.asked_at is not None and self.asked_at < (page.picture if picture else page.view)
+        )
+
+
+@contextmanager
+def held(lock: threading.Lock) -> Iterator[None]:
+    """With the lock, once it is free.
+
+    Raises:
+        Stopped: nobody waits for that any more.
+    """
+    watch = Watch()
+    while not lock.acquire(timeout=0.2):
+        watch.check()
+    try:
+        yield
+    finally:
+        lock.release()
