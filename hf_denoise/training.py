@@ -98,8 +98,9 @@ def train(config: TrainConfig) -> Path:
         model = DenoisingUNet(**config.model_options())
     if config.freeze_encoder:
         model.encoder.requires_grad_(False)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(
-        [parameter for parameter in model.parameters() if parameter.requires_grad],
+        trained,
         config.learning_rate,
         weight_decay=config.weight_decay,
         fused=True,
@@ -178,7 +179,7 @@ def train(config: TrainConfig) -> Path:
                     loss = loss_function(output, part["clean"], part["mask"], part["valid"], counts)
                     accelerator.backward(loss)
                 step_loss += loss.detach()
-            accelerator.clip_grad_norm_(network.parameters(), config.clip_norm)
+            accelerator.clip_grad_norm_(trained, config.clip_norm)
             optimizer.step()
             optimizer.zero_grad()
             losses.append((step_loss, [name for part in parts for name in part["name"]]))

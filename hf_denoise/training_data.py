@@ -67,9 +67,8 @@ def open_data(config: TrainConfig, accelerator: Accelerator, run: RunFolder, ste
     training, validation = decode_once_per_machine(config, accelerator)
     per_step = config.batch * accelerator.num_processes * config.accumulate
     order = SampleStream(len(training), config.max_steps * per_step, config.seed, start=step * per_step)
-    patches = TripletDataset(training, make_patch, config.seed)
-    side = min(config.patch, training.largest_side)
-    loader = accelerator.prepare(training_loader(patches, config.batch, order, config.workers, side))
+    patches = TripletDataset(training, make_patch, config.seed, side=min(config.patch, training.largest_side))
+    loader = accelerator.prepare(training_loader(patches, config.batch, order, config.workers))
     return TrainingData(loader, evaluation(validation))
 
 
