@@ -146,6 +146,11 @@ class MemoryMapped:
         return triplet
 
     @property
+    def has_degraded(self) -> bool:
+        """Whether the data bring degraded images of their own."""
+        return any(place is not None for place in self.cells["degraded"].places)
+
+    @property
     def largest_side(self) -> int:
         """Of all images, pixels."""
         return max(*self.heights, *self.widths)

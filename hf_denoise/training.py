@@ -18,7 +18,6 @@ from tqdm import tqdm
 
 from hf_denoise.cpu import keep_freed_memory
 from hf_denoise.errors import UserError
-from hf_denoise.hub_files import dataset_revision
 from hf_denoise.interruption import StopRequest
 from hf_denoise.loader import Sample
 from hf_denoise.losses import WeightedMSELoss, count_pixels
@@ -121,7 +120,6 @@ def train(config: TrainConfig) -> Path:
     if config.resume:
         run.load()
     data = open_data(config, accelerator, run, progress.step)
-    revision = dataset_revision(config.data)
     accelerator.init_trackers("hf_denoise")
     served = averaged.module if averaged is not None else accelerator.unwrap_model(network)
 
@@ -141,7 +139,8 @@ def train(config: TrainConfig) -> Path:
         accelerator.log({f"validation/{name}": score for name, score in scores.items()}, step=progress.step)
 
     def save(is_best: bool) -> None:
-        report = training_report(config, revision, progress.step, progress.minutes, scores, accelerator)
+        facts = data.degradation, data.revision, progress.step, progress.minutes, scores
+        report = training_report(config, *facts, accelerator)
         run.save(served, report, data.stream, is_best)
 
     def keep() -> None:

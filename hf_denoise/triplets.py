@@ -196,7 +196,9 @@ def _is_datasets_folder(folder: Path) -> bool:
     return False
 
 
-def open_stream(data: str | os.PathLike[str], shards: int = 64) -> dict[str, datasets.IterableDataset]:
+def open_stream(
+    data: str | os.PathLike[str], shards: int = 64, revision: str | None = None
+) -> dict[str, datasets.IterableDataset]:
     """Splits of a `datasets` folder or a data set on the Hub that are read as they are iterated, images still encoded.
 
     Nothing is checked in advance: that would read everything.
@@ -204,6 +206,7 @@ def open_stream(data: str | os.PathLike[str], shards: int = 64) -> dict[str, dat
     Args:
         data: a folder that `datasets` reads or wrote, or the id of a dataset on the Hub.
         shards: into how many a folder of `save_to_disk` is cut; others have as many as they have files.
+        revision: the commit of a dataset on the Hub that is read; default: the newest.
 
     Returns:
         Splits among `train`, `validation`, `test`, with the columns `name`, `clean`, `mask`, `degraded` as far as the
@@ -217,7 +220,7 @@ def open_stream(data: str | os.PathLike[str], shards: int = 64) -> dict[str, dat
     folder = Path(data).expanduser()
     if folder.exists() and not (folder.is_dir() and _is_datasets_folder(folder)):
         raise UserError(f"'{data}' is no `datasets` folder: --streaming reads one (Parquet files), or a Hub id.")
-    loaded = _load(folder if folder.exists() else None, str(data), streaming=True)
+    loaded = _load(folder if folder.exists() else None, str(data), streaming=True, revision=revision)
     if isinstance(loaded, datasets.Dataset | datasets.IterableDataset):
         loaded = {"train": loaded}
     streams = {}
@@ -235,13 +238,13 @@ def open_stream(data: str | os.PathLike[str], shards: int = 64) -> dict[str, dat
     return streams
 
 
-def _load(folder: Path | None, data: str, streaming: bool = False) -> Any:
+def _load(folder: Path | None, data: str, streaming: bool = False, revision: str | None = None) -> Any:
     """What `datasets` makes of a folder of `save_to_disk`, one that `load_dataset` reads, or the Hub id `data`."""
     import datasets
 
     try:
         if folder is None:
-            return datasets.load_dataset(data, streaming=streaming)
+            return datasets.load_dataset(data, streaming=streaming, revision=revision)
         if _is_saved(folder):
             return datasets.load_from_disk(str(folder))
         return datasets.load_dataset(str(folder), streaming=streaming)
