@@ -1,5 +1,6 @@
 """The data of a training run: batches for this process, and images to evaluate on."""
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -49,6 +50,10 @@ def open_data(config: TrainConfig, accelerator: Accelerator, run: RunFolder, ste
         UserError: they cannot be used.
     """
     degradation = parse_degradation(config.degradation)
+    workers = config.workers
+    if workers is None:
+        few = (os.cpu_count() or 1) <= 2 * accelerator.num_processes
+        workers = 0 if few and accelerator.device.type == "cpu" else 2
     make_patch = SampleMaker(degradation, config.patch, config.grey_share, config.defect_share)
 
     def named(own: bool) -> str:
@@ -69,7 +74,7 @@ def open_data(config: TrainConfig, accelerator: Accelerator, run: RunFolder, ste
             tables["train"],
             make_patch,
             batch=config.batch,
-            workers=config.workers,
+            workers=workers,
             process=accelerator.process_index,
             processes=accelerator.num_processes,
             seed=config.seed,
@@ -87,7 +92,7 @@ def open_data(config: TrainConfig, accelerator: Accelerator, run: RunFolder, ste
     per_step = config.batch * accelerator.num_processes * config.accumulate
     order = SampleStream(len(training), config.max_steps * per_step, config.seed, start=step * per_step)
     patches = TripletDataset(training, make_patch, config.seed, side=min(config.patch, training.largest_side))
-    loader = accelerator.prepare(training_loader(patches, config.batch, order, config.workers))
+    loader = accelerator.prepare(training_loader(patches, config.batch, order, workers))
     return TrainingData(loader, evaluation(validation), named(training.has_degraded), dataset_revision(config.data))
 
 

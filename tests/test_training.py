@@ -21,6 +21,7 @@ from accelerate.state import AcceleratorState, GradientState
 from PIL import Image
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 
 from hf_denoise import DenoisingUNet
 from hf_denoise.degradations import parse_degradation
@@ -349,6 +350,15 @@ def test_bad_options_are_one_sentence(photos, tmp_path, monkeypatch):
         *_, told = (result := here(photos, tmp_path / "run", *options.split())).stderr.splitlines()
         assert result.returncode == 2 and told.startswith("error: ") and sentence in told, result.stderr
     assert not (tmp_path / "run" / "last").exists()
+
+
+def test_a_mistake_is_what_torchrun_reports_as_the_cause(tmp_path, monkeypatch):
+    """Under a launcher the sentence scrolls away behind tracebacks; torchrun's summary at the end repeats it."""
+    file = str(tmp_path / "error.json")
+    monkeypatch.setenv("TORCHELASTIC_ERROR_FILE", file)
+    assert here("data", tmp_path / "run", "--resume").returncode == 2
+    shown = ChildFailedError("train.py", {0: ProcessFailure(0, 1, 2, file)}).format_msg()
+    assert f"error: there is nothing to resume in '{tmp_path}/run'; start without --resume" in shown
 
 
 def test_recipe_gives_defaults_and_the_command_line_wins(tmp_path, capsys):
