@@ -247,7 +247,9 @@ def _load(folder: Path | None, data: str, streaming: bool = False, revision: str
             return datasets.load_dataset(data, streaming=streaming, revision=revision)
         if _is_saved(folder):
             return datasets.load_from_disk(str(folder))
-        return datasets.load_dataset(str(folder), streaming=streaming)
+        if streaming:
+            return datasets.load_dataset(str(folder), streaming=True)
+        return datasets.load_dataset(str(folder), cache_dir=str(_cache_of(folder)))
     except datasets.exceptions.DatasetNotFoundError as error:
         raise UserError(
             f"{data} is neither a folder here nor a dataset on the Hub that you may read: correct the name, or log in "
@@ -261,6 +263,21 @@ def _load(folder: Path | None, data: str, streaming: bool = False, revision: str
     except Exception as error:  # readers of many formats, each with errors of its own
         cause = str(error.__cause__ or error).strip().splitlines() or [type(error).__name__]
         raise UserError(f"{data} could not be loaded as a dataset: {cause[0].rstrip('.')}.") from error
+
+
+def _cache_of(folder: Path) -> Path:
+    """Where `datasets` keeps its copy of a folder, another one whenever a file changes.
+
+    Left to itself it takes a folder whose README.md lists the files of its splits, as `push_to_hub` and `make_triplets`
+    write it, for the same as long as that list is, and gives the old images.
+    """
+    import datasets
+
+    digest = hashlib.blake2b(digest_size=8)
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        status = path.stat()
+        digest.update(f"{path.relative_to(folder)} {status.st_size} {status.st_mtime_ns}\n".encode())
+    return Path(datasets.config.HF_DATASETS_CACHE) / f"folder-{digest.hexdigest()}"
 
 
 def _open_datasets(folder: Path | None, data: str) -> dict[str | None, datasets.Dataset]:
