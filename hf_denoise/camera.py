@@ -16,16 +16,16 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter
-from torch import Tensor
 
 Array = NDArray[np.float32]
 Rng = np.random.Generator
 
 GAMMA = 2.2
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 # 5x5 demosaicing filters at a pixel of the Bayer mosaic: the colours that were not measured there. Bilinear, and
 # Malvar et al., 2004 (doi:10.1109/ICASSP.2004.1326587), which corrects with the gradient of the measured colour.
 # Green at red or blue; red and blue from the left and right, from above and below, and from the diagonals.
-BILINEAR = torch.tensor(
+BILINEAR = np.array(
     [
         [[0, 0, 0, 0, 0], [0, 0, 1, 0, 0], [0, 1, 0, 1, 0], [0, 0, 1, 0, 0], [0, 0, 0, 0, 0]],
         [[0, 0, 0, 0, 0], [0, 0, 0, 0, 0], [0, 2, 0, 2, 0], [0, 0, 0, 0, 0], [0, 0, 0, 0, 0]],
@@ -33,7 +33,7 @@ BILINEAR = torch.tensor(
         [[0, 0, 0, 0, 0], [0, 1, 0, 1, 0], [0, 0, 0, 0, 0], [0, 1, 0, 1, 0], [0, 0, 0, 0, 0]],
     ]
 )
-MALVAR = torch.tensor(
+MALVAR = np.array(
     [
         [[0, 0, -2, 0, 0], [0, 0, 4, 0, 0], [-2, 4, 8, 4, -2], [0, 0, 4, 0, 0], [0, 0, -2, 0, 0]],
         [[0, 0, 1, 0, 0], [0, -2, 0, -2, 0], [-2, 8, 10, 8, -2], [0, -2, 0, -2, 0], [0, 0, 1, 0, 0]],
@@ -41,8 +41,35 @@ MALVAR = torch.tensor(
         [[0, 0, -3, 0, 0], [0, 4, 0, 4, 0], [-3, 0, 12, 0, -3], [0, 4, 0, 4, 0], [0, 0, -3, 0, 0]],
     ]
 )
-FILTERS = {"bilinear": BILINEAR[:, None] / 4.0, "malvar": MALVAR[:, None] / 16.0}
-LUMA = torch.tensor([0.299, 0.587, 0.114])
+
+
+def mosaic_filters(demosaicing: NDArray[np.int64], divisor: int) -> Array:
+    """`BILINEAR` or `MALVAR` as filters between images of half the size, one for each place in a cell of the mosaic.
+
+    So every output is a colour that is wanted, where the 5x5 filters at every pixel give four and most are thrown away.
+
+    Returns:
+        (3 colours, 4 places in the picture, 4 places in the mosaic, 3, 3); places count along the rows of a cell.
+    """
+    measured = np.zeros((5, 5), np.int64)
+    measured[2, 2] = divisor
+    green, across, down, diagonal = demosaicing
+    by_place = (  # red, green and blue at the places of red, green, green and blue
+        (measured, green, diagonal),
+        (across, measured, down),
+        (down, measured, across),
+        (diagonal, green, measured),
+    )
+    filters = np.zeros((3, 4, 4, 3, 3), np.float32)
+    for place, colours in enumerate(by_place):
+        for colour, taps in enumerate(colours):
+            for (row, column), tap in np.ndenumerate(taps):
+                y, x = place // 2 + row - 2, place % 2 + column - 2  # seen from the corner of the cell
+                filters[colour, place, y % 2 * 2 + x % 2, y // 2 + 1, x // 2 + 1] = tap / divisor
+    return filters
+
+
+FILTERS = {"bilinear": mosaic_filters(BILINEAR, 4), "malvar": mosaic_filters(MALVAR, 16)}
 
 
 @dataclass(frozen=True)
@@ -65,7 +92,7 @@ class Camera:
     optics: float
     scale: float
     gains: tuple[float, float, float]
-    matrix: Tensor
+    matrix: Array
     tone: bool
     demosaic: str
     read_noise: float
@@ -78,10 +105,14 @@ def draw_camera(rng: Rng) -> Camera:
     """A random camera; the ranges are those of consumer cameras (Brooks et al., 2019)."""
     mixing = rng.uniform([0.2, 0.0, 0.1, 0.1, 0.0, 0.2], [0.9, 0.2, 0.4, 0.6, 0.2, 0.8])
     red_green, red_blue, green_red, green_blue, blue_red, blue_green = (float(value) for value in mixing)
-    matrix = -torch.tensor(
-        [[0, red_green, red_blue], [green_red, 0, green_blue], [blue_red, blue_green, 0]], dtype=torch.float32
+    matrix = np.array(
+        [
+            [1 + red_green + red_blue, -red_green, -red_blue],
+            [-green_red, 1 + green_red + green_blue, -green_blue],
+            [-blue_red, -blue_green, 1 + blue_red + blue_green],
+        ],
+        np.float32,
     )
-    matrix += torch.diag(1 - matrix.sum(dim=1))
     reduces_noise = rng.random() < 0.5
     return Camera(
         optics=float(rng.uniform(0.3, 1.1)),
@@ -114,79 +145,95 @@ def photograph(image: Array, clean: Array, sigma: float, rng: Rng) -> tuple[Arra
     """
     camera = draw_camera(rng)
     size = clean.shape[:2]
-    clean_raw = expose(_tensor(clean), camera)
-    raw = clean_raw if image is clean else expose(_tensor(image), camera)
-    variance = (sigma / 255) ** 2 * (raw.clamp(0, 1) + camera.read_noise**2)
-    noise = variance.sqrt() * torch.from_numpy(rng.standard_normal(raw.shape, dtype=np.float32))
-    target = develop(clean_raw, camera)
-    noisy = target + smooth(develop(raw + noise, camera) - target, *camera.smoothing)
-    saved, wanted = _array(resize(noisy, size)), _array(resize(target, size))
+    clean_raw = expose(clean, camera)
+    raw = clean_raw if image is clean else expose(image, camera)
+    deviation = np.sqrt((raw.clip(0, 1) + np.float32(camera.read_noise**2)) * np.float32((sigma / 255) ** 2))
+    noise = deviation * rng.standard_normal((1, *raw.shape), dtype=np.float32)[0]
+    pictures = develop(np.stack([raw + noise, clean_raw]), camera)
+    if camera.smoothing != (0.0, 0.0):
+        pictures[0] = pictures[1] + smooth(pictures[0] - pictures[1], *camera.smoothing)
+    noisy, target = resize(pictures, size).clip(0, 1).transpose(0, 2, 3, 1)
     if camera.quality is None:
-        return eight_bits(saved), wanted
+        return eight_bits(noisy), np.ascontiguousarray(target)
     return (
-        jpeg(saved, camera.quality, camera.subsampling),
-        wanted if camera.subsampling == 0 else jpeg(wanted, 100, camera.subsampling),
+        jpeg(noisy, camera.quality, camera.subsampling),
+        np.ascontiguousarray(target) if camera.subsampling == 0 else jpeg(target, 100, camera.subsampling),
     )
 
 
-def expose(picture: Tensor, camera: Camera) -> Tensor:
-    """Picture (3, H, W) in [0, 1] -> linear values of the sensor under its Bayer mosaic, (1, H', W')."""
-    linear = picture.clamp(0, 1)
+# Powers and sines of one patch take NumPy half of PyTorch's time.
+
+
+def expose(picture: Array, camera: Camera) -> Array:
+    """Picture (H, W, 3) in [0, 1] -> linear values of the sensor under its Bayer mosaic, (H', W')."""
+    linear = picture.transpose(2, 0, 1).clip(0, 1)
     if camera.tone:
-        linear = 0.5 - torch.sin(torch.asin(1 - 2 * linear) / 3)
-    linear = linear**GAMMA
-    linear = torch.einsum("ij,jhw->ihw", torch.linalg.inv(camera.matrix), linear).clamp(0, 1)
-    linear = linear / torch.tensor(camera.gains)[:, None, None]
-    height, width = (max(round(side * camera.scale), 3) for side in linear.shape[1:])
-    linear = blur(resize(linear, (height, width)), camera.optics)
-    return _bayer(linear)[None]
+        linear = np.float32(0.5) - np.sin(np.arcsin(1 - 2 * linear) / 3)
+    np.power(linear, np.float32(GAMMA), out=linear)
+    colours = np.linalg.inv(camera.matrix) @ linear.reshape(3, -1)
+    np.clip(colours, 0, 1, out=colours)
+    colours /= np.array(camera.gains, np.float32)[:, None]
+    height, width = (max(round(side * camera.scale), 4) for side in linear.shape[1:])
+    return _bayer(blur(resize(colours.reshape(linear.shape)[None], (height, width))[0], camera.optics))
 
 
-def develop(raw: Tensor, camera: Camera) -> Tensor:
-    """Sensor values (1, H, W) -> picture (3, H, W) in [0, 1]: demosaicing, white balance, colours, tone curve."""
-    linear = demosaic(raw, FILTERS[camera.demosaic]) * torch.tensor(camera.gains)[:, None, None]
-    linear = torch.einsum("ij,jhw->ihw", camera.matrix, linear).clamp(0, 1)
-    picture = linear ** (1 / GAMMA)
-    return picture * picture * (3 - 2 * picture) if camera.tone else picture
+def develop(raw: Array, camera: Camera) -> Array:
+    """Sensor values (B, H, W) -> pictures (B, 3, H, W) in [0, 1]: demosaicing, white balance, colours, tone curve."""
+    colours = camera.matrix * np.array(camera.gains, np.float32)
+    picture = demosaic(raw, FILTERS[camera.demosaic], colours).clip(0, 1)
+    np.power(picture, np.float32(1 / GAMMA), out=picture)
+    if camera.tone:
+        curve = picture * -2
+        curve += 3
+        picture *= picture
+        picture *= curve
+    return picture
 
 
-def _bayer(planes: Tensor) -> Tensor:
+def _bayer(planes: Array) -> Array:
     """The measured values of an RGGB mosaic: (3, H, W) -> (H, W)."""
-    mosaic = planes[1].clone()
+    mosaic = planes[1].copy()
     mosaic[0::2, 0::2] = planes[0, 0::2, 0::2]
     mosaic[1::2, 1::2] = planes[2, 1::2, 1::2]
     return mosaic
 
 
-def demosaic(raw: Tensor, filters: Tensor) -> Tensor:
-    """RGGB mosaic (1, H, W) -> (3, H, W) by linear 5x5 filters, see `FILTERS`."""
-    green, across, down, diagonal = F.conv2d(F.pad(raw[None], (2, 2, 2, 2), mode="reflect"), filters)[0]
-    picture = torch.stack([across, raw[0], down])  # right in the rows of red where green was measured
-    picture[1, 0::2, 0::2], picture[1, 1::2, 1::2] = green[0::2, 0::2], green[1::2, 1::2]
-    picture[0, 0::2, 0::2], picture[2, 1::2, 1::2] = raw[0, 0::2, 0::2], raw[0, 1::2, 1::2]
-    picture[0, 1::2, 0::2], picture[2, 1::2, 0::2] = down[1::2, 0::2], across[1::2, 0::2]
-    picture[0, 1::2, 1::2], picture[2, 0::2, 0::2] = diagonal[1::2, 1::2], diagonal[0::2, 0::2]
-    return picture
+def demosaic(raw: Array, filters: Array, colours: Array) -> Array:
+    """RGGB mosaics (B, H, W) -> (B, 3, H, W) by linear filters, see `FILTERS`.
+
+    Args:
+        raw: at least 4 pixels high and wide.
+        filters: of `FILTERS`.
+        colours: 3 x 3, by which red, green and blue are mixed in the end.
+    """
+    height, width = raw.shape[1:]
+    mixed = torch.from_numpy((colours @ filters.reshape(3, -1)).reshape(12, 4, 3, 3))
+    # To an even size, and by one cell on every side; a mirrored mosaic has its colours in the same places.
+    mosaic = F.pad(torch.from_numpy(raw)[:, None], (2, 2 + width % 2, 2, 2 + height % 2), mode="reflect")
+    places = F.conv2d(F.pixel_unshuffle(mosaic, 2), mixed).numpy()
+    picture = np.empty((len(raw), 3, 2 * places.shape[2], 2 * places.shape[3]), np.float32)
+    for place in range(4):
+        picture[..., place // 2 :: 2, place % 2 :: 2] = places[:, place::4]
+    return picture[..., :height, :width]
 
 
-def blur(planes: Tensor, sigma: float) -> Tensor:
+def blur(planes: Array, sigma: float) -> Array:
     """Gaussian blur of (C, H, W), standard deviation in pixels; mirrored borders."""
-    return torch.from_numpy(
-        gaussian_filter(planes.numpy(), sigma, mode="mirror", radius=math.ceil(3 * sigma), axes=(1, 2))
-    )
+    blurred: Array = gaussian_filter(planes, sigma, mode="mirror", radius=math.ceil(3 * sigma), axes=(1, 2))
+    return blurred
 
 
-def smooth(noise: Tensor, luma: float, chroma: float) -> Tensor:
+def smooth(noise: Array, luma: float, chroma: float) -> Array:
     """Noise reduction that spares the picture: blur the noise (3, H, W), its colour more than its brightness."""
-    grey = torch.einsum("j,jhw->hw", LUMA, noise)[None]
+    grey = (LUMA @ noise.reshape(3, -1)).reshape(1, *noise.shape[1:])
     return blur(grey, luma) + blur(noise - grey, chroma)
 
 
-def resize(planes: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bicubic resampling of (C, H, W), with the low pass that making smaller needs."""
-    if planes.shape[1:] == size:
-        return planes
-    return F.interpolate(planes[None], size, mode="bicubic", antialias=True)[0]
+def resize(pictures: Array, size: tuple[int, int]) -> Array:
+    """Bicubic resampling of (B, C, H, W), with the low pass that making smaller needs."""
+    if pictures.shape[2:] == size:
+        return pictures
+    return F.interpolate(torch.from_numpy(pictures), size, mode="bicubic", antialias=True).numpy()
 
 
 def eight_bits(picture: Array) -> Array:
@@ -200,11 +247,3 @@ def jpeg(picture: Array, quality: int, subsampling: int) -> Array:
     pixels = np.rint(picture * 255).astype(np.uint8)
     Image.fromarray(pixels).save(buffer, "JPEG", quality=quality, subsampling=subsampling)
     return np.asarray(Image.open(buffer), dtype=np.float32) / np.float32(255)
-
-
-def _tensor(picture: Array) -> Tensor:
-    return torch.from_numpy(picture.transpose(2, 0, 1).copy())
-
-
-def _array(planes: Tensor) -> Array:
-    return planes.clamp(0, 1).permute(1, 2, 0).contiguous().numpy()

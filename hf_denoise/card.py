@@ -22,6 +22,7 @@ from hf_denoise.tables import (
 )
 
 MARKER = "<!-- Rendered by hf_denoise and replaced at the next save; delete this line to keep changes made by hand. -->"
+AS_IN_DATA = "as in the data"  # in place of a degradation, where the data bring degraded images
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 METRICS = ("psnr", "ssim", "defect_psnr", "contrast_kept")
 
@@ -115,6 +116,7 @@ def training_facts(training: dict[str, Any]) -> dict[str, Any] | None:
     revision = f" at commit {escape(training['revision'])}" if training.get("revision") else ""
     facts = [
         ("Data", escape(training["data"]) + revision if training.get("data") else None),
+        ("Degraded images", escape(training["degradation"]) if training.get("degradation") else None),
         ("Steps", f"{training['steps']:,}" if finite(training.get("steps")) else None),
         ("Time", f"{training['minutes']:.0f} minutes" if finite(training.get("minutes")) else None),
         ("Hardware", escape(training["hardware"]) if training.get("hardware") else None),

@@ -23,6 +23,7 @@ from hf_denoise.errors import UserError
 
 if TYPE_CHECKING:
     import datasets
+    import pyarrow
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -61,11 +62,13 @@ def pixels(picture: Image.Image) -> Pixels:
     return np.asarray(picture.convert("RGB"))
 
 
-def to_float(stored: Pixels) -> NDArray[np.float32]:
-    """(H, W, 1 or 3) integers -> (H, W, 3) float32 in [0, 1]."""
-    unit = stored.astype(np.float32, order="C")
-    unit /= np.float32(np.iinfo(stored.dtype).max)
-    return np.repeat(unit, 3, axis=2) if unit.shape[2] == 1 else unit
+def to_float(stored: Pixels, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+    """(H, W, 1 or 3) integers -> (H, W, 3) float32 in [0, 1], `out` where that is given."""
+    if out is None:
+        out = np.empty((*stored.shape[:2], 3), np.float32)
+    out[:] = stored
+    out /= np.float32(np.iinfo(stored.dtype).max)
+    return out
 
 
 def read_row(row: dict[str, Any]) -> Triplet:
@@ -111,40 +114,72 @@ class MemoryMapped:
     """
 
     def __init__(self, table: datasets.Dataset):
-        self.table = decoded_copy(table)
-        size = self.table.with_format("numpy")
-        self.heights, self.widths = (np.asarray(size[side]) for side in ("height", "width"))
+        self._open(decoded_copy(table))
+
+    def _open(self, table: datasets.Dataset) -> None:
+        self.table = table
+        column = table.data.column
+        self.names, self.heights, self.widths = (column(name).to_pylist() for name in ("name", "height", "width"))
+        self.cells = {name: _Cells(column(name)) for name in ("clean", "degraded", "mask", "defects")}
+
+    def __getstate__(self) -> datasets.Dataset:
+        return self.table  # pickled, it is the name of its file
+
+    def __setstate__(self, table: datasets.Dataset) -> None:
+        self._open(table)
 
     def __len__(self) -> int:
-        return len(self.table)
+        return len(self.names)
 
     def __getitem__(self, index: int) -> Triplet:
-        size = int(self.heights[index]), int(self.widths[index])
-        clean, degraded, mask, defects = (
-            self._buffer(column, index) for column in ("clean", "degraded", "mask", "defects")
-        )
+        size = self.heights[index], self.widths[index]
+        clean, degraded, mask, defects = (cells[index] for cells in self.cells.values())
+        assert clean is not None
         triplet = Triplet(
-            self.table.data.column("name")[index].as_py(),
+            self.names[index],
             _shaped(clean, size),
             None if degraded is None else _shaped(degraded, size),
-            None if mask is None else np.frombuffer(mask, bool).reshape(size),
+            None if mask is None else mask.view(bool).reshape(size),
         )
         # Known, so that no patch has to search a whole mask. A cached property is an entry of the instance's dict.
-        triplet.__dict__["defect_pixels"] = np.frombuffer(defects or b"", np.int32)
+        triplet.__dict__["defect_pixels"] = np.empty(0, np.int32) if defects is None else defects.view(np.int32)
         return triplet
 
-    def _buffer(self, column: str, index: int) -> Any:
-        return self.table.data.column(column)[index].as_buffer()  # no copy: what is not touched is not read
+    @property
+    def has_degraded(self) -> bool:
+        """Whether the data bring degraded images of their own."""
+        return any(place is not None for place in self.cells["degraded"].places)
 
     @property
     def largest_side(self) -> int:
         """Of all images, pixels."""
-        return int(max(self.heights.max(), self.widths.max()))
+        return max(*self.heights, *self.widths)
 
 
-def _shaped(buffer: Any, size: tuple[int, int]) -> Pixels:
-    """(H, W, C) view of a buffer: 1 byte a pixel is grey, 2 are 16-bit grey, 3 are RGB."""
-    stored = np.frombuffer(buffer, np.uint8).reshape(*size, -1)
+class _Cells:
+    """The cells of a binary Arrow column as views of its memory: what is not touched is not read.
+
+    Arrow's own way to a cell, through a scalar and a buffer, takes as long as all else that a patch needs.
+    """
+
+    def __init__(self, column: pyarrow.ChunkedArray):
+        self.chunks: list[NDArray[np.uint8]] = []
+        self.places: list[tuple[int, int, int] | None] = []  # of each cell: chunk, start, end
+        for number, chunk in enumerate(column.chunks):
+            _, offsets, values = chunk.buffers()
+            self.chunks.append(np.frombuffer(values or b"", np.uint8))
+            ends = np.frombuffer(offsets, np.int64)[chunk.offset : chunk.offset + len(chunk) + 1].tolist()
+            spans = zip(ends[:-1], ends[1:], chunk.is_valid().to_pylist(), strict=True)
+            self.places += [(number, start, end) if there else None for start, end, there in spans]
+
+    def __getitem__(self, index: int) -> NDArray[np.uint8] | None:
+        place = self.places[index]
+        return None if place is None else self.chunks[place[0]][place[1] : place[2]]
+
+
+def _shaped(cell: NDArray[np.uint8], size: tuple[int, int]) -> Pixels:
+    """(H, W, C) view of a cell: 1 byte a pixel is grey, 2 are 16-bit grey, 3 are RGB."""
+    stored = cell.reshape(*size, -1)
     return stored.view(np.uint16) if stored.shape[2] == 2 else stored
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import snapshot_download
+from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -64,6 +64,21 @@ def dataset_revision(data: str | Path) -> str | None:
     try:
         return Path(snapshot_download(str(data), repo_type="dataset", local_files_only=True)).name
     except (LocalEntryNotFoundError, HFValidationError):
+        return None
+
+
+def newest_revision(data: str | Path) -> str | None:
+    """The commit that a dataset on the Hub is at now.
+
+    Returns:
+        The commit's hash; None where `data` is a local folder or the Hub does not say: reading it then says why.
+    """
+    if Path(data).expanduser().exists():
+        return None
+    try:
+        with hub_errors(str(data)):
+            return HfApi().dataset_info(str(data)).sha
+    except UserError:
         return None
 
 

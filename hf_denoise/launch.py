@@ -1,10 +1,13 @@
 """One command in many processes: started by `accelerate launch` or torchrun, they share the work."""
 
+import json
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from hf_denoise.errors import UserError
@@ -77,6 +80,12 @@ def launched() -> bool:
 def rank() -> int:
     """Number of this process among those of the launcher; 0 is the main one, and one without a launcher."""
     return next((int(os.environ[name]) for name in RANKS if name in os.environ), 0) if launched() else 0
+
+
+def tell_torchrun(error: str) -> None:
+    """Leave the sentence where torchrun looks for the reason of a failure: else only its own traceback is in sight."""
+    if path := os.environ.get("TORCHELASTIC_ERROR_FILE"):
+        Path(path).write_text(json.dumps({"message": error, "timestamp": int(time.time())}), encoding="utf-8")
 
 
 @dataclass(frozen=True)

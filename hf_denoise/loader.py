@@ -1,8 +1,8 @@
 """From triplets to batches: paired augmentation, degradation, adaptive padding."""
 
 import signal
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,11 +15,12 @@ from hf_denoise.degradations import Degradation
 
 Sample = dict[str, Any]
 Box = tuple[int, int, int, int]
+Key = int | tuple[int, int]
+Array = NDArray[np.float32]
+Rng = np.random.Generator
 
 
-def random_box(
-    size: tuple[int, int], patch: int, rng: np.random.Generator, pixel: tuple[int, int] | None = None
-) -> Box:
+def random_box(size: tuple[int, int], patch: int, rng: Rng, pixel: tuple[int, int] | None = None) -> Box:
     """Top, left, bottom, right of a random square, one that holds `pixel` (y, x) where that is given.
 
     A side of the image shorter than `patch` is taken whole.
@@ -54,44 +55,107 @@ class SampleMaker:
         self.grey = grey
         self.defect = defect
 
-    def __call__(self, triplet: Triplet, rng: np.random.Generator) -> Sample:
+    def __call__(self, triplet: Triplet, rng: Rng) -> Sample:
         """`degraded`, `clean` (3, H, W) float32, `mask` (1, H, W) of 0 and 1, `name`; `rng` decides everything."""
+        batch = self.batch([triplet], [rng])
+        return {name: batch[name][0] for name in ("degraded", "mask", "clean", "name")}
+
+    def batch(self, triplets: Sequence[Triplet], rngs: Sequence[Rng], side: int = 0) -> Sample:
+        """Samples of triplets, zero-padded right and bottom to the largest; `valid` (B, 1, H, W) marks real pixels.
+
+        The memory of the batch is in channels-last order, as convolutions like it and images come.
+
+        Args:
+            triplets: what samples are made of.
+            rngs: one for each triplet, which decides everything about its sample.
+            side: height and width are at least this: where processes each pad a part of one batch, all must pad
+                alike, since the statistics of BatchNorm count padding too.
+        """
+        cuts = [self._choose(triplet, rng) for triplet, rng in zip(triplets, rngs, strict=True)]
+        height, width = (max(side, *sides) for sides in zip(*(cut.size for cut in cuts), strict=True))
+        whole = all(cut.size == (height, width) for cut in cuts)
+        shape = len(cuts), height, width
+        degraded, clean = ((np.empty if whole else np.zeros)((*shape, 3), np.float32) for _ in range(2))
+        mask, valid = np.zeros((*shape, 1), np.float32), (np.ones if whole else np.zeros)((*shape, 1), np.float32)
+        for row, (triplet, cut, rng) in enumerate(zip(triplets, cuts, rngs, strict=True)):
+            place = row, slice(cut.size[0]), slice(cut.size[1])
+            self._make(triplet, cut, rng, degraded[place], clean[place])
+            if triplet.mask is not None:
+                mask[place][..., 0] = cut(triplet.mask)
+            valid[place] = 1
+        arrays = {"degraded": degraded, "mask": mask, "clean": clean, "valid": valid}
+        tensors = {name: torch.from_numpy(array).permute(0, 3, 1, 2) for name, array in arrays.items()}
+        return {**tensors, "name": [triplet.name for triplet in triplets]}
+
+    def _choose(self, triplet: Triplet, rng: Rng) -> "Cut":
+        """What to cut out of a triplet."""
         size = triplet.clean.shape[:2]
-        box, turns, flip = (0, 0, *size), 0, False
-        grey, one_noise = triplet.degraded is None and triplet.clean.shape[2] == 1, True
-        if self.patch is not None:
-            pixel = None
-            if len(triplet.defect_pixels) and rng.random() < self.defect:
-                y, x = divmod(int(rng.choice(triplet.defect_pixels)), size[1])
-                pixel = y, x
-            box = random_box(size, self.patch, rng, pixel)
-            grey |= bool(rng.random() < self.grey)
-            one_noise = triplet.degraded is not None or bool(rng.integers(2))
-            turns, flip = int(rng.integers(4)), bool(rng.integers(2))
+        colourless = triplet.degraded is None and triplet.clean.shape[2] == 1
+        if self.patch is None:
+            return Cut((0, 0, *size), 0, False, colourless, True)
+        pixel = None
+        if len(triplet.defect_pixels) and rng.random() < self.defect:
+            y, x = divmod(int(rng.choice(triplet.defect_pixels)), size[1])
+            pixel = y, x
+        box = random_box(size, self.patch, rng, pixel)
+        grey = bool(rng.random() < self.grey) or colourless
+        one_noise = triplet.degraded is not None or bool(rng.integers(2))
+        return Cut(box, int(rng.integers(4)), bool(rng.integers(2)), grey, one_noise)
 
-        def cut(stored: NDArray[Any]) -> NDArray[Any]:
-            part = stored[box[0] : box[2], box[1] : box[3]]
-            return np.rot90(part[:, ::-1] if flip else part, turns)
-
-        clean = to_float(cut(triplet.clean))
-        if grey:
-            clean = np.repeat(clean.mean(axis=2, keepdims=True), 3, axis=2)
+    def _make(self, triplet: Triplet, cut: "Cut", rng: Rng, degraded: Array, clean: Array) -> None:
+        """Fill `degraded` and `clean` (H, W, 3) of a sample."""
+        to_float(cut(triplet.clean), clean)
+        if cut.grey:
+            clean[:] = channel_mean(clean)
         if triplet.degraded is not None:
-            degraded = to_float(cut(triplet.degraded))
+            to_float(cut(triplet.degraded), degraded)
         else:
-            degraded, clean = self.degradation.pair(clean, rng)
-        if grey and one_noise:
-            # Of noise that was made, that of one channel.
-            channels = slice(None) if triplet.degraded is not None else slice(1, 2)
-            degraded, clean = (
-                np.repeat(image[..., channels].mean(axis=2, keepdims=True), 3, axis=2) for image in (degraded, clean)
-            )
-        mask = np.zeros((*clean.shape[:2], 1), np.float32)
-        if triplet.mask is not None:
-            mask[..., 0] = cut(triplet.mask)
-        arrays = {"degraded": degraded, "mask": mask, "clean": clean}
-        tensors = {name: torch.from_numpy(array).permute(2, 0, 1) for name, array in arrays.items()}
-        return {**tensors, "name": triplet.name}
+            noisy, target = self.degradation.pair(clean, rng)
+            degraded[:] = noisy
+            if target is not clean:
+                clean[:] = target
+        if cut.grey and cut.one_noise:
+            for image in (degraded, clean):  # of noise that was made, that of one channel
+                image[:] = channel_mean(image) if triplet.degraded is not None else image[..., 1:2].copy()
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What is cut out of a triplet, and how it is turned.
+
+    Attributes:
+        box: of the stored images.
+        turns: by 90 degrees, after the flip.
+        flip: left and right change places.
+        grey: the sample is made grey.
+        one_noise: where it is grey, with the same noise in all channels.
+    """
+
+    box: Box
+    turns: int
+    flip: bool
+    grey: bool
+    one_noise: bool
+
+    def __call__(self, stored: NDArray[Any]) -> NDArray[Any]:
+        """That part of an image (H, W, ...), turned; a view."""
+        top, left, bottom, right = self.box
+        part = stored[top:bottom, left:right]
+        if self.flip:
+            part = part[:, ::-1]
+        return np.rot90(part, self.turns) if self.turns else part
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the part, turned."""
+        top, left, bottom, right = self.box
+        return (right - left, bottom - top) if self.turns % 2 else (bottom - top, right - left)
+
+
+def channel_mean(image: Array) -> Array:
+    """(H, W, 3) -> (H, W, 1); NumPy's mean over so short an axis takes ten times as long."""
+    mean: Array = (image[..., :1] + image[..., 1:2] + image[..., 2:]) / np.float32(3)
+    return mean
 
 
 class TripletDataset(Dataset[Sample]):
@@ -99,39 +163,39 @@ class TripletDataset(Dataset[Sample]):
 
     Every random choice of a sample follows from (seed, epoch, index) alone: a resumed run sees the same patches and
     noise, whatever the number of processes and workers, and an evaluation sees the same noise every time.
+
+    Args:
+        triplets: what they are made of.
+        make_sample: makes them.
+        seed: of everything random.
+        side: batches are padded to at least this height and width.
     """
 
-    def __init__(self, triplets: Triplets, make_sample: SampleMaker, seed: int = 0):
+    def __init__(self, triplets: Triplets, make_sample: SampleMaker, seed: int = 0, side: int = 0):
         self.triplets = triplets
         self.make_sample = make_sample
         self.seed = seed
+        self.side = side
 
     def __len__(self) -> int:
         return len(self.triplets)
 
-    def __getitem__(self, key: int | tuple[int, int]) -> Sample:
+    def __getitem__(self, key: Key) -> Sample:
         """One sample: `key` is (epoch, index) in training, or an index alone, which always gives the same noise."""
+        return self.make_sample(*self._chosen(key))
+
+    def __getitems__(self, keys: list[Key]) -> Sample:
+        """A batch of samples, made as one: what a `DataLoader` asks for where a data set has it."""
+        triplets, rngs = zip(*map(self._chosen, keys), strict=True)
+        return self.make_sample.batch(triplets, rngs, self.side)
+
+    def _chosen(self, key: Key) -> tuple[Triplet, Rng]:
         epoch, index = key if isinstance(key, tuple) else (0, key)
-        return self.make_sample(self.triplets[index], np.random.default_rng([self.seed, epoch, index]))
+        return self.triplets[index], np.random.default_rng([self.seed, epoch, index])
 
 
-def collate(samples: list[Sample], side: int = 0) -> Sample:
-    """Stack samples, zero-padded right and bottom to the largest; `valid` (B, 1, H, W) marks real pixels.
-
-    The memory of the batch is in channels-last order, as convolutions like it and images come.
-
-    Args:
-        samples: as from `SampleMaker`.
-        side: height and width are at least this: where processes each pad a part of one batch, all must pad alike,
-            since the statistics of BatchNorm count padding too.
-    """
-    height, width = (max(side, *(sample["clean"].shape[axis] for sample in samples)) for axis in (-2, -1))
-    batch: Sample = {"name": [sample["name"] for sample in samples]}
-    for name, channels in (("degraded", 3), ("mask", 1), ("clean", 3), ("valid", 1)):
-        batch[name] = torch.zeros(len(samples), height, width, channels).permute(0, 3, 1, 2)
-        for row, sample in zip(batch[name], samples, strict=True):
-            value = sample.get(name, 1.0)
-            row[:, : sample["clean"].shape[-2], : sample["clean"].shape[-1]] = value
+def made(batch: Any) -> Any:
+    """Stands for the collation of samples: the data set has made a batch of them."""
     return batch
 
 
@@ -158,15 +222,13 @@ class SampleStream(Sampler[tuple[int, int]]):
             epoch, offset = epoch + 1, 0
 
 
-def training_loader(
-    dataset: TripletDataset, batch: int, stream: SampleStream, workers: int, side: int = 0
-) -> DataLoader[Sample]:
-    """Batches of random patches in the order of `stream`, padded to at least `side`."""
+def training_loader(dataset: TripletDataset, batch: int, stream: SampleStream, workers: int) -> DataLoader[Sample]:
+    """Batches of random patches in the order of `stream`."""
     return DataLoader(
         dataset,
         batch_size=batch,
         sampler=stream,
-        collate_fn=partial(collate, side=side),
+        collate_fn=made,
         num_workers=workers,
         worker_init_fn=ignore_interrupt,
         pin_memory=torch.cuda.is_available(),
@@ -176,7 +238,7 @@ def training_loader(
 
 def evaluation_loader(dataset: Dataset[Sample]) -> DataLoader[Sample]:
     """Whole images one by one: an image is measured without another one's padding."""
-    return DataLoader(dataset, batch_size=1, collate_fn=collate)
+    return DataLoader(dataset, batch_size=1, collate_fn=made)
 
 
 def ignore_interrupt(worker: int) -> None:

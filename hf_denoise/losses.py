@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 import torch
+import torch.nn.functional as F
 from accelerate.utils import reduce
 from torch import Tensor, nn
 
@@ -39,22 +40,20 @@ class WeightedMSELoss(nn.Module):
         Returns:
             A scalar. A term without pixels is 0.
         """
-        difference = output.float() - clean
-        error = (difference.abs() if self.l1 else difference.square()).mean(dim=1, keepdim=True)
-        sums = (error * _weights(mask, valid)).sum(dim=(1, 2, 3, 4))
         if counts is None:
             counts = count_pixels([(mask, valid)])
         processes = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
-        unmasked, masked = sums / counts.clamp(min=1) * processes
-        return unmasked + self.defect_weight * masked
+        outside, inside = processes / (3 * counts.clamp(min=1))
+        # One factor per pixel, inside the square, so that no map of errors is kept for each term.
+        weights = valid * torch.lerp(outside, self.defect_weight * inside, mask)
+        if self.l1:
+            return F.l1_loss(output.float() * weights, clean * weights, reduction="sum")
+        weights = weights.sqrt()
+        return F.mse_loss(output.float() * weights, clean * weights, reduction="sum")
 
 
 def count_pixels(batches: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
     """(2,) numbers of unmasked and masked valid pixels over the (mask, valid) of all batches and all processes."""
-    counts = [_weights(mask, valid).sum(dim=(1, 2, 3, 4)) for mask, valid in batches]
-    return reduce(torch.stack(counts).sum(dim=0), reduction="sum")
-
-
-def _weights(mask: Tensor, valid: Tensor) -> Tensor:
-    """(2, B, 1, H, W): 1 on unmasked and on masked valid pixels."""
-    return torch.stack([valid * (1 - mask), valid * mask])
+    counts = [torch.stack([valid.sum(), (valid * mask).sum()]) for mask, valid in batches]
+    valid, masked = reduce(torch.stack(counts).sum(dim=0), reduction="sum")
+    return torch.stack([valid - masked, masked])

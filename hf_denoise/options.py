@@ -12,6 +12,7 @@ import tyro
 import yaml
 
 from hf_denoise.errors import UserError
+from hf_denoise.launch import tell_torchrun
 
 Options = TypeVar("Options")
 
@@ -54,6 +55,7 @@ def run(options: type[Options], command: Callable[[Options], object], arguments:
         command(parse(options, arguments))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        tell_torchrun(f"error: {error}")
         return 2
     except KeyboardInterrupt as interruption:
         print(interruption if interruption.args else "interrupted", file=sys.stderr)

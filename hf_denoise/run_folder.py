@@ -9,8 +9,10 @@ from typing import Any
 
 from accelerate import Accelerator
 
+from hf_denoise.card import AS_IN_DATA
 from hf_denoise.errors import UserError
 from hf_denoise.files import make_writable, recover, staging_folder, swap_in, unwritable, write_folder
+from hf_denoise.hub_files import read_report
 from hf_denoise.model import DenoisingUNet
 from hf_denoise.streaming import ShardStream
 from hf_denoise.train_config import TrainConfig
@@ -93,6 +95,11 @@ class RunFolder:
             )
         stream.load_state_dict(json.loads(path.read_text()))
 
+    def recorded_revision(self) -> str | None:
+        """The commit of the dataset on the Hub that the saved run was trained on."""
+        training = (read_report(self.last, self.last) or {}).get("training") or {}
+        return training.get("revision")
+
     @property
     def _stream_file(self) -> str:
         return f"stream_{self.accelerator.process_index}.json"
@@ -100,23 +107,27 @@ class RunFolder:
 
 def training_report(
     config: TrainConfig,
+    degradation: str,
     revision: str | None,
     steps: int,
     minutes: float,
     scores: dict[str, float],
     accelerator: Accelerator,
 ) -> dict[str, Any]:
-    """What the model card says of this run; `revision` is the commit of data that came from the Hub."""
+    """What the model card says of this run; `degradation` and `revision` are those of its `TrainingData`."""
     measured = {name: score for name, score in scores.items() if math.isfinite(score)}
     commit = {"revision": revision} if revision else {}
     data = config.data if revision else Path(config.data).name
-    result = {"dataset": data, **commit, "split": "validation", "degradation": config.degradation, **measured}
+    result = {"dataset": data, **commit, "split": "validation", "degradation": degradation, **measured}
     recipe = {name: value for name, value in dataclasses.asdict(config).items() if name not in NOT_IN_RECIPE}
+    if degradation == AS_IN_DATA:
+        del recipe["degradation"]  # it was not used
     if config.init_from and Path(config.init_from).exists():
         recipe["init_from"] = Path(config.init_from).name  # where it lies is nobody's business
     training = {
         "data": data,
         **commit,
+        "degradation": degradation,
         "recipe": recipe,
         "steps": steps,
         "minutes": round(minutes, 1),

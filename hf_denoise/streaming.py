@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from hf_denoise.decoded import Triplet, read_row
 from hf_denoise.errors import UserError
-from hf_denoise.loader import Sample, SampleMaker, collate, ignore_interrupt
+from hf_denoise.loader import Sample, SampleMaker, ignore_interrupt, made
 from hf_denoise.triplets import IMAGE_COLUMNS
 
 if TYPE_CHECKING:
@@ -74,10 +73,10 @@ class ShardStream:
         self.process, self.processes = process, processes
         self.position: Position = (0, 0, 0)
         self.loader = DataLoader(
-            _Rows(make_sample, skip_bad),
+            _Rows(make_sample, side, skip_bad),
             batch,
             sampler=_Order(self),
-            collate_fn=partial(_collate, side=side),
+            collate_fn=made,
             num_workers=workers,
             worker_init_fn=ignore_interrupt,
             pin_memory=torch.cuda.is_available(),
@@ -147,27 +146,24 @@ class _Order(Sampler[Any]):
 
 
 class _Rows(Dataset[Sample]):
-    """Samples of encoded rows."""
+    """Batches of encoded rows."""
 
-    def __init__(self, make_sample: SampleMaker, skip_bad: bool):
-        self.make_sample, self.skip_bad = make_sample, skip_bad
+    def __init__(self, make_sample: SampleMaker, side: int, skip_bad: bool):
+        self.make_sample, self.side, self.skip_bad = make_sample, side, skip_bad
 
-    def __getitem__(self, key: tuple[dict[str, Any], list[int], Position]) -> Sample:
-        cells, seed, position = key
-        try:
-            triplet = decode(cells, str(cells.get("name") or f"row {position[2]} of shard {seed[2]}"))
-        except UserError as error:
-            if not self.skip_bad:
-                raise
-            _logger.warning("left out: %s", error)
-            return {"position": position}
-        return {**self.make_sample(triplet, np.random.default_rng(seed)), "position": position}
-
-
-def _collate(samples: list[Sample], side: int) -> Sample:
-    """The samples that could be made, and the position behind the last row."""
-    made = [sample for sample in samples if "clean" in sample]
-    return {**(collate(made, side) if made else {}), "position": samples[-1]["position"]}
+    def __getitems__(self, keys: list[tuple[dict[str, Any], list[int], Position]]) -> Sample:
+        """The batch of the rows that can be used, if any, and the position behind the last row."""
+        triplets, rngs = [], []
+        for cells, seed, position in keys:
+            try:
+                triplets.append(decode(cells, str(cells.get("name") or f"row {position[2]} of shard {seed[2]}")))
+                rngs.append(np.random.default_rng(seed))
+            except UserError as error:
+                if not self.skip_bad:
+                    raise
+                _logger.warning("left out: %s", error)
+        batch = self.make_sample.batch(triplets, rngs, self.side) if triplets else {}
+        return {**batch, "position": keys[-1][2]}
 
 
 def _ahead(items: Iterator[Item]) -> Iterator[Item]:

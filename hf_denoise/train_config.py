@@ -36,8 +36,9 @@ class TrainConfig:
     """Patches per step and process."""
     accumulate: int = 1
     """Batches per optimizer step and process: the loss and its gradient are those of one batch so many times larger."""
-    workers: int = 2
-    """Processes that prepare batches, per training process; 0 prepares them in the training process."""
+    workers: int | None = None
+    """Processes that prepare batches, per training process; 0 prepares them in the training process. Default: 2, and 0
+    where a process trains on one or two CPU cores, which they would only share."""
 
     init_from: str | None = None
     """Start from a saved model: a folder, a Hub id, or `packaged`, the one in the package. Its network is taken too."""

@@ -18,7 +18,6 @@ from tqdm import tqdm
 
 from hf_denoise.cpu import keep_freed_memory
 from hf_denoise.errors import UserError
-from hf_denoise.hub_files import dataset_revision
 from hf_denoise.interruption import StopRequest
 from hf_denoise.loader import Sample
 from hf_denoise.losses import WeightedMSELoss, count_pixels
@@ -98,8 +97,9 @@ def train(config: TrainConfig) -> Path:
         model = DenoisingUNet(**config.model_options())
     if config.freeze_encoder:
         model.encoder.requires_grad_(False)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(
-        [parameter for parameter in model.parameters() if parameter.requires_grad],
+        trained,
         config.learning_rate,
         weight_decay=config.weight_decay,
         fused=True,
@@ -120,7 +120,6 @@ def train(config: TrainConfig) -> Path:
     if config.resume:
         run.load()
     data = open_data(config, accelerator, run, progress.step)
-    revision = dataset_revision(config.data)
     accelerator.init_trackers("hf_denoise")
     served = averaged.module if averaged is not None else accelerator.unwrap_model(network)
 
@@ -140,7 +139,8 @@ def train(config: TrainConfig) -> Path:
         accelerator.log({f"validation/{name}": score for name, score in scores.items()}, step=progress.step)
 
     def save(is_best: bool) -> None:
-        report = training_report(config, revision, progress.step, progress.minutes, scores, accelerator)
+        facts = data.degradation, data.revision, progress.step, progress.minutes, scores
+        report = training_report(config, *facts, accelerator)
         run.save(served, report, data.stream, is_best)
 
     def keep() -> None:
@@ -178,7 +178,7 @@ def train(config: TrainConfig) -> Path:
                     loss = loss_function(output, part["clean"], part["mask"], part["valid"], counts)
                     accelerator.backward(loss)
                 step_loss += loss.detach()
-            accelerator.clip_grad_norm_(network.parameters(), config.clip_norm)
+            accelerator.clip_grad_norm_(trained, config.clip_norm)
             optimizer.step()
             optimizer.zero_grad()
             losses.append((step_loss, [name for part in parts for name in part["name"]]))

@@ -1,15 +1,18 @@
 """The data of a training run: batches for this process, and images to evaluate on."""
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from accelerate import Accelerator
-from accelerate.utils import gather_object, send_to_device
+from accelerate.utils import broadcast_object_list, gather_object, send_to_device
 from torch.utils.data import DataLoader, Subset
 
+from hf_denoise.card import AS_IN_DATA
 from hf_denoise.decoded import MemoryMapped, Triplets
 from hf_denoise.degradations import parse_degradation
 from hf_denoise.errors import UserError
+from hf_denoise.hub_files import dataset_revision, newest_revision
 from hf_denoise.loader import Sample, SampleMaker, SampleStream, TripletDataset, evaluation_loader, training_loader
 from hf_denoise.run_folder import RunFolder
 from hf_denoise.streaming import ShardStream, first_triplets
@@ -23,10 +26,20 @@ Stored = tuple[MemoryMapped, MemoryMapped]
 
 @dataclass
 class TrainingData:
-    """`batches` of this process on its device, those of the budget or endless; `validation`; the stream, if any."""
+    """What a run trains on.
+
+    Attributes:
+        batches: of this process on its device, those of the budget or endless.
+        validation: whole images.
+        degradation: what the degraded images are, for reports: the noise that is made, or `AS_IN_DATA`.
+        revision: the commit of data that came from the Hub.
+        stream: where `batches` come from, if it is one.
+    """
 
     batches: Iterable[Sample]
     validation: DataLoader[Sample]
+    degradation: str
+    revision: str | None
     stream: ShardStream | None = None
 
 
@@ -37,7 +50,14 @@ def open_data(config: TrainConfig, accelerator: Accelerator, run: RunFolder, ste
         UserError: they cannot be used.
     """
     degradation = parse_degradation(config.degradation)
+    workers = config.workers
+    if workers is None:
+        few = (os.cpu_count() or 1) <= 2 * accelerator.num_processes
+        workers = 0 if few and accelerator.device.type == "cpu" else 2
     make_patch = SampleMaker(degradation, config.patch, config.grey_share, config.defect_share)
+
+    def named(own: bool) -> str:
+        return AS_IN_DATA if own else config.degradation
 
     def evaluation(triplets: Triplets) -> DataLoader[Sample]:
         dataset = TripletDataset(triplets, SampleMaker(degradation), config.seed)
@@ -45,13 +65,16 @@ def open_data(config: TrainConfig, accelerator: Accelerator, run: RunFolder, ste
         return accelerator.prepare(evaluation_loader(Subset(dataset, first)))
 
     if config.streaming:
-        tables = open_stream(config.data)
+        # The same commit in all processes and sittings: a stream's position is one in the shards it was read from.
+        revision = run.recorded_revision() if config.resume else newest_revision(config.data)
+        (revision,) = broadcast_object_list([revision])
+        tables = open_stream(config.data, revision=revision)
         check_splits(config, tables)
         stream = ShardStream(
             tables["train"],
             make_patch,
             batch=config.batch,
-            workers=config.workers,
+            workers=workers,
             process=accelerator.process_index,
             processes=accelerator.num_processes,
             seed=config.seed,
@@ -62,15 +85,15 @@ def open_data(config: TrainConfig, accelerator: Accelerator, run: RunFolder, ste
             run.load_stream(stream)
         first = first_triplets(tables["validation"], config.validation_images or STREAMED_VALIDATION, config.skip_bad)
         batches = (send_to_device(batch, accelerator.device, non_blocking=True) for batch in stream)
-        return TrainingData(batches, evaluation(first), stream)
+        own = "degraded" in (tables["train"].column_names or [])
+        return TrainingData(batches, evaluation(first), named(own), revision, stream)
 
     training, validation = decode_once_per_machine(config, accelerator)
     per_step = config.batch * accelerator.num_processes * config.accumulate
     order = SampleStream(len(training), config.max_steps * per_step, config.seed, start=step * per_step)
-    patches = TripletDataset(training, make_patch, config.seed)
-    side = min(config.patch, training.largest_side)
-    loader = accelerator.prepare(training_loader(patches, config.batch, order, config.workers, side))
-    return TrainingData(loader, evaluation(validation))
+    patches = TripletDataset(training, make_patch, config.seed, side=min(config.patch, training.largest_side))
+    loader = accelerator.prepare(training_loader(patches, config.batch, order, workers))
+    return TrainingData(loader, evaluation(validation), named(training.has_degraded), dataset_revision(config.data))
 
 
 def decode_once_per_machine(config: TrainConfig, accelerator: Accelerator) -> Stored:

@@ -196,7 +196,9 @@ def _is_datasets_folder(folder: Path) -> bool:
     return False
 
 
-def open_stream(data: str | os.PathLike[str], shards: int = 64) -> dict[str, datasets.IterableDataset]:
+def open_stream(
+    data: str | os.PathLike[str], shards: int = 64, revision: str | None = None
+) -> dict[str, datasets.IterableDataset]:
     """Splits of a `datasets` folder or a data set on the Hub that are read as they are iterated, images still encoded.
 
     Nothing is checked in advance: that would read everything.
@@ -204,6 +206,7 @@ def open_stream(data: str | os.PathLike[str], shards: int = 64) -> dict[str, dat
     Args:
         data: a folder that `datasets` reads or wrote, or the id of a dataset on the Hub.
         shards: into how many a folder of `save_to_disk` is cut; others have as many as they have files.
+        revision: the commit of a dataset on the Hub that is read; default: the newest.
 
     Returns:
         Splits among `train`, `validation`, `test`, with the columns `name`, `clean`, `mask`, `degraded` as far as the
@@ -217,7 +220,7 @@ def open_stream(data: str | os.PathLike[str], shards: int = 64) -> dict[str, dat
     folder = Path(data).expanduser()
     if folder.exists() and not (folder.is_dir() and _is_datasets_folder(folder)):
         raise UserError(f"'{data}' is no `datasets` folder: --streaming reads one (Parquet files), or a Hub id.")
-    loaded = _load(folder if folder.exists() else None, str(data), streaming=True)
+    loaded = _load(folder if folder.exists() else None, str(data), streaming=True, revision=revision)
     if isinstance(loaded, datasets.Dataset | datasets.IterableDataset):
         loaded = {"train": loaded}
     streams = {}
@@ -235,16 +238,18 @@ def open_stream(data: str | os.PathLike[str], shards: int = 64) -> dict[str, dat
     return streams
 
 
-def _load(folder: Path | None, data: str, streaming: bool = False) -> Any:
+def _load(folder: Path | None, data: str, streaming: bool = False, revision: str | None = None) -> Any:
     """What `datasets` makes of a folder of `save_to_disk`, one that `load_dataset` reads, or the Hub id `data`."""
     import datasets
 
     try:
         if folder is None:
-            return datasets.load_dataset(data, streaming=streaming)
+            return datasets.load_dataset(data, streaming=streaming, revision=revision)
         if _is_saved(folder):
             return datasets.load_from_disk(str(folder))
-        return datasets.load_dataset(str(folder), streaming=streaming)
+        if streaming:
+            return datasets.load_dataset(str(folder), streaming=True)
+        return datasets.load_dataset(str(folder), cache_dir=str(_cache_of(folder)))
     except datasets.exceptions.DatasetNotFoundError as error:
         raise UserError(
             f"{data} is neither a folder here nor a dataset on the Hub that you may read: correct the name, or log in "
@@ -258,6 +263,21 @@ def _load(folder: Path | None, data: str, streaming: bool = False) -> Any:
     except Exception as error:  # readers of many formats, each with errors of its own
         cause = str(error.__cause__ or error).strip().splitlines() or [type(error).__name__]
         raise UserError(f"{data} could not be loaded as a dataset: {cause[0].rstrip('.')}.") from error
+
+
+def _cache_of(folder: Path) -> Path:
+    """Where `datasets` keeps its copy of a folder, another one whenever a file changes.
+
+    Left to itself it takes a folder whose README.md lists the files of its splits, as `push_to_hub` and `make_triplets`
+    write it, for the same as long as that list is, and gives the old images.
+    """
+    import datasets
+
+    digest = hashlib.blake2b(digest_size=8)
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        status = path.stat()
+        digest.update(f"{path.relative_to(folder)} {status.st_size} {status.st_mtime_ns}\n".encode())
+    return Path(datasets.config.HF_DATASETS_CACHE) / f"folder-{digest.hexdigest()}"
 
 
 def _open_datasets(folder: Path | None, data: str) -> dict[str | None, datasets.Dataset]:

@@ -6,7 +6,7 @@ from PIL import Image
 
 from hf_denoise.decoded import Decoded, Triplet, pixels, to_float
 from hf_denoise.degradations import parse_degradation
-from hf_denoise.loader import SampleMaker, SampleStream, TripletDataset, collate, training_loader
+from hf_denoise.loader import SampleMaker, SampleStream, TripletDataset, training_loader
 
 NOISE = parse_degradation("gaussian:25")
 
@@ -57,6 +57,20 @@ def test_samples_follow_from_seed_epoch_and_index_alone(tmp_path):
     assert not torch.equal(whole[0]["degraded"] - whole[0]["clean"], whole[1]["degraded"] - whole[1]["clean"])
 
 
+@pytest.mark.parametrize("noise", ["gaussian:0-55", "camera:1-16", "mixture"])
+def test_a_sample_is_the_same_alone_and_in_any_batch(tmp_path, noise):
+    source = triplets(tmp_path, [(40, 40), (20, 44), (40, 40)], degraded=False)
+    data = samples(source, noise=parse_degradation(noise), patch=24, grey=0.3)
+    keys = [(epoch, index) for epoch in range(1, 5) for index in range(3)]
+    batch = data.__getitems__(keys)
+    assert batch["degraded"].is_contiguous(memory_format=torch.channels_last)
+    for row, key in enumerate(keys):
+        alone = data[key]
+        height, width = alone["clean"].shape[1:]
+        for name in ("degraded", "mask", "clean"):
+            assert torch.equal(alone[name], batch[name][row, :, :height, :width])
+
+
 def test_patches_are_cut_around_defects_as_often_as_asked():
     mask = np.zeros((300, 200), np.uint8)
     mask[10, 150] = mask[280:283, 30:33] = 255
@@ -91,7 +105,7 @@ def test_half_of_the_grey_samples_have_one_noise_in_all_channels(tmp_path, degra
 
 def test_mixed_sizes_are_padded_right_and_bottom(tmp_path):
     data = samples(triplets(tmp_path, [(20, 31), (27, 12)]))
-    batch = collate([data[0], data[1]])
+    batch = data.__getitems__([0, 1])
     assert batch.pop("name") == ["0", "1"]
     assert {name: tuple(t.shape) for name, t in batch.items()} == {
         "degraded": (2, 3, 27, 31), "mask": (2, 1, 27, 31), "clean": (2, 3, 27, 31), "valid": (2, 1, 27, 31)
@@ -99,7 +113,8 @@ def test_mixed_sizes_are_padded_right_and_bottom(tmp_path):
     assert batch["valid"][0].sum() == 20 * 31 and batch["valid"][0, 0, :20, :31].all()
     assert not batch["degraded"][1, :, :, 12:].any()
     assert torch.equal(batch["clean"][1, :, :27, :12], data[1]["clean"])
-    larger = collate([data[1]], side=40)
+    data.side = 40
+    larger = data.__getitems__([1])
     assert larger["clean"].shape == (1, 3, 40, 40) and larger["valid"].sum() == 27 * 12
 
 

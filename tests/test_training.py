@@ -1,6 +1,6 @@
 """Training judged by what it learns, checkpoints by killing the process, many processes by launching them."""
 
-import json
+import io
 import os
 import re
 import resource
@@ -9,22 +9,27 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import datasets
+import huggingface_hub
 import numpy as np
 import pytest
 import torch
+from accelerate.state import AcceleratorState, GradientState
 from PIL import Image
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 
 from hf_denoise import DenoisingUNet
 from hf_denoise.degradations import parse_degradation
 from hf_denoise.launch import torchrun_options
 from hf_denoise.metrics import psnr
 from hf_denoise.options import parse
-from hf_denoise.training import Progress, TrainConfig, learning_rate
+from hf_denoise.options import run as run_options
+from hf_denoise.training import Progress, TrainConfig, learning_rate, train
 
 ROOT = Path(__file__).parents[1]
 SMALL = [
@@ -68,8 +73,22 @@ def scratched(tmp_path_factory) -> Path:
     return folder
 
 
-def command(data: Path, output: Path, *options: str, launcher: tuple[str, ...] = ()) -> list[str]:
+def command(data: Path | str, output: Path, *options: str, launcher: tuple[str, ...] = ()) -> list[str]:
     return [sys.executable, *launcher, "train.py", *SMALL, "--data", str(data), "--output", str(output), *options]
+
+
+def here(data: Path | str, output: Path, *options: str) -> subprocess.CompletedProcess:
+    """train.py in this process, since a start of another takes longer than most runs; with one thread, as `run`."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    GradientState._reset_state()
+    out, err, threads = io.StringIO(), io.StringIO(), torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with redirect_stdout(out), redirect_stderr(err):
+            status = run_options(TrainConfig, train, command(data, output, *options)[2:])
+    finally:
+        torch.set_num_threads(threads)
+    return subprocess.CompletedProcess(options, status, out.getvalue(), err.getvalue())
 
 
 def run(arguments: list[str], **kwargs) -> subprocess.CompletedProcess:
@@ -84,8 +103,8 @@ def logged(output: Path, name: str) -> list[float]:
 
 
 def test_training_learns_to_denoise(photos, tmp_path):
-    result = run(command(photos, tmp_path / "run", "--degradation", "gaussian:25", "--max-steps", "250",
-                         "--eval-every", "125", "--batch", "8", "--learning-rate", "3e-3"))  # fmt: skip
+    result = here(photos, tmp_path / "run", "--degradation", "gaussian:25", "--max-steps", "250",
+                         "--eval-every", "125", "--batch", "8", "--learning-rate", "3e-3")  # fmt: skip
     assert result.returncode == 0, result.stderr
     assert "loss=" in result.stderr and "psnr=" in result.stderr and "images_s=" in result.stderr
     model = DenoisingUNet.from_pretrained(tmp_path / "run" / "best")
@@ -105,7 +124,7 @@ def test_training_learns_to_denoise(photos, tmp_path):
 
 def test_killed_run_resumes_to_the_same_weights(photos, tmp_path):
     options = ["--max-steps", "60", "--eval-every", "10", "--batch", "4"]
-    assert run(command(photos, tmp_path / "whole", *options)).returncode == 0
+    assert here(photos, tmp_path / "whole", *options).returncode == 0
     env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
         command(photos, tmp_path / "killed", *options), cwd=ROOT, env=env, stderr=subprocess.DEVNULL
@@ -117,7 +136,7 @@ def test_killed_run_resumes_to_the_same_weights(photos, tmp_path):
     time.sleep(np.random.default_rng().uniform(0, 1.5))
     process.send_signal(signal.SIGKILL)
     process.wait()
-    resumed = run(command(photos, tmp_path / "killed", *options, "--resume"))
+    resumed = here(photos, tmp_path / "killed", *options, "--resume")
     assert resumed.returncode == 0, resumed.stderr
     whole, killed = (load_file(tmp_path / name / "last" / "model.safetensors") for name in ("whole", "killed"))
     assert all(torch.equal(tensor, killed[name]) for name, tensor in whole.items())
@@ -128,7 +147,7 @@ def test_a_run_starts_from_a_saved_model_with_the_network_of_that_model(photos, 
     saved = DenoisingUNet(encoder="resnet10t", encoder_levels=1, decoder_channels=(8,), decoder_depths=(1,))
     saved.save_pretrained(tmp_path / "saved")
     still = ("--init-from", str(tmp_path / "saved"), "--learning-rate", "0", "--max-steps", "2", "--batch", "2")
-    result = run(command(photos, tmp_path / "run", *still))
+    result = here(photos, tmp_path / "run", *still)
     assert result.returncode == 0, result.stderr
     trained = DenoisingUNet.from_pretrained(tmp_path / "run" / "last")
     assert all(torch.equal(p, q) for p, q in zip(saved.parameters(), trained.parameters(), strict=True))
@@ -157,7 +176,7 @@ ALIKE = ("--max-steps", "50", "--eval-every", "25", "--defect-weight", "5", "--p
 def one_process(scratched, tmp_path_factory) -> Path:
     """What one process makes of images of mixed sizes, some without defects, in two batches of 8 per step."""
     output = tmp_path_factory.mktemp("one") / "run"
-    result = run(command(scratched, output, *ALIKE, "--batch", "8"))
+    result = here(scratched, output, *ALIKE, "--batch", "8")
     assert result.returncode == 0, result.stderr
     return output
 
@@ -204,8 +223,8 @@ def test_accumulated_batches_are_one_batch(scratched, tmp_path):
     frozen = ("--init-from", str(tmp_path / "saved"), "--freeze-encoder", "--max-steps", "10", "--eval-every", "5",
               "--precision", "no", "--ema-decay", "0")  # fmt: skip
     for batch, accumulate in ((8, 1), (2, 4)):
-        result = run(command(scratched, tmp_path / str(batch), *frozen, "--batch", str(batch),
-                             "--accumulate", str(accumulate)))  # fmt: skip
+        result = here(scratched, tmp_path / str(batch), *frozen, "--batch", str(batch),
+                             "--accumulate", str(accumulate))  # fmt: skip
         assert result.returncode == 0, result.stderr
     assert_trained_alike(tmp_path / "8", tmp_path / "2")
     trained = DenoisingUNet.from_pretrained(tmp_path / "8" / "last").state_dict()
@@ -217,7 +236,7 @@ def test_accumulated_batches_are_one_batch(scratched, tmp_path):
 
 def test_ctrl_c_saves_and_the_run_goes_on(photos, tmp_path):
     options = ["--max-steps", "150", "--eval-every", "75", "--batch", "4"]
-    assert run(command(photos, tmp_path / "whole", *options)).returncode == 0
+    assert here(photos, tmp_path / "whole", *options).returncode == 0
     env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
         command(photos, tmp_path / "stopped", *options, "--workers", "1"),
@@ -227,45 +246,72 @@ def test_ctrl_c_saves_and_the_run_goes_on(photos, tmp_path):
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the workers get it too
     told = process.stderr.read().splitlines()[-1]
     assert process.wait() == 130 and told.startswith("stopped at step") and "--resume" in told
-    resumed = run(command(photos, tmp_path / "stopped", *options, "--resume"))
+    resumed = here(photos, tmp_path / "stopped", *options, "--resume")
     assert resumed.returncode == 0, resumed.stderr
     assert torch.equal(all_weights(tmp_path / "whole"), all_weights(tmp_path / "stopped"))
 
 
 def test_loss_that_is_not_finite_names_the_images_and_keeps_the_checkpoint(photos, tmp_path):
     options = ["--batch", "2", "--eval-every", "4", "--clip-norm", "1e30", "--ema-decay", "0"]
-    assert run(command(photos, tmp_path / "run", *options, "--max-steps", "4")).returncode == 0
+    assert here(photos, tmp_path / "run", *options, "--max-steps", "4").returncode == 0
     before = all_weights(tmp_path / "run")
-    result = run(command(photos, tmp_path / "run", *options, "--max-steps", "40", "--resume", "--schedule", "cosine",
-                         "--learning-rate", "1e30"))  # fmt: skip
+    result = here(photos, tmp_path / "run", *options, "--max-steps", "40", "--resume", "--schedule", "cosine",
+                         "--learning-rate", "1e30")  # fmt: skip
     told = result.stderr.strip().splitlines()[-1]
     assert result.returncode == 2 and "Traceback" not in result.stderr
     assert re.search(r"no longer finite at step \d+, in the batch of \d\d, \d\d; .*last good checkpoint", told), told
     assert torch.equal(all_weights(tmp_path / "run"), before)
 
 
-def test_streamed_run_resumes_to_the_same_weights(tmp_path):
+def test_streamed_run_resumes_to_the_same_weights_from_a_folder_or_the_hub(hub, tmp_path):
+    """From the Hub it reads the commit it started with, and says which, also when there is a newer one."""
     features = datasets.Features({"clean": datasets.Image()})
     for split, first, shards in (("train", 0, 3), ("validation", 900, 1)):
         for shard in range(shards):
             images = [Image.fromarray(picture(np.random.default_rng(first + 10 * shard + n))) for n in range(10)]
             table = datasets.Dataset.from_dict({"clean": images}, features=features)
             table.to_parquet(tmp_path / "data" / f"{split}-{shard:05}-of-{shards:05}.parquet")
+    files = {f"data/{path.name}": path.read_bytes() for path in (tmp_path / "data").iterdir()}
+    hub.host("ada/shards", files, kind="datasets")
+    first_commit = hub.repos["datasets", "ada/shards"].resolve("main")
     options = ["--streaming", "--eval-every", "10", "--batch", "4", "--validation-images", "3"]
     for name, steps in (("whole", 20), ("parts", 10), ("parts", 20)):
         resume = ["--resume"] if steps == 20 and name == "parts" else []
-        result = run(command(tmp_path / "data", tmp_path / name, *options, "--max-steps", str(steps), *resume))
+        source = tmp_path / "data" if name == "whole" else "ada/shards"
+        result = here(source, tmp_path / name, *options, "--max-steps", str(steps), *resume)
         assert result.returncode == 0, result.stderr
+        if name == "parts":
+            hub.host("ada/shards", {**files, "data/train-00000-of-00003.parquet": b"newer"}, kind="datasets")
     assert torch.equal(all_weights(tmp_path / "whole"), all_weights(tmp_path / "parts"))
+    assert hub.repos["datasets", "ada/shards"].resolve("main") != first_commit
+    assert f"Data: ada/shards at commit {first_commit}" in (tmp_path / "parts" / "last" / "README.md").read_text()
+    assert "at commit" not in (tmp_path / "whole" / "last" / "README.md").read_text()
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_card_says_where_the_degraded_images_came_from(photos, tmp_path, streaming):
+    few = ("--max-steps", "1", "--batch", "2", "--validation-images", "1", *(["--streaming"] if streaming else []))
+    images = [Image.fromarray(picture(np.random.default_rng(number))) for number in range(4)]
+    columns = {name: datasets.Image() for name in ("clean", "degraded")}
+    for split in ("train", "validation"):
+        table = datasets.Dataset.from_dict(dict.fromkeys(columns, images), features=datasets.Features(columns))
+        table.to_parquet(tmp_path / "own" / f"{split}.parquet")
+        table.remove_columns("degraded").to_parquet(tmp_path / "made" / f"{split}.parquet")
+    for name, degradation in (("own", "as in the data"), ("made", "gaussian:0-55")):
+        result = here(tmp_path / name, tmp_path / "runs" / name, *few)
+        assert result.returncode == 0, result.stderr
+        card = (tmp_path / "runs" / name / "last" / "README.md").read_text()
+        assert f"Degraded images: {degradation}" in card and f"| {degradation} |" in card
+        assert ("gaussian:0-55" in card) == (name == "made")
 
 
 def test_stops_early_and_on_the_clock(photos, tmp_path):
-    stopped = run(command(photos, tmp_path / "early", "--max-steps", "1000", "--eval-every", "2", "--batch", "2",
-                          "--learning-rate", "1e-12", "--early-stopping", "3"))  # fmt: skip
+    stopped = here(photos, tmp_path / "early", "--max-steps", "1000", "--eval-every", "2", "--batch", "2",
+                          "--learning-rate", "1e-12", "--early-stopping", "3")  # fmt: skip
     assert stopped.returncode == 0, stopped.stderr
     assert len(logged(tmp_path / "early", "validation/psnr")) < 10
-    timed = run(command(photos, tmp_path / "clock", "--max-steps", "100000", "--batch", "2", "--max-minutes", "0.05",
-                        "--schedule", "cosine"))  # fmt: skip
+    timed = here(photos, tmp_path / "clock", "--max-steps", "100000", "--batch", "2", "--max-minutes", "0.05",
+                        "--schedule", "cosine")  # fmt: skip
     assert timed.returncode == 0, timed.stderr
     assert (tmp_path / "clock" / "last" / "model.safetensors").is_file()
 
@@ -281,8 +327,9 @@ def test_disk_full_while_saving_is_one_sentence(photos, tmp_path):
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
-def test_bad_options_are_one_sentence(photos, tmp_path):
-    """All in one process, since starting one costs more than the cases."""
+def test_bad_options_are_one_sentence(photos, tmp_path, monkeypatch):
+    for constants in (huggingface_hub.constants, datasets.config):
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     (tmp_path / "empty").mkdir()
     (tmp_path / "typo.yaml").write_text("encodr: resnet18")
     (tmp_path / "used" / "last").mkdir(parents=True)
@@ -299,21 +346,19 @@ def test_bad_options_are_one_sentence(photos, tmp_path):
         "--config no-such.yaml": "no-such.yaml",
         f"--config {tmp_path}/typo.yaml": "did you mean 'encoder'",
     }
-    script = (
-        "import json, sys\n"
-        "from hf_denoise.options import run\n"
-        "from hf_denoise.training import TrainConfig, train\n"
-        "for arguments in json.loads(sys.argv[1]):\n"
-        "    print('status', run(TrainConfig, train, arguments), file=sys.stderr)\n"
-    )
-    calls = [[*command(photos, tmp_path / "run")[2:], *options.split()] for options in cases]
-    result = run([sys.executable, "-c", script, json.dumps(calls)], env={"HF_HUB_OFFLINE": "1"})
-    assert "Traceback" not in result.stderr, result.stderr
-    told = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
-    assert result.stderr.count("status 2") == len(told) == len(cases), result.stderr
-    for sentence, line in zip(cases.values(), told, strict=True):
-        assert sentence in line
+    for options, sentence in cases.items():
+        *_, told = (result := here(photos, tmp_path / "run", *options.split())).stderr.splitlines()
+        assert result.returncode == 2 and told.startswith("error: ") and sentence in told, result.stderr
     assert not (tmp_path / "run" / "last").exists()
+
+
+def test_a_mistake_is_what_torchrun_reports_as_the_cause(tmp_path, monkeypatch):
+    """Under a launcher the sentence scrolls away behind tracebacks; torchrun's summary at the end repeats it."""
+    file = str(tmp_path / "error.json")
+    monkeypatch.setenv("TORCHELASTIC_ERROR_FILE", file)
+    assert here("data", tmp_path / "run", "--resume").returncode == 2
+    shown = ChildFailedError("train.py", {0: ProcessFailure(0, 1, 2, file)}).format_msg()
+    assert f"error: there is nothing to resume in '{tmp_path}/run'; start without --resume" in shown
 
 
 def test_recipe_gives_defaults_and_the_command_line_wins(tmp_path, capsys):
@@ -353,22 +398,23 @@ def test_budget_is_steps_or_minutes_whichever_ends_first():
     assert Progress(step=10, minutes=9).spent(config) == 0.9
 
 
-def test_run_pushes_itself_to_the_hub(hub, photos, tmp_path):
+def test_run_pushes_itself_to_the_hub(hub, photos, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_ada")
     options = ("--max-steps", "4", "--eval-every", "2", "--batch", "2", "--push-to-hub", "ada/trained", "--hub-private")
-    pushed = run(
-        command(photos, tmp_path / "run", *options, "--hub-strategy", "every-eval"), env={"HF_TOKEN": "hf_ada"}
-    )
+    pushed = here(photos, tmp_path / "run", *options, "--hub-strategy", "every-eval")
     assert pushed.returncode == 0, pushed.stderr
     assert f"{hub.url}/ada/trained" in pushed.stdout
     repo = hub.repos["models", "ada/trained"]
     assert repo.private and {"curves.png", "log.csv", "recipe.yaml", "README.md"} < repo.files.keys()
     assert repo.files["model.safetensors"] == (tmp_path / "run" / "best" / "model.safetensors").read_bytes()
-    refused = run(command(photos, tmp_path / "other", *options), env={"HF_TOKEN": "hf_reader"})
+    monkeypatch.setenv("HF_TOKEN", "hf_reader")
+    refused = here(photos, tmp_path / "other", *options)
     assert refused.returncode == 2
     assert "error: the Hub refused the token for 'ada/trained' (HTTP 403)" in refused.stderr
     assert not (tmp_path / "other" / "log.csv").exists()
+    monkeypatch.setenv("HF_TOKEN", "hf_ada")
     hub.largest = 1000
-    failed = run(command(photos, tmp_path / "third", *options, "--seed", "1"), env={"HF_TOKEN": "hf_ada"})
+    failed = here(photos, tmp_path / "third", *options, "--seed", "1")
     assert failed.returncode == 2
     assert f"`hf-denoise push {tmp_path}/third/best ada/trained`" in failed.stderr
     assert (tmp_path / "third" / "best" / "model.safetensors").is_file()

@@ -575,3 +575,17 @@ def test_sizes_are_compared_as_displayed(tmp_path):
         write_mask(tmp_path / "mask" / f"{i}.png", 14, 20)
     row = load_triplets(tmp_path)["train"][0]
     assert row["clean"].size == row["mask"].size == (14, 20)
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_datasets_folder_written_anew_is_read_anew(tmp_path, listed):
+    """Also where its README.md lists the files, for which `datasets` alone would give the old images."""
+    (tmp_path / "data").mkdir()
+    if listed:
+        files = "  data_files:\n  - split: train\n    path: data/train-*\n"
+        (tmp_path / "README.md").write_text(f"---\nconfigs:\n- config_name: default\n{files}---\n")
+    for grey in (10, 200):
+        images = [Image.new("RGB", (16, 16), (grey, grey, number)) for number in range(10)]
+        table = datasets.Dataset.from_dict({"clean": images}, datasets.Features({"clean": datasets.Image()}))
+        table.to_parquet(tmp_path / "data" / "train-00000-of-00001.parquet")
+        assert load_triplets(tmp_path)["train"][0]["clean"].getpixel((0, 0))[0] == grey
