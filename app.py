@@ -267,7 +267,7 @@ def try_tab(model: gr.Textbox) -> None:
                 kind = gr.Dropdown(kinds, value="gaussian", label="Noise")
                 amount = gr.Slider(1, 100, 25, step=1, label=f"Strength: {KINDS['gaussian'].unit}")
             with gr.Row():
-                add = gr.Button("Add noise and denoise", variant="primary", scale=2, min_width=200)
+                add = gr.Button("Add noise and denoise", variant="primary", scale=3, min_width=200)
                 cancel = gr.Button("Cancel", min_width=80)
     with gr.Row():
         comparison = looks.slider(pair, "Noisy | denoised", 420, "noisy-comparison")

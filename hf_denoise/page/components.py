@@ -69,9 +69,9 @@ class ScoreList(gr.HTML):
         return `<div><dt>${name}</dt><dd>${from}<strong>${figure(after)}</strong> ${unit}</dd></div>`;
     }).join("")}</dl>"""
     STYLE = """
-    dl { display: flex; flex-wrap: wrap; gap: 8px 14px; margin: 0; }
+    dl { display: flex; flex-wrap: wrap; gap: 8px 12px; margin: 0; }
     dt { font-size: 13px; color: var(--body-text-color-subdued); }
-    dd { margin: 0; font-size: 16px; font-variant-numeric: tabular-nums; }
+    dd { margin: 0; font-size: 15px; font-variant-numeric: tabular-nums; }
     """
 
     def __init__(self, value: list[dict[str, Any]] | None = None, **props: Any):
@@ -97,6 +97,7 @@ class FigureTable(gr.HTML):
     STYLE = """
     p { color: var(--body-text-color-subdued); text-align: center; padding: 48px 16px; margin: 0;
         border: 1px dashed var(--border-color-primary); border-radius: var(--radius-sm); }
+    table, tr { border: 0 !important; } /* Gradio frames the tables of texts */
     table { width: 100%; border-collapse: collapse; font-size: 14px; font-variant-numeric: tabular-nums; }
     table th, table td { padding: 8px; text-align: right; vertical-align: top;
         border: 0 solid var(--border-color-primary); border-bottom-width: 1px; }
@@ -106,8 +107,8 @@ class FigureTable(gr.HTML):
     .message { width: 40%; }
     @media (max-width: 640px) {
         thead { display: none; }
-        table tr { border: 0; display: flex; flex-wrap: wrap; gap: 4px 16px; padding: 8px 0;
-            border-bottom: 1px solid var(--border-color-primary); }
+        table tr { display: flex; flex-wrap: wrap; gap: 4px 16px; padding: 8px 0;
+            border-bottom: 1px solid var(--border-color-primary) !important; }
         table th, table td { display: block; padding: 0; border: 0; width: auto; }
         table tbody th, table .message { width: 100%; }
         table .none, table .message:empty { display: none; }
