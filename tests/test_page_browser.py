@@ -236,7 +236,7 @@ def test_pixels_are_shown_as_they_are(page: "Page", tmp_path: Path) -> None:
     assert np.array_equal(shown()[0], stored[:55, :80])
 
     # The line between before and after moves by keyboard.
-    line = page.get_by_label("Place of the line")
+    line = page.locator("#pixels").get_by_label("Place of the line")
     line.focus()
     page.keyboard.press("Home")
     assert line.evaluate("(line) => getComputedStyle(line.parentElement).getPropertyValue('--split')") == "0%"
