@@ -20,7 +20,8 @@ from hf_denoise.images import full_scale
 Grid = NDArray[np.float32]
 
 BLOCK = 16  # pixels a side of the squares over which a correction is averaged
-# Chosen on the 32 validation photographs with Gaussian, sensor and camera noise, see recipes/README.md.
+# Chosen among some forty settings on the 32 validation photographs with Gaussian, sensor and camera noise; see
+# "Restraint" in recipes/README.md.
 QUANTILE = 0.33  # of the blocks: their correction is noise; above are those with texture in them
 TOLERANCE = 1.4  # times that much correction is believed
 FAINT = 0.5 / 255  # a noise that gives a correction of this size is removed by half
