@@ -20,7 +20,7 @@ from hf_denoise.page.actions import (
     canvas,
     denoise,
     drawn_mask,
-    figures_on_page,
+    figures,
     finish,
     go_there,
     load_model,
@@ -28,8 +28,7 @@ from hf_denoise.page.actions import (
     new_picture,
     new_view,
     show,
-    show_on_page,
-    write_on_page,
+    write,
 )
 from hf_denoise.page.batch import denoise_many
 from hf_denoise.page.components import FigureTable, PageImage, PixelView, ResultButton, ScoreList
@@ -172,11 +171,9 @@ def denoise_tab(model: gr.Textbox) -> Any:
     def update(event: Any) -> None:
         """After an event that said so: show the result; its file and its metrics, which take longer, follow."""
         options: dict[str, Any] = {"js": NOW, "trigger_mode": "multiple", **QUICK, **HIDDEN}
-        shown = event.then(
-            show_on_page, [*what, at], [comparison, removed, difference], show_progress_on=comparison, **options
-        )
-        written = shown.success(write_on_page, [image, strength, model, at], download, **options)
-        measured = shown.success(figures_on_page, [*what, at], metrics, **options)
+        shown = event.then(show, [*what, at], [comparison, removed, difference], show_progress_on=comparison, **options)
+        written = shown.success(write, [image, strength, model, at], download, **options)
+        measured = shown.success(figures, [*what, at], metrics, **options)
         looked = shown.success(**closely, trigger_mode="multiple")
         started.extend([shown, written, measured, looked, shown.success(**to_draw_on, trigger_mode="multiple")])
 

@@ -26,10 +26,15 @@ def blend(noisy: np.ndarray, clean: np.ndarray, strength: float) -> np.ndarray:
     check_strength(strength)
     mixed = np.empty_like(noisy)
     for row in range(len(noisy)):  # by row: a float copy of a 100-megapixel image is 1.2 GB
-        before = noisy[row].astype(np.float32)
-        value = before + np.float32(strength) * (clean[row].astype(np.float32) - before)
-        mixed[row] = np.rint(value) if noisy.dtype.kind == "u" else value
+        mixed[row] = mix(noisy[row], clean[row], np.float32(strength))
     return mixed
+
+
+def mix(before: np.ndarray, after: np.ndarray, share: np.ndarray | np.float32) -> np.ndarray:
+    """`before + share * (after - before)` as float32, whole numbers where the arrays hold whole numbers."""
+    start = before.astype(np.float32)
+    value = start + share * (after.astype(np.float32) - start)
+    return np.rint(value) if before.dtype.kind == "u" else value
 
 
 def blend_pictures(noisy: Picture, clean: Picture, strength: float) -> Picture:

@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw
 from tqdm import tqdm
 
 from hf_denoise import __version__
+from hf_denoise.card import AS_IN_DATA
 from hf_denoise.cases import Case, Gallery, make_case
 from hf_denoise.decoded import Decoded
 from hf_denoise.degradations import parse_degradation
@@ -69,7 +70,7 @@ def evaluate(
     samples = TripletDataset(Decoded(triplets), SampleMaker(parse_degradation(degradation)), seed)
     own = "degraded" in triplets.column_names
     sigma = None if own else gaussian_sigma(degradation)
-    label = "as in the data" if own else degradation
+    label = AS_IN_DATA if own else degradation
     images = triplets["name"]
     defects = triplets["defect"] if "defect" in triplets.column_names else [None] * len(triplets)
 

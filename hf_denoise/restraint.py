@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
+from hf_denoise.blending import mix
 from hf_denoise.images import full_scale
 
 Grid = NDArray[np.float32]
@@ -112,9 +113,7 @@ def apply_gains(noisy: NDArray[np.generic], clean: NDArray[np.generic], gains: G
         if columns is not None:
             factor = np.float32(strength) * _between(columns, height, axis=0, part=rows)
             factor = factor[..., None] if clean.ndim == 3 else factor
-        before = noisy[rows].astype(np.float32)
-        value = (before + factor * (clean[rows].astype(np.float32) - before)).clip(0, full)
-        clean[rows] = np.rint(value) if clean.dtype.kind == "u" else value
+        clean[rows] = mix(noisy[rows], clean[rows], factor).clip(0, full)
 
 
 def _between(grid: Grid, length: int, axis: int, part: slice = slice(None)) -> Grid:

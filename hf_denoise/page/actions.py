@@ -73,7 +73,7 @@ def denoise(
         Preview of what is still wrong, the distance between the result and the reference, 4 times amplified: PNG, or
             none without a reference.
     """
-    pair, removed, error = show(image, strength, reference, mask, model, progress)
+    pair, removed, error = show(image, strength, reference, mask, model, progress=progress)
     file, scores = finish(image, strength, reference, mask, model, progress)
     return pair, file, scores, removed, error
 
@@ -84,9 +84,11 @@ def show(
     reference: str | None = None,
     mask: str | None = None,
     model: str | None = None,
+    at: float | None = None,
     progress: gr.Progress = gr.Progress(),  # noqa: B008
 ) -> tuple[tuple[str, str], str, str | None]:
-    """The pictures of `denoise`, without those things that take longer for a large picture."""
+    """The pictures of `denoise`, without those things that take longer for a large picture; `at`: see `asked`."""
+    asked(at)
     watch = Watch()
     with shown_errors(), new_folder() as folder:
         check_strength(strength)
@@ -117,16 +119,19 @@ def finish(
     progress: gr.Progress = gr.Progress(),  # noqa: B008
 ) -> tuple[str, Scores]:
     """The file and the metrics of `denoise`."""
-    return write(image, strength, model, progress), figures(image, strength, reference, mask, model, progress)
+    file = write(image, strength, model, progress=progress)
+    return file, figures(image, strength, reference, mask, model, progress=progress)
 
 
 def write(
     image: str | None,
     strength: float,
     model: str | None,
+    at: float | None = None,
     progress: gr.Progress = gr.Progress(),  # noqa: B008
 ) -> str:
-    """The file of `denoise`."""
+    """The file of `denoise`; `at`: see `asked`."""
+    asked(at, view=False)
     watch = Watch()
     with shown_errors(), new_folder() as folder:
         image = image or EXAMPLES[0].noisy
@@ -144,9 +149,11 @@ def figures(
     reference: str | None,
     mask: str | None,
     model: str | None,
+    at: float | None = None,
     progress: gr.Progress = gr.Progress(),  # noqa: B008
 ) -> Scores:
-    """The metrics of `denoise`."""
+    """The metrics of `denoise`; `at`: see `asked`."""
+    asked(at, view=False)
     watch = Watch()
     with shown_errors():
         image, reference, mask = with_defaults(image, reference, mask)
@@ -208,43 +215,6 @@ def new_view(at: float | None) -> tuple[None, None]:
     """The same picture in another way: the file and the metrics of before are not those of it."""
     asked(at)
     return None, None
-
-
-def show_on_page(
-    image: str | None,
-    strength: float,
-    reference: str | None,
-    mask: str | None,
-    model: str | None,
-    at: float | None,
-    progress: gr.Progress = gr.Progress(),  # noqa: B008
-) -> tuple[tuple[str, str], str, str | None]:
-    asked(at)
-    return show(image, strength, reference, mask, model, progress)
-
-
-def write_on_page(
-    image: str | None,
-    strength: float,
-    model: str | None,
-    at: float | None,
-    progress: gr.Progress = gr.Progress(),  # noqa: B008
-) -> str:
-    asked(at, view=False)
-    return write(image, strength, model, progress)
-
-
-def figures_on_page(
-    image: str | None,
-    strength: float,
-    reference: str | None,
-    mask: str | None,
-    model: str | None,
-    at: float | None,
-    progress: gr.Progress = gr.Progress(),  # noqa: B008
-) -> Scores:
-    asked(at, view=False)
-    return figures(image, strength, reference, mask, model, progress)
 
 
 def look_closely(
