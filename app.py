@@ -27,11 +27,11 @@ from hf_denoise.page.actions import (
     look_closely,
     new_picture,
     new_view,
+    offer,
     show,
-    write,
 )
 from hf_denoise.page.batch import denoise_many
-from hf_denoise.page.components import FigureTable, PageImage, PixelView, ResultButton, ScoreList
+from hf_denoise.page.components import FigureTable, PageImage, PixelView, ScoreList, offered
 from hf_denoise.page.models import operators_denoiser
 from hf_denoise.page.samples import EXAMPLE_FOLDER, EXAMPLES
 from hf_denoise.page.stop import NOW, asked
@@ -122,7 +122,7 @@ def denoise_tab(model: gr.Textbox) -> Any:
                         elem_id="editor",
                     )
                     use = gr.Button("Use this mask")
-            download = ResultButton("Download in full quality", value=result)
+            download = gr.DownloadButton("Download in full quality", value=result)
             metrics = ScoreList(scores, elem_id="metrics")
             gr.Markdown(looks.REMOVED, elem_classes="about")
         with gr.Column(elem_id="adjust"):
@@ -172,13 +172,13 @@ def denoise_tab(model: gr.Textbox) -> Any:
         """After an event that said so: show the result; its file and its metrics, which take longer, follow."""
         options: dict[str, Any] = {"js": NOW, "trigger_mode": "multiple", **QUICK, **HIDDEN}
         shown = event.then(show, [*what, at], [comparison, removed, difference], show_progress_on=comparison, **options)
-        written = shown.success(write, [image, strength, model, at], download, **options)
+        written = shown.success(offer, [image, strength, model, at], download, **options)
         measured = shown.success(figures, [*what, at], metrics, **options)
         looked = shown.success(**closely, trigger_mode="multiple")
         started.extend([shown, written, measured, looked, shown.success(**to_draw_on, trigger_mode="multiple")])
 
     now: dict[str, Any] = {"js": NOW, "trigger_mode": "multiple", **AT_ONCE}
-    results = [comparison, removed, difference, download, metrics, pixels, overview]
+    results = [download, comparison, removed, difference, metrics, pixels, overview]
     others = [reference, mask, *results]
     update(image.upload(new_picture, at, results, **now))
     update(image.clear(lambda at: (None, None, *new_picture(at)), at, others, **now))
@@ -213,7 +213,6 @@ def denoise_tab(model: gr.Textbox) -> Any:
             selected.then(**(closely if view == "pixels" else to_draw_on))
     gr.on([across.change, down.change, zoom.change], trigger_mode="always_last", **closely)
     overview.select(go_there, [image, zoom, overview], [across, down], **AT_ONCE)
-    enabled_when_there(download)
 
     # One answer with all of it, for programs. On the page the pictures come before the file.
     gr.Button(visible=False).click(
@@ -224,10 +223,6 @@ def denoise_tab(model: gr.Textbox) -> Any:
         update(loaded.success(new_picture, at, results, **now))
 
     return with_another_model
-
-
-def enabled_when_there(download: gr.DownloadButton) -> None:
-    download.change(lambda path: gr.DownloadButton(interactive=path is not None), download, download, **AT_ONCE)
 
 
 def many_tab(model: gr.Textbox) -> None:
@@ -241,14 +236,14 @@ def many_tab(model: gr.Textbox) -> None:
                 run = gr.Button("Denoise all", variant="primary", min_width=120)
                 cancel = gr.Button("Cancel", min_width=80)
         with gr.Column(scale=2, min_width=320):
-            download = ResultButton("Download all results", interactive=False)
+            download = gr.DownloadButton("Download all results", interactive=False)
             table = FigureTable(elem_id="table")
     gr.Markdown(looks.MANY, elem_classes="about")
     ran = run.click(denoise_many, [files, strength, model], [download, table], api_name="denoise_many", **ONE_AT_A_TIME)
+    ran.success(lambda: gr.DownloadButton(interactive=True), None, download, **AT_ONCE)
     cancel.click(None, cancels=ran)
     # Other pictures: no result of those before is left to be taken for theirs.
-    gr.on([files.upload, files.delete, files.clear], lambda: (None, None), None, [download, table], **AT_ONCE)
-    enabled_when_there(download)
+    gr.on([files.upload, files.delete, files.clear], lambda: (offered(None), None), None, [download, table], **AT_ONCE)
 
 
 def try_tab(model: gr.Textbox) -> None:

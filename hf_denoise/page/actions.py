@@ -17,6 +17,7 @@ from hf_denoise.degradations import parse_degradation
 from hf_denoise.errors import UserError
 from hf_denoise.images import Picture, from_pil, to_8_bits
 from hf_denoise.metrics import contrast_kept, noise_level, psnr, ssim
+from hf_denoise.page.components import offered
 from hf_denoise.page.models import denoiser, fully_denoised
 from hf_denoise.page.results import (
     Pixels,
@@ -205,16 +206,27 @@ def add_noise(
 # What the page's own events do, and what of it is in vain once the page asks for something newer
 
 
-def new_picture(at: float | None) -> tuple[None, ...]:
-    """Another picture: stop the work for the one before, and empty these fields. None shall be taken for its own."""
+def new_picture(at: float | None) -> tuple[Any, ...]:
+    """Another picture: stop the work for the one before, and take the file and these fields from the page."""
     asked(at, picture=True)
-    return (None,) * 7
+    return offered(None), *(None,) * 6
 
 
-def new_view(at: float | None) -> tuple[None, None]:
+def new_view(at: float | None) -> tuple[Any, None]:
     """The same picture in another way: the file and the metrics of before are not those of it."""
     asked(at)
-    return None, None
+    return offered(None), None
+
+
+def offer(
+    image: str | None,
+    strength: float,
+    model: str | None,
+    at: float,
+    progress: gr.Progress = gr.Progress(),  # noqa: B008
+) -> Any:
+    """`write`, for the button of the page."""
+    return offered(write(image, strength, model, at, progress))
 
 
 def look_closely(

@@ -36,13 +36,12 @@ class PictureFile(gr.File):
         return await super().async_move_resource_to_block_cache(no_address(url_or_file_path))
 
 
-class ResultButton(gr.DownloadButton):
-    """The button for the result. Its file is an input too: the button is switched off where there is none."""
+def offered(path: str | None) -> gr.DownloadButton:
+    """For a function that sets a button to download: its file, or none, which switches it off.
 
-    is_template = True
-
-    async def async_move_resource_to_block_cache(self, url_or_file_path: Any) -> str | None:
-        return await super().async_move_resource_to_block_cache(no_address(url_or_file_path))
+    In one answer. Were the button switched by an event of its own, answers to earlier ones could come after it.
+    """
+    return gr.DownloadButton(value=path, interactive=path is not None)
 
 
 class PageImage(gr.Image):
