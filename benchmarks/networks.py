@@ -47,8 +47,13 @@ class FFDNet(nn.Module):
         return F.pixel_shuffle(self.body(torch.cat([x, noise], dim=1)), 2)
 
 
-def peers(missing: list[str]) -> dict[str, nn.Module]:
-    """Networks to compare with, random weights; what is not installed adds a sentence to `missing`."""
+def peers(encoder: str, missing: list[str]) -> dict[str, nn.Module]:
+    """Networks to compare with, random weights; what is not installed adds a sentence to `missing`.
+
+    Args:
+        encoder: that of ours. The U-Net of the same family is compared on it, and on the smallest ResNet.
+        missing: see above.
+    """
     found: dict[str, nn.Module] = {}
     try:
         import segmentation_models_pytorch as smp
@@ -58,9 +63,10 @@ def peers(missing: list[str]) -> dict[str, nn.Module]:
             "install it with: pip install segmentation-models-pytorch"
         )
     else:
-        unet = smp.Unet("resnet18", encoder_weights=None, decoder_attention_type="scse", classes=3).eval()
-        found["smp.Unet, resnet18, scse"] = unet
-        found["smp.Unet, BatchNorm folded by us"] = fold_batch_norm(unet)
+        for name in dict.fromkeys((encoder, "resnet18")):
+            unet = smp.Unet(name, encoder_weights=None, decoder_attention_type="scse", classes=3).eval()
+            found[f"smp.Unet, {name}, scse"] = unet
+            found[f"smp.Unet, {name}, scse, BatchNorm folded by us"] = fold_batch_norm(unet)
     found["FFDNet, colour"] = FFDNet().eval()
     return found
 
@@ -131,7 +137,7 @@ def compare_networks(
     Returns:
         A row per network: `name`, its cost, and `speed`, a list of precision, side, Mpx/s and time relative to ours.
     """
-    others = peers(missing)
+    others = peers(load(model)._hub_mixin_config["encoder"], missing)
     rows: dict[str, dict[str, Any]] = {}
     for precision in precisions:
         ours, global_gates = (

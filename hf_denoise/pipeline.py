@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from torch import nn
 
 from hf_denoise.blending import check_strength
 from hf_denoise.cpu import keep_freed_memory
@@ -20,6 +21,7 @@ from hf_denoise.hub_files import PACKAGED
 from hf_denoise.images import Picture, check_floats, check_target, from_pil, full_scale, read_image
 from hf_denoise.model import DenoisingUNet
 from hf_denoise.restraint import Corrections, apply_gains
+from hf_denoise.self_ensemble import SelfEnsemble
 from hf_denoise.tiles import HALO, grid_step, spans
 
 Progress = Callable[[int, int], None]
@@ -38,12 +40,22 @@ class Denoiser:
             network (32 for the standard one). Memory grows with its square.
         precision: "float32", "bfloat16", or "auto": bfloat16 where the hardware multiplies it faster.
         device: "cpu", "cuda", "cuda:1", "mps", or "auto": the first of CUDA, MPS and CPU that is there.
+        self_ensemble: average over the eight turns and flips of the picture, see `hf_denoise.self_ensemble`; about
+            0.1 dB more for eight times the time.
 
     Raises:
         UserError: an option out of its range, or a device that is not there.
     """
 
-    def __init__(self, model: DenoisingUNet, *, tile: int = 1024, precision: str = "auto", device: str = "auto"):
+    def __init__(
+        self,
+        model: DenoisingUNet,
+        *,
+        tile: int = 1024,
+        precision: str = "auto",
+        device: str = "auto",
+        self_ensemble: bool = False,
+    ):
         if tile < 1:
             raise UserError(f"tile must be at least 1 pixel, got {tile}")
         if precision not in ("auto", "float32", "bfloat16"):
@@ -52,10 +64,13 @@ class Denoiser:
         self.precision = _pick_precision(self.device) if precision == "auto" else precision
         if self.device.type == "cpu":
             keep_freed_memory()
-        self.model = fold_batch_norm(model).to(self.device).to(memory_format=torch.channels_last)
+        self.model: nn.Module = fold_batch_norm(model).to(self.device).to(memory_format=torch.channels_last)
         step = grid_step(model)
         self.tile = math.ceil(tile / step) * step
         self.halo = math.ceil(HALO / step) * step
+        self.self_ensemble = self_ensemble
+        if self_ensemble:
+            self.model = SelfEnsemble(self.model, step)
 
     @classmethod
     def from_pretrained(
@@ -65,6 +80,7 @@ class Denoiser:
         tile: int = 1024,
         precision: str = "auto",
         device: str = "auto",
+        self_ensemble: bool = False,
         revision: str | None = None,
         token: str | None = None,
     ) -> "Denoiser":
@@ -73,7 +89,7 @@ class Denoiser:
         Args:
             model_id: a folder, or the id of a repository on the Hub; None is the model that ships with the package,
                 which needs no network.
-            tile, precision, device: see the class.
+            tile, precision, device, self_ensemble: see the class.
             revision: branch, tag or commit on the Hub.
             token: access token for a private repository.
 
@@ -81,7 +97,7 @@ class Denoiser:
             UserError: the model cannot be fetched or does not load, or as the class.
         """
         model = DenoisingUNet.from_pretrained(os.fspath(model_id or PACKAGED), revision=revision, token=token)
-        return cls(model, tile=tile, precision=precision, device=device)
+        return cls(model, tile=tile, precision=precision, device=device, self_ensemble=self_ensemble)
 
     def __call__(self, image: Any, strength: float = 1.0, progress: Progress | None = None) -> Any:
         """Denoise one image.
