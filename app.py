@@ -28,10 +28,11 @@ from hf_denoise.page.actions import (
     new_picture,
     new_view,
     offer,
+    offered,
     show,
 )
 from hf_denoise.page.batch import denoise_many
-from hf_denoise.page.components import FigureTable, PageImage, PixelView, ScoreList, offered
+from hf_denoise.page.components import FigureTable, PageImage, PixelView, ScoreList
 from hf_denoise.page.models import operators_denoiser
 from hf_denoise.page.samples import EXAMPLE_FOLDER, EXAMPLES
 from hf_denoise.page.stop import NOW, asked

@@ -64,13 +64,12 @@ class Denoiser:
         self.precision = _pick_precision(self.device) if precision == "auto" else precision
         if self.device.type == "cpu":
             keep_freed_memory()
-        self.model: nn.Module = fold_batch_norm(model).to(self.device).to(memory_format=torch.channels_last)
+        self.model = fold_batch_norm(model).to(self.device).to(memory_format=torch.channels_last)
         step = grid_step(model)
         self.tile = math.ceil(tile / step) * step
         self.halo = math.ceil(HALO / step) * step
         self.self_ensemble = self_ensemble
-        if self_ensemble:
-            self.model = SelfEnsemble(self.model, step)
+        self.network: nn.Module = SelfEnsemble(self.model, step) if self_ensemble else self.model
 
     @classmethod
     def from_pretrained(
@@ -252,7 +251,7 @@ class Denoiser:
         batch = noisy.expand(3, -1, -1)[None].to(self.device).contiguous(memory_format=torch.channels_last)
         half = self.precision == "bfloat16"
         with torch.autocast(self.device.type, torch.bfloat16) if half else nullcontext():
-            return self.model(batch)[0].float().cpu()
+            return self.network(batch)[0].float().cpu()
 
 
 def _pick_device(name: str) -> torch.device:

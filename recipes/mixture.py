@@ -1,4 +1,4 @@
-"""Photographs, photographs with drawn defects, and real defects as one data set, for `packaged.yaml`.
+"""Photographs, photographs with drawn defects, and real defects as one data set: what the second and third run saw.
 
     hf-denoise make-triplets PHOTOS PHOTO_TRIPLETS --degradation none
     python recipes/mixture.py PHOTOS PHOTO_TRIPLETS TILES MIXTURE

@@ -17,7 +17,6 @@ from hf_denoise.degradations import parse_degradation
 from hf_denoise.errors import UserError
 from hf_denoise.images import Picture, from_pil, to_8_bits
 from hf_denoise.metrics import contrast_kept, noise_level, psnr, ssim
-from hf_denoise.page.components import offered
 from hf_denoise.page.models import denoiser, fully_denoised
 from hf_denoise.page.results import (
     Pixels,
@@ -204,6 +203,14 @@ def add_noise(
 
 
 # What the page's own events do, and what of it is in vain once the page asks for something newer
+
+
+def offered(path: str | None) -> gr.DownloadButton:
+    """For a function that sets a button to download: its file, or none, which switches it off.
+
+    In one answer. Were the button switched by an event of its own, answers to earlier ones could come after it.
+    """
+    return gr.DownloadButton(value=path, interactive=path is not None)
 
 
 def new_picture(at: float | None) -> tuple[Any, ...]:

@@ -36,14 +36,6 @@ class PictureFile(gr.File):
         return await super().async_move_resource_to_block_cache(no_address(url_or_file_path))
 
 
-def offered(path: str | None) -> gr.DownloadButton:
-    """For a function that sets a button to download: its file, or none, which switches it off.
-
-    In one answer. Were the button switched by an event of its own, answers to earlier ones could come after it.
-    """
-    return gr.DownloadButton(value=path, interactive=path is not None)
-
-
 class PageImage(gr.Image):
     """An image of the page. Gradio reads any path that comes without the mark of an upload: here it must be one."""
 
