@@ -3,59 +3,23 @@
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-class NormalizeOverProcesses(torch.autograd.Function):
-    """(x - mean) / std * weight + bias with the statistics of all processes, and its gradient.
-
-    Every process depends on the statistics of all: its gradient has two sums over all of them (Ioffe and Szegedy,
-    2015, arXiv:1502.03167, section 3). Written out, as autograd would go over the features a dozen times.
-    """
+class SumOverProcesses(torch.autograd.Function):
+    """All-reduce whose gradient is an all-reduce: every process depends on the sum."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """The normalised (B, C, H, W), the mean and the biased variance of each channel, and the number of pixels."""
-        # With buffers in float32, which momentum 0 leaves alone, so are the statistics of bfloat16 features.
-        buffers = torch.zeros_like(weight), torch.ones_like(weight)
-        mean, variance = torch.batch_norm_update_stats(x, *buffers, 0.0)
-        count = mean.new_full((1,), x.numel() / x.shape[1])
-        total = torch.cat([mean * count, (variance + mean.square()) * count, count])
+    def forward(ctx: Any, local: Tensor) -> Tensor:
+        total = local.clone()
         torch.distributed.all_reduce(total)
-        channels = len(mean)
-        pixels = total[-1]
-        mean, square = (total[:-1] / pixels).split(channels)
-        variance = (square - mean.square()).clamp(min=0)
-        ctx.save_for_backward(x, weight, mean, variance, pixels)
-        ctx.eps = eps
-        ctx.mark_non_differentiable(mean, variance, pixels)
-        return affine(x, mean, variance, weight, bias, eps), mean, variance, pixels
+        return total
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor, *_: Any) -> tuple[Tensor, Tensor, Tensor, None]:
-        x, weight, mean, variance, pixels = ctx.saved_tensors
-        scale = torch.rsqrt(variance + ctx.eps)
-        _, weight_gradient, bias_gradient = torch.ops.aten.native_batch_norm_backward(
-            gradient, x, weight, mean, variance, mean, scale, True, ctx.eps, [False, True, True]
-        )
-        total = torch.cat([weight_gradient, bias_gradient])
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        total = gradient.contiguous().clone()
         torch.distributed.all_reduce(total)
-        along_x, along_one = (total / pixels).split(len(mean))
-        scale = scale * weight
-        zero, one = torch.zeros_like(scale), torch.ones_like(scale)
-        through_statistics = affine(x, mean, variance, -scale * along_x, -scale * along_one, ctx.eps)
-        return (
-            through_statistics.add_(affine(gradient, zero, one, scale, zero, 0.0)),
-            weight_gradient,
-            bias_gradient,
-            None,
-        )
-
-
-def affine(x: Tensor, mean: Tensor, variance: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
-    """Each channel of (B, C, H, W) by its own numbers: in one pass, and in float32 whatever the features are."""
-    return F.batch_norm(x, mean, variance, weight, bias, training=False, eps=eps)
+        return total
 
 
 class SyncBatchNorm2d(nn.BatchNorm2d):
@@ -64,14 +28,21 @@ class SyncBatchNorm2d(nn.BatchNorm2d):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return super().forward(x)
-        output, mean, variance, pixels = NormalizeOverProcesses.apply(x, self.weight, self.bias, self.eps)
+        features = x.float()
+        count = features.new_full((1,), features.numel() / features.shape[1])
+        local = torch.cat([features.sum((0, 2, 3)), features.square().sum((0, 2, 3)), count])
+        total, squares, pixels = SumOverProcesses.apply(local).split([self.num_features, self.num_features, 1])
+        mean = total / pixels
+        variance = (squares / pixels - mean.square()).clamp(min=0)
         if self.running_mean is not None and self.running_var is not None and self.momentum is not None:
             with torch.no_grad():
                 self.running_mean.lerp_(mean, self.momentum)
                 self.running_var.lerp_(variance * pixels / (pixels - 1), self.momentum)
                 if self.num_batches_tracked is not None:
                     self.num_batches_tracked.add_(1)
-        return output
+        scale = self.weight * torch.rsqrt(variance + self.eps)
+        shift = self.bias - mean * scale
+        return (features * scale.view(1, -1, 1, 1) + shift.view(1, -1, 1, 1)).to(x.dtype)
 
 
 def synchronize_batch_norm(module: nn.Module) -> nn.Module:
