@@ -48,11 +48,9 @@ class FFDNet(nn.Module):
 
 
 def peers(encoder: str, missing: list[str]) -> dict[str, nn.Module]:
-    """Networks to compare with, random weights; what is not installed adds a sentence to `missing`.
+    """Networks to compare with, random weights, the U-Net of the same family on `encoder`, which is that of ours.
 
-    Args:
-        encoder: that of ours. The U-Net of the same family is compared on it, and on the smallest ResNet.
-        missing: see above.
+    What is not installed adds a sentence to `missing`.
     """
     found: dict[str, nn.Module] = {}
     try:
@@ -63,10 +61,9 @@ def peers(encoder: str, missing: list[str]) -> dict[str, nn.Module]:
             "install it with: pip install segmentation-models-pytorch"
         )
     else:
-        for name in dict.fromkeys((encoder, "resnet18")):
-            unet = smp.Unet(name, encoder_weights=None, decoder_attention_type="scse", classes=3).eval()
-            found[f"smp.Unet, {name}, scse"] = unet
-            found[f"smp.Unet, {name}, scse, BatchNorm folded by us"] = fold_batch_norm(unet)
+        unet = smp.Unet(encoder, encoder_weights=None, decoder_attention_type="scse", classes=3).eval()
+        found[f"smp.Unet, {encoder}, scse"] = unet
+        found[f"smp.Unet, {encoder}, scse, BatchNorm folded by us"] = fold_batch_norm(unet)
     found["FFDNet, colour"] = FFDNet().eval()
     return found
 

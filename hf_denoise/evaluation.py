@@ -254,7 +254,8 @@ def evaluate_data(
         "Degradation": ", ".join(result["degradation"] for result in results),
         "Model": model or "unnamed",
         "Parameters": f"{sum(weights.numel() for weights in denoiser.model.parameters()) / 1e6:.2f} million",
-        "Arithmetic": f"{denoiser.precision} on {denoiser.device.type}{', self-ensemble' * denoiser.self_ensemble}",
+        "Arithmetic": f"{denoiser.precision} on {denoiser.device.type}"
+        + (", self-ensemble" if denoiser.self_ensemble else ""),
         "Seed": str(seed),
         "Date": f"{datetime.now(timezone.utc):%Y-%m-%d}",
         "Version": f"hf_denoise {__version__}",

@@ -20,7 +20,7 @@ class SelfEnsemble(nn.Module):
     Shape: (B, 3, H, W) -> (B, 3, H, W), float32.
     """
 
-    def __init__(self, network: nn.Module, step: int = 1):
+    def __init__(self, network: nn.Module, step: int):
         super().__init__()
         self.network = network
         self.step = step

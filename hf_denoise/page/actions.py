@@ -231,7 +231,7 @@ def offer(
     model: str | None,
     at: float,
     progress: gr.Progress = gr.Progress(),  # noqa: B008
-) -> Any:
+) -> gr.DownloadButton:
     """`write`, for the button of the page."""
     return offered(write(image, strength, model, at, progress))
 
