@@ -48,9 +48,9 @@ class FFDNet(nn.Module):
 
 
 def peers(encoder: str, missing: list[str]) -> dict[str, nn.Module]:
-    """Networks to compare with, random weights, the U-Net of the same family on `encoder`, which is that of ours.
+    """Networks to compare with, random weights; what is not installed adds a sentence to `missing`.
 
-    What is not installed adds a sentence to `missing`.
+    The U-Net of the same family is compared on `encoder`, which is that of ours, and on the smallest common one.
     """
     found: dict[str, nn.Module] = {}
     try:
@@ -61,9 +61,10 @@ def peers(encoder: str, missing: list[str]) -> dict[str, nn.Module]:
             "install it with: pip install segmentation-models-pytorch"
         )
     else:
-        unet = smp.Unet(encoder, encoder_weights=None, decoder_attention_type="scse", classes=3).eval()
-        found[f"smp.Unet, {encoder}, scse"] = unet
-        found[f"smp.Unet, {encoder}, scse, BatchNorm folded by us"] = fold_batch_norm(unet)
+        for name in dict.fromkeys(("resnet18", encoder)):
+            unet = smp.Unet(name, encoder_weights=None, decoder_attention_type="scse", classes=3).eval()
+            found[f"smp.Unet, {name}, scse"] = unet
+            found[f"smp.Unet, {name}, scse, BatchNorm folded by us"] = fold_batch_norm(unet)
     found["FFDNet, colour"] = FFDNet().eval()
     return found
 
