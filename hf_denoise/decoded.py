@@ -54,12 +54,23 @@ class Triplet:
 
 
 def pixels(picture: Image.Image) -> Pixels:
-    """Pillow image of any mode -> (H, W, 3) uint8, or without colour (H, W, 1), where 16 bits stay 16."""
+    """Pillow image of any mode but F -> (H, W, 3) uint8, or without colour (H, W, 1), where 16 bits stay 16."""
     if picture.mode.startswith("I"):
         return np.asarray(picture).clip(0, 65535).astype(np.uint16)[..., None]
-    if Image.getmodebase(picture.mode) == "L" and picture.mode != "F":
+    if Image.getmodebase(picture.mode) == "L":
         return np.asarray(picture.convert("L"))[..., None]
     return np.asarray(picture.convert("RGB"))
+
+
+def unusable(picture: Image.Image, column: str) -> str | None:
+    """What keeps a decoded picture from being the `clean`, `degraded` or `mask` of a triplet; None where it can be."""
+    if picture.mode == "F":
+        return "has floating-point pixels, whose range nothing says; save it with 8 or 16 bits"
+    if column == "mask":
+        brightest = int(np.asarray(picture.convert("L")).max(initial=0))
+        if 0 < brightest <= 127:
+            return f"has no white pixel, the brightest is {brightest} of 255; save masks as 255 in defects, 0 outside"
+    return None
 
 
 def to_float(stored: Pixels, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:

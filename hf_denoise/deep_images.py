@@ -126,6 +126,8 @@ def read_tiff(file: BinaryIO) -> tuple[np.ndarray, dict[str, Any]]:
             metadata["icc_profile"] = bytes(page.tags[34675].value)
         if 282 in page.tags and 283 in page.tags:
             metadata["dpi"] = page.get_resolution("INCH") if page.resolutionunit > 1 else None
+            if metadata["dpi"] and not is_resolution(metadata["dpi"]):
+                del metadata["dpi"]
     return pixels, {key: value for key, value in metadata.items() if value}
 
 
@@ -152,7 +154,20 @@ def read_tiff_exif(file: BinaryIO) -> bytes | None:
                 kept[tag] = ifd
         else:
             kept[tag] = stored[tag]
-    return kept.tobytes() if len(kept) else None
+    return keep_text(kept).tobytes() if len(kept) else None
+
+
+def keep_text(exif: Image.Exif) -> Image.Exif:
+    """The same block with its text as bytes where it is not ASCII: Pillow, which reads it as Latin-1, writes "?"."""
+    for tag, value in list(exif.items()):
+        if isinstance(value, str) and not value.isascii():
+            exif[tag] = value.encode("latin-1", "replace")
+    return exif
+
+
+def is_resolution(dpi: tuple[float, float]) -> bool:
+    """Whether a resolution can be written: some files have 0/0, which is none."""
+    return all(math.isfinite(value) and value > 0 for value in dpi)
 
 
 def _directory(file: BinaryIO, head: bytes, place: int | None) -> TiffImagePlugin.ImageFileDirectory_v2:
@@ -175,7 +190,7 @@ def write_tiff(file: BinaryIO, pixels: np.ndarray, mode: str, metadata: dict[str
         if tag in subs:
             tags.append((tag - 1, 4, 1, 0, True))  # tifffile drops the tag itself; the place is filled in below
         elif tag in _DESCRIPTIVE_TAGS:
-            tags.append((tag, 3, 1, value, True) if isinstance(value, int) else (tag, 2, 0, str(value), True))
+            tags.append((tag, 3, 1, value, True) if isinstance(value, int) else (tag, 2, 0, _as_text(value), True))
     dpi = metadata.get("dpi")
     with tifffile.TiffWriter(file) as tiff:
         tiff.write(
@@ -194,6 +209,10 @@ def write_tiff(file: BinaryIO, pixels: np.ndarray, mode: str, metadata: dict[str
         )
     for tag, values in subs.items():
         _append_ifd(file, tag, values)
+
+
+def _as_text(value: Any) -> bytes:
+    return str(value).encode("latin-1", "replace")  # as Pillow has read it
 
 
 def _append_ifd(file: BinaryIO, tag: int, values: dict[int, Any]) -> None:

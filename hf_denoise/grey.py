@@ -55,7 +55,7 @@ def is_grey(plane: NDArray[np.generic]) -> bool:
         variances.append(variance)
     if equal:
         return True
-    if min(height, width) < RATIO * BLOCK:
+    if min(height, width) < RATIO * BLOCK or not means:  # colour in the last few rows alone is in no square
         return False
     return _is_white(torch.cat(means, dim=1), torch.cat(variances, dim=1), torch.stack(pairs).sum(dim=0))
 

@@ -54,7 +54,7 @@ _METADATA = {
 }
 _MAX_SIDE = {"JPEG": 65_500, "WEBP": 16_383, "GIF": 65_535}
 # Nothing is lost by these; what cannot be reached through them, the format cannot hold.
-_WIDER = {"1": ("L",), "L": ("RGB",), "LA": ("RGBA",), "P": ("RGB", "RGBA")}
+_WIDER = {"1": ("L", "RGB"), "L": ("RGB",), "LA": ("RGBA",), "P": ("RGB", "RGBA")}
 _WITH_ALPHA = {"L": "LA", "RGB": "RGBA", "P": "RGBA"}
 _GREY = {"I;16": "L", "I;16L": "L", "I;16B": "L", "I": "L", "F": "L"}
 _ORIENTATION = 0x0112
@@ -130,7 +130,8 @@ class Picture:
         if orientation not in _TURNS:
             return self
         del exif[_ORIENTATION]
-        return replace(self._turned(orientation), metadata={**self.metadata, "exif": exif.tobytes()})
+        block = deep_images.keep_text(exif).tobytes()
+        return replace(self._turned(orientation), metadata={**self.metadata, "exif": block})
 
     def _turned(self, orientation: int) -> "Picture":
         """All pixels moved as an EXIF orientation asks for."""
@@ -175,6 +176,10 @@ class Picture:
         # Where the orientation cannot be noted, the pixels themselves are turned.
         picture = self if "exif" in _METADATA[format] else self.upright()
         metadata = {key: picture.metadata[key] for key in _METADATA[format] if key in picture.metadata}
+        if format == "TIFF" and self.header.dtype == np.uint8 and "exif" in metadata:  # Pillow takes the block apart
+            exif = Image.Exif()
+            exif.load(metadata["exif"])
+            metadata["exif"] = deep_images.keep_text(exif)
         with written_beside(target) as file:
             if self.header.dtype == np.uint8:
                 picture._encode(mode).save(_WithoutDescriptor(file), format, **picture._options(format), **metadata)
@@ -522,6 +527,8 @@ def _pillow_metadata(image: Image.Image) -> dict[str, Any]:
         del metadata["exif"]  # the pixels are good all the same
     if "dpi" in image.info:
         metadata["dpi"] = tuple(float(value) for value in image.info["dpi"])
+        if not deep_images.is_resolution(metadata["dpi"]):
+            del metadata["dpi"]
     return metadata
 
 

@@ -1,6 +1,7 @@
 """PSNR and SSIM, overall and inside defects, the contrast of defects, and a blind estimate of the noise level."""
 
 import math
+import warnings
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +30,7 @@ def psnr(image: Image, clean: Image, mask: Mask | None = None) -> float:
         mask: (H, W) bool; only these pixels count.
 
     Returns:
-        dB; inf for identical images, nan where the mask is empty.
+        dB; inf for identical images, nan where the mask is empty or a pixel is NaN.
     """
     error = (image.astype(np.float64) - clean) ** 2
     if mask is not None:
@@ -37,7 +38,7 @@ def psnr(image: Image, clean: Image, mask: Mask | None = None) -> float:
             return math.nan
         error = error[mask]
     mse = float(error.mean())
-    return -10 * math.log10(mse) if mse > 0 else math.inf
+    return math.inf if mse == 0 else -10 * math.log10(mse)
 
 
 def ssim(image: Image, clean: Image, mask: Mask | None = None) -> float:
@@ -111,9 +112,12 @@ def noise_level(image: Image) -> float:
     """Estimated standard deviation of the noise on the 0..255 scale (Donoho & Johnstone, 1994, on wavelets).
 
     Args:
-        image: (H, W, 3), [0, 1]. An image too small for a wavelet step gives 0.
+        image: (H, W, 3), [0, 1]. An image too small for a wavelet step gives 0, and a channel that is all black does
+            not count.
     """
     if min(image.shape[:2]) < 2:
         return 0.0
-    sigma = estimate_sigma(image, channel_axis=-1, average_sigmas=True)
-    return 255 * float(sigma) if math.isfinite(sigma) else 0.0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of a channel that is all black: it gives nan
+        sigmas = [sigma for sigma in estimate_sigma(image, channel_axis=-1) if math.isfinite(sigma)]
+    return 255 * float(np.mean(sigmas)) if sigmas else 0.0

@@ -126,7 +126,7 @@ def best_methods(summary: dict[str, Any], methods: Sequence[str], metric: str) -
     printed = {
         method: round(value, DIGITS[metric])
         for method in methods
-        if method != INPUT and (value := look_up(summary, method, metric)[0]) is not None and math.isfinite(value)
+        if method != INPUT and (value := look_up(summary, method, metric)[0]) is not None and not math.isnan(value)
     }
     badness = {
         method: abs(value - 1) if metric == "contrast_kept" else value if metric == "structure" else -value

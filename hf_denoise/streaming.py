@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from hf_denoise.decoded import Triplet, read_row
+from hf_denoise.decoded import Triplet, read_row, unusable
 from hf_denoise.errors import UserError
 from hf_denoise.loader import Sample, SampleMaker, ignore_interrupt, made
 from hf_denoise.triplets import IMAGE_COLUMNS
@@ -194,6 +194,8 @@ def decode(cells: dict[str, Any], where: str) -> Triplet:
             raise UserError(
                 f"{column} of {where} cannot be decoded ({error}); leave such rows out with --skip-bad"
             ) from error
+        if row[column] is not None and (reason := unusable(row[column], column)):
+            raise UserError(f"{column} of {where} {reason}, or leave such rows out with --skip-bad")
     sizes = {picture.size for picture in row.values() if hasattr(picture, "size")}
     if len(sizes) > 1:
         raise UserError(f"the images of {where} differ in size; leave such rows out with --skip-bad")

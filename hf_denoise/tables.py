@@ -120,7 +120,7 @@ def number(value: Any, digits: int) -> str:
     """A measured number for a table; a dash where there is none."""
     if not isinstance(value, int | float) or math.isnan(value):
         return "-"
-    return f"{value:.{digits}f}" if math.isfinite(value) else "∞"
+    return f"{value:.{digits}f}" if math.isfinite(value) else "∞" if value > 0 else "-∞"
 
 
 def plain(value: Any) -> str:

@@ -17,6 +17,7 @@ import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 from tqdm import tqdm
 
+from hf_denoise.decoded import unusable
 from hf_denoise.errors import UserError
 from hf_denoise.layouts import SPLIT_NAMES, Layout, read_layout
 
@@ -383,6 +384,8 @@ def _check_row(row: dict[str, Any], root: Path) -> tuple[tuple[str, str], list[P
         try:
             content = _read(cell)
             image = _decode(content)
+            if reason := unusable(image, column):
+                raise _UnusableError(reason)
         except _UnusableError as error:
             problems.append((where, str(error)))
             continue

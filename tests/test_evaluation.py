@@ -14,6 +14,7 @@ import pytest
 import skimage.data
 from PIL import Image
 
+from hf_denoise import tables
 from hf_denoise.cases import CRITERIA, LARGEST_CROP, PICKS, Case, Gallery, crop_box, make_case
 from hf_denoise.cli import main
 from hf_denoise.degradations import parse_degradation
@@ -21,6 +22,7 @@ from hf_denoise.errors import UserError
 from hf_denoise.evaluation import evaluate, gaussian_sigma
 from hf_denoise.metrics import psnr
 from hf_denoise.peers import load_peers, nl_means
+from hf_denoise.report import best_methods
 from hf_denoise.summary import INPUT, MODEL, Row, interval, jsonable, mean, measure, summarise, summarise_classes
 from hf_denoise.triplets import load_triplets
 
@@ -272,6 +274,13 @@ def test_intervals_are_seeded_and_need_three_finite_values():
     assert interval([5.0, 5.0, 5.0, math.nan], "psnr") == [5, 5]
     assert interval([1.0, 2.0, math.nan], "psnr") is None
     assert interval([1.0, 2.0, math.inf], "psnr") is None
+
+
+def test_infinite_numbers_have_their_sign_and_the_largest_is_best():
+    assert [tables.number(value, 1) for value in (math.inf, -math.inf, math.nan, 2.0)] == ["∞", "-∞", "-", "2.0"]
+    peers = {name: {"psnr": value, "intervals": {}} for name, value in (("copy", math.inf), ("other", 40.0))}
+    summary = {"psnr": 50.0, "intervals": {}, "peers": peers}
+    assert best_methods(summary, [INPUT, MODEL, "copy", "other"], "psnr") == ["copy"]
 
 
 def test_images_without_a_class_are_in_none():

@@ -61,6 +61,12 @@ def test_small_pictures_are_colour_unless_their_channels_are_equal(shape: tuple[
     assert not is_grey(np.random.default_rng(0).normal(0.5, 0.1, shape).astype(np.float32))
 
 
+def test_colour_in_the_last_rows_alone_is_colour() -> None:
+    picture = np.full((260, 300, 3), 77, np.uint8)
+    picture[258, 5] = 200, 0, 0
+    assert not is_grey(picture)
+
+
 def test_grey_comes_back_grey_and_better_than_from_the_network_alone() -> None:
     denoise = Denoiser.from_pretrained(device="cpu", precision="float32")
     clean = grey_photo()

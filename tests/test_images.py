@@ -284,6 +284,43 @@ def test_upright_is_how_the_file_is_shown(tmp_path: Path, orientation: int) -> N
     assert np.array_equal(Image.open(tmp_path / "out.bmp"), ImageOps.exif_transpose(Image.open(tmp_path / "in.jpg")))
 
 
+@pytest.mark.parametrize("name", ["in.tif", "in.png", "deep.png", "deep.tif"])
+@pytest.mark.parametrize("extension", ["png", "tif"])
+def test_text_that_is_not_ascii_stays(tmp_path: Path, name: str, extension: str) -> None:
+    author = "© Jürgen".encode()
+    exif = Image.Exif()
+    exif[0x8298], exif[0x0112] = author, 6
+    photo("I;16" if name.startswith("deep") else "RGB").save(tmp_path / "first.png", exif=exif.tobytes())
+    read_image(tmp_path / "first.png").save(tmp_path / name)
+    read_image(tmp_path / name).save(tmp_path / f"out.{extension}")
+    image = Image.open(tmp_path / f"out.{extension}")
+    assert image.getexif()[0x8298].encode("latin-1") == author
+    upright = read_image(tmp_path / name).upright()
+    upright.save(tmp_path / "upright.png")
+    assert Image.open(tmp_path / "upright.png").getexif()[0x8298].encode("latin-1") == author
+
+
+@pytest.mark.parametrize("mode", ["RGB", "I;16"])
+def test_a_resolution_of_nothing_is_left_out(tmp_path: Path, mode: str) -> None:
+    photo(mode).save(tmp_path / "in.tif", dpi=(300, 300))
+    content = bytearray((tmp_path / "in.tif").read_bytes())
+    with tifffile.TiffFile(tmp_path / "in.tif") as tiff:
+        for tag in (282, 283):
+            place = tiff.pages[0].tags[tag].valueoffset  # type: ignore[union-attr]
+            content[place : place + 8] = bytes(8)
+    (tmp_path / "in.tif").write_bytes(content)
+    for name in ("out.tif", "out.png"):
+        read_image(tmp_path / "in.tif").save(tmp_path / name)
+        assert Image.open(tmp_path / name).size == photo(mode).size
+
+
+def test_a_bilevel_picture_as_webp(tmp_path: Path) -> None:
+    photo("1").save(tmp_path / "in.png")
+    read_image(tmp_path / "in.png").save(tmp_path / "out.webp")
+    before, after = (Image.open(tmp_path / name).convert("RGB") for name in ("in.png", "out.webp"))
+    assert np.array_equal(before, after)
+
+
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "I;16B", "I", "F"])
 def test_pillow_images_come_back_exactly(mode: str) -> None:
     image = {

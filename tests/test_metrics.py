@@ -21,6 +21,7 @@ def test_psnr_agrees_with_scikit_image_and_theory():
     assert psnr(image, CLEAN) == pytest.approx(peak_signal_noise_ratio(CLEAN, image, data_range=1), abs=1e-4)
     assert psnr(image, CLEAN) == pytest.approx(-20 * math.log10(25 / 255), abs=0.1)
     assert psnr(CLEAN, CLEAN) == math.inf
+    assert math.isnan(psnr(np.where(np.arange(3) == 1, math.nan, CLEAN), CLEAN))
 
 
 def test_psnr_inside_a_mask_sees_only_the_mask():
@@ -54,6 +55,10 @@ def test_noise_level_is_near_the_truth(sigma):
 
 def test_noise_level_of_tiny_images_is_a_number():
     assert noise_level(np.zeros((1, 1, 3), np.float32)) == 0
+
+
+def test_a_black_channel_has_no_say_in_the_noise_level():
+    assert noise_level(noisy(25) * np.float32([1, 0, 0])) == pytest.approx(25, rel=0.15)
 
 
 def plate(contrast: float = 0.2) -> tuple[np.ndarray, np.ndarray]:

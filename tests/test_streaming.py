@@ -97,6 +97,7 @@ def test_other_number_of_processes_is_one_sentence(shards):
         ({"clean": {"bytes": b"no image", "path": None}}, "clean of 7 cannot be decoded"),
         ({"mask": png(0, size=5)}, "the images of 7 differ in size"),
         ({"clean": None}, "clean of 7 is missing"),
+        ({"mask": png(200)}, "mask of 7 has no white pixel"),
     ],
 )
 @pytest.mark.parametrize("workers", [0, 1])

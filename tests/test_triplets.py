@@ -514,11 +514,18 @@ def make_bad(root: Path, kind: str) -> tuple[str, str]:
     if kind == "bomb":
         huge_png(path)
         return "degraded/04.png", "declares more than 178 megapixels"
+    if kind == "float":
+        path.unlink()
+        Image.fromarray(np.full((14, 20), 0.5, np.float32)).save(path.with_suffix(".tif"))
+        return "degraded/04.tif", "has floating-point pixels"
+    if kind == "labels":
+        write(root / "mask" / "04.png", np.eye(14, 20, dtype=np.uint8))
+        return "mask/04.png", "has no white pixel, the brightest is 1 of 255"
     write_mask(root / "mask" / "04.png", 14, 20)
     return "mask/04.png", "is 14 x 20 pixels and its clean image 20 x 14"
 
 
-@pytest.mark.parametrize("kind", ["truncated", "text", "empty", "bomb", "other size"])
+@pytest.mark.parametrize("kind", ["truncated", "text", "empty", "bomb", "float", "labels", "other size"])
 def test_bad_images_are_an_error_or_left_out(tmp_path, caplog, kind):
     where, reason = make_bad(paired(tmp_path), kind)
     with pytest.raises(UserError) as error:
