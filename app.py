@@ -243,8 +243,15 @@ def many_tab(model: gr.Textbox) -> None:
     ran = run.click(denoise_many, [files, strength, model], [download, table], api_name="denoise_many", **ONE_AT_A_TIME)
     ran.success(lambda: gr.DownloadButton(interactive=True), None, download, **AT_ONCE)
     cancel.click(None, cancels=ran)
-    # Other pictures: no result of those before is left to be taken for theirs.
-    gr.on([files.upload, files.delete, files.clear], lambda: (offered(None), None), None, [download, table], **AT_ONCE)
+    # Other pictures: no result of those before is left, or still comes, to be taken for theirs.
+    gr.on(
+        [files.upload, files.delete, files.clear],
+        lambda: (offered(None), None),
+        None,
+        [download, table],
+        cancels=ran,
+        **AT_ONCE,
+    )
 
 
 def try_tab(model: gr.Textbox) -> None:
@@ -272,6 +279,7 @@ def try_tab(model: gr.Textbox) -> None:
         "inputs": [original, kind, amount, model],
         "outputs": [comparison, clean, metrics],
         "show_progress_on": comparison,
+        "trigger_mode": "always_last",  # or Gradio would drop a picture that comes while another is at work
         **ONE_AT_A_TIME,
     }
     chosen = originals.click(lambda index: EXAMPLES[index].clean, originals, original, **AT_ONCE)

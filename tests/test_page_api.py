@@ -4,9 +4,12 @@ import io
 import os
 import re
 import shutil
+import threading
 import zipfile
+from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import gradio as gr
 import httpx
@@ -29,6 +32,7 @@ from PIL import Image, ImageCms
 
 from hf_denoise.errors import UserError
 from hf_denoise.metrics import psnr
+from hf_denoise.model import DenoisingUNet
 from hf_denoise.page import batch, models, results
 from hf_denoise.page.actions import denoise, finish
 from hf_denoise.pipeline import Denoiser
@@ -196,11 +200,74 @@ def test_many_pictures_keep_names_and_folders(client: Client, pictures: Path, tm
     assert "'notes.txt'" in rows["notes.txt"][3]
 
 
-@pytest.mark.parametrize("name", ["../out.png", "/out.png", "a/../../out.png", "..\\out.png", "C:\\out.png"])
+def test_a_result_in_the_zip_has_the_extension_of_its_format_and_a_name_of_its_own(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    shutil.copy(pictures / "whole.jpg", tmp_path / "photo.jfif")
+    Image.new("RGBA", (40, 30), (90, 90, 90, 128)).save(tmp_path / "logo.jpg", "PNG")
+    shutil.copy(pictures / "noisy.png", tmp_path / "logo.PNG")
+    shutil.copy(pictures / "truncated.jpg", tmp_path / "cut.jfif")
+    with zipfile.ZipFile(tmp_path / "shots.zip", "w") as archive:
+        archive.write(pictures / "whole.jpg", "deep/photo")
+    files = [str(tmp_path / name) for name in ("photo.jfif", "logo.jpg", "logo.PNG", "cut.jfif", "shots.zip")]
+    archive, rows = batch.denoise_many(files)
+    expected = {"photo.jpg": "JPEG", "logo-2.png": "PNG", "logo.PNG": "PNG", "deep/photo.jpg": "JPEG"}
+    assert {row[0]: row[4] for row in rows if not row[4]} == dict.fromkeys(expected, "")
+    assert [(row[0], "'cut.jfif'" in row[4]) for row in rows if row[4]] == [("cut.jfif", True)]
+    with zipfile.ZipFile(archive) as found:
+        assert set(found.namelist()) == {*expected, "metrics.csv"}
+        formats = {name: Image.open(io.BytesIO(found.read(name))).format for name in expected}
+    assert formats == expected
+
+
+def test_what_failed_in_the_zip_is_told_from_what_failed_in_the_network(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    with zipfile.ZipFile(tmp_path / "shots.zip", "w") as archive:
+        for name in ("secret.png", "damaged.png", "whole.png"):
+            archive.write(pictures / "noisy.png", name)
+        damaged = archive.getinfo("damaged.png")
+    packed = bytearray((tmp_path / "shots.zip").read_bytes())
+    packed[packed.index(b"PK\1\2") + 8] |= 1  # the flag of the first entry that says that it is encrypted
+    packed[damaged.header_offset + 100] ^= 255
+    (tmp_path / "shots.zip").write_bytes(packed)
+
+    def without_memory(*_: object, **__: object) -> None:
+        raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB.\nCompile with TORCH_USE_CUDA_DSA")
+
+    monkeypatch.setattr(Denoiser, "picture", without_memory)
+    _, rows = batch.denoise_many([str(tmp_path / "shots.zip"), str(pictures / "clean.png")])
+    messages = {row[0]: row[4] for row in rows}
+    for name in ("secret.png", "damaged.png"):
+        assert messages[name].startswith(f"'{name}' is damaged or encrypted in the ZIP; ")
+    for name in ("whole.png", "clean.png"):
+        assert messages[name] == "could not be denoised: CUDA out of memory. Tried to allocate 2 GiB."
+        assert f"'{name}' could not be denoised" in caplog.text
+    assert "TORCH_USE_CUDA_DSA" in caplog.text
+
+
+def test_a_colon_in_a_name_in_the_zip_is_no_drive(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    names = ["2024-01-01T12:30:05.png", "12:30/part:a.png"]
+    with zipfile.ZipFile(tmp_path / "shots.zip", "w") as archive:
+        for name in names:
+            archive.write(pictures / "noisy.png", name)
+    archive, rows = batch.denoise_many([str(tmp_path / "shots.zip")])
+    assert [(row[0], row[4]) for row in rows] == [(name, "") for name in names]
+    assert zipfile.ZipFile(archive).namelist() == [*names, "metrics.csv"]
+
+
+@pytest.mark.parametrize(
+    "name", ["../out.png", "/out.png", "/a/out.png", "a/../../out.png", "..\\out.png", "C:\\out.png", "C:/out.png"]
+)
 def test_a_zip_that_leads_out_of_itself_is_refused(client: Client, pictures: Path, tmp_path: Path, name: str) -> None:
     with zipfile.ZipFile(tmp_path / "bad.zip", "w") as archive:
         archive.writestr(zipfile.ZipInfo(name), (pictures / "noisy.png").read_bytes())
-    with pytest.raises(AppError, match=r"'bad\.zip' has a file whose name leads out"):
+    with pytest.raises(AppError, match=re.escape(f"'bad.zip' has a file whose name leads out of the ZIP, \"{name}\";")):
         client.predict([handle_file(tmp_path / "bad.zip")], api_name="/denoise_many")
 
 
@@ -250,6 +317,62 @@ def test_a_visitor_cannot_name_a_folder(model: str, monkeypatch: pytest.MonkeyPa
 def test_an_unknown_model_is_one_sentence(client: Client, pictures: Path, hub) -> None:
     with pytest.raises(AppError, match="there is no public model 'ada/missing' on the Hub"):
         client.predict(handle_file(pictures / "noisy.png"), model="ada/missing", api_name="/denoise")
+
+
+class SlowHub:
+    """In the place of the Hub: of the models that visitors name, those in `slow` come when `arrives` is set."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.slow: set[str] = set()
+        self.asked = {name: threading.Event() for name in ("ada/one", "ada/two", "ada/three", "ada/four")}
+        self.arrives = threading.Event()
+        small = {"encoder_levels": 2, "decoder_channels": (8, 8), "decoder_depths": (1, 0)}
+        self.model = DenoisingUNet(encoder="resnet10t", **small)
+        models.operators_denoiser()
+        monkeypatch.setattr(models, "_visitors_models", OrderedDict())
+        monkeypatch.setattr(models, "_check_size", lambda model: None)
+        monkeypatch.setattr(models, "DenoisingUNet", SimpleNamespace(from_pretrained=self.fetch))
+
+    def fetch(self, name: str, token: bool) -> DenoisingUNet:
+        self.asked[name].set()
+        if name in self.slow:
+            assert self.arrives.wait(60)
+        return self.model
+
+
+def test_a_model_on_its_way_holds_up_nobody_else(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub, picture = SlowHub(monkeypatch), results.read_picture(pictures / "noisy.png")
+    models.denoiser("ada/one")
+    hub.slow.add("ada/two")
+    with ThreadPoolExecutor(2) as at_once:
+        slow = at_once.submit(models.denoiser, "ada/two")
+        try:
+            assert hub.asked["ada/two"].wait(30)
+            for model in ("ada/one", None):
+                at_once.submit(models.fully_denoised, picture, model, gr.Progress()).result(30)
+        finally:
+            hub.arrives.set()
+        slow.result(30)
+
+
+def test_a_model_dropped_while_its_visitor_waits_is_fetched_again_and_holds_up_nobody_else(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub, picture = SlowHub(monkeypatch), results.read_picture(pictures / "noisy.png")
+    with ThreadPoolExecutor(2) as at_once:
+        with models._network:
+            waits = at_once.submit(models.fully_denoised, picture, "ada/one", gr.Progress())
+            assert hub.asked["ada/one"].wait(30)
+            for name in ("ada/two", "ada/three", "ada/four"):
+                models.denoiser(name)
+            hub.slow.add("ada/one")
+            hub.asked["ada/one"].clear()
+        try:
+            assert hub.asked["ada/one"].wait(30)
+            at_once.submit(models.fully_denoised, picture, None, gr.Progress()).result(30)
+        finally:
+            hub.arrives.set()
+        assert waits.result(30).header == picture.header
 
 
 def test_structure_is_a_low_number_for_noise_and_a_high_one_for_a_lost_defect(

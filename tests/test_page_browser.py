@@ -146,6 +146,20 @@ def test_try_it_adds_noise_to_a_clean_picture(page: "Page", pictures: Path) -> N
     assert scores(page, "#noisy-metrics")["PSNR"][0] == pytest.approx(psnr(degraded, clean_pixels()), abs=0.06)
 
 
+def test_try_it_shows_the_clean_picture_that_was_given_last(page: "Page", pictures: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (1500, 1100), "grey").save(tmp_path / "middle.png")  # 4 tiles
+    shown_width = "(width) => document.querySelector('#noisy-comparison img')?.naturalWidth === width"
+    page.get_by_role("tab", name="Try it").click()
+    upload(page, "#original", tmp_path / "middle.png")
+    page.locator("#noisy-comparison").get_by_text("/4").wait_for()
+    for caption in ("Scanned page", "Night photo"):  # 600 and 465 pixels wide
+        page.get_by_alt_text(f"Example: {caption}, clean").click()
+    page.wait_for_function(shown_width, arg=465)
+    page.locator("#original").get_by_label("Clear").click()  # an example again
+    upload(page, "#original", pictures / "clean.png")
+    page.wait_for_function(shown_width, arg=160)
+
+
 def test_bad_files_get_a_message(page: "Page", server: "Server", pictures: Path) -> None:
     for name in ("truncated.jpg", "huge.png"):
         upload(page, "#picture", pictures / name)
@@ -333,6 +347,22 @@ def test_many_pictures_and_one_bad_file(page: "Page", pictures: Path, tmp_path: 
         rows = list(csv.DictReader(io.StringIO(results.read("metrics.csv").decode())))
     assert [row["File"] for row in rows] == ["line 1/a.png", "line 2/b.jpg", "clean.png"]
     assert float(rows[0]["Noise before"]) > 3 * float(rows[0]["Noise after"])
+
+
+def test_other_files_take_the_place_of_those_at_work(page: "Page", pictures: Path) -> None:
+    page.get_by_role("tab", name="Many images").click()
+    files, table = page.locator("#many"), page.locator("#table")
+    upload(page, "#many", pictures / "large.png")
+    files.get_by_text("large").first.wait_for()
+    page.get_by_role("button", name="Denoise all").click()
+    table.get_by_text("/20").wait_for()  # tiles
+    files.get_by_label("Clear").click()
+    upload(page, "#many", pictures / "noisy.png")
+    files.get_by_text("noisy").first.wait_for()
+    assert page.get_by_role("button", name="Download all results").is_disabled()
+    page.get_by_role("button", name="Denoise all").click()
+    table.get_by_text("noisy.png").wait_for()
+    assert not table.get_by_text("large.png").count()
 
 
 def test_another_model_is_for_one_visitor_alone(

@@ -2,23 +2,28 @@
 
 import csv
 import io
+import logging
+import lzma
+import re
 import shutil
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import gradio as gr
 
 from hf_denoise.blending import blend_pictures, check_strength
 from hf_denoise.errors import UserError
+from hf_denoise.images import Picture
 from hf_denoise.metrics import noise_level
 from hf_denoise.page.actions import shown_errors, without_folders
 from hf_denoise.page.models import denoiser, fully_denoised
-from hf_denoise.page.results import keep_file, new_folder, read_picture
+from hf_denoise.page.results import extension, keep_file, new_folder, read_picture
 from hf_denoise.page.stop import Watch
 from hf_denoise.removed import difference, structure
 
@@ -26,8 +31,11 @@ MAX_FILES = 500
 MAX_BYTES = 2_000_000_000  # of all pictures in a ZIP, unpacked
 TABLE = "metrics.csv"
 COLUMNS = ["File", "Noise before", "Noise after", "Structure", "Message"]
+_DRIVE = re.compile(r"[A-Za-z]:")
 
 Row = tuple[str, float | None, float | None, float | None, str]
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -39,14 +47,23 @@ class Member:
     inside: tuple[zipfile.ZipFile, zipfile.ZipInfo] | None = None
 
     def unpacked(self, folder: Path) -> Path:
-        """The picture as a file; from a ZIP into `folder`, under a name of our own."""
+        """The picture as a file; from a ZIP into `folder`, under a name of our own.
+
+        Raises:
+            UserError: it is damaged or encrypted in the ZIP.
+        """
         if self.inside is None:
             return self.path
         archive, info = self.inside
-        target = folder / f"picture{PurePosixPath(self.name).suffix.lower()}"
-        # Never more than the ZIP has declared: zipfile stops there.
-        with archive.open(info) as packed, target.open("wb") as file:
-            shutil.copyfileobj(packed, file)
+        target = folder / "picture"
+        try:
+            # Never more than the ZIP has declared: zipfile stops there.
+            with archive.open(info) as packed, target.open("wb") as file:
+                shutil.copyfileobj(packed, file)
+        # RuntimeError is what zipfile raises for an encrypted one, and for a compression that it does not know.
+        except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError) as error:
+            message = f"'{PurePosixPath(self.name).name}' is damaged or encrypted in the ZIP"
+            raise UserError(f"{message}; pack it again, without a password") from error
         return target
 
 
@@ -64,16 +81,18 @@ def denoise_many(
         model: id of a public model on the Hub, as user/name. Empty takes the packaged one.
 
     Returns:
-        A ZIP of the results, under the names and in the folders of the pictures, and the table as metrics.csv.
-        For each picture its name, the noise level before and after (of 255), how much structure was removed, from 0 to
-            1, and a message where it could not be denoised.
+        A ZIP of the results, under the names and in the folders of the pictures, and the table as metrics.csv. A name
+            whose extension does not say the picture's format gets one that does.
+        For each picture its name there, the noise level before and after (of 255), how much structure was removed,
+            from 0 to 1, and a message where it could not be denoised.
     """
     watch = Watch()
     with shown_errors(), ExitStack() as stack:
         check_strength(strength)
         if not files:
             raise UserError("give at least one picture, or a ZIP of pictures")
-        members = list(renamed(listed(files, stack)))
+        taken = {TABLE}
+        members = renamed(listed(files, stack), taken)
         denoiser(model)  # a mistake in its id is told once
         folder = stack.enter_context(new_folder())
         rows = []
@@ -83,42 +102,57 @@ def denoise_many(
                 watch.check()
                 progress((number - 1, len(members)), desc="Denoising", unit="pictures")
                 description = f"Picture {number} of {len(members)}"
-                rows.append(denoised_into(results, member, strength, model, progress, description))
+                network = partial(fully_denoised, model=model, progress=progress, description=description)
+                rows.append(row_of(results, taken, member, network, strength))
             results.writestr(TABLE, as_csv(rows))
         watch.check()
         return str(target), rows
 
 
-def denoised_into(
-    results: zipfile.ZipFile,
-    member: Member,
-    strength: float,
-    model: str | None,
-    progress: gr.Progress,
-    description: str,
+def row_of(
+    results: zipfile.ZipFile, taken: set[str], member: Member, network: Callable[[Picture], Picture], strength: float
 ) -> Row:
-    """Denoise one picture into the ZIP of results. A bad one gives a row with a message."""
-    shown_name = PurePosixPath(member.name).name
+    """As `denoised_into`, for the table. A bad picture gives a row with a message."""
+    try:
+        return denoised_into(results, taken, member, network, strength)
+    except UserError as error:
+        message = without_folders(error)
+    except MemoryError:
+        message = "needs more memory than the server has"
+    except RuntimeError as error:  # such as a graphics card whose memory is full
+        _logger.exception("'%s' could not be denoised", member.name)
+        reason = str(error).partition("\n")[0]
+        message = f"could not be denoised: {reason}"
+    return member.name, None, None, None, message
+
+
+def denoised_into(
+    results: zipfile.ZipFile, taken: set[str], member: Member, network: Callable[[Picture], Picture], strength: float
+) -> Row:
+    """Denoise one picture into the ZIP of results, where an extension that says another format is put right."""
+    name = PurePosixPath(member.name)
     with tempfile.TemporaryDirectory() as scratch:
-        try:
-            source = member.unpacked(Path(scratch))
-            try:
-                before = read_picture(source)
-                after = blend_pictures(before, fully_denoised(before, model, progress, description), strength)
-                result = Path(scratch) / f"result{PurePosixPath(member.name).suffix.lower()}"
-                after.save(result)
-            except UserError as error:
-                message = without_folders(error)
-                raise UserError(message.replace(f"'{source.name}'", f"'{shown_name}'")) from error
-            results.write(result, member.name)
-            noise_before, noise_after = (round(noise_level(picture.rgb), 3) for picture in (before, after))
-            return member.name, noise_before, noise_after, round(structure(difference(before, after)), 3), ""
-        except UserError as error:
-            return member.name, None, None, None, str(error)
-        except MemoryError:
-            return member.name, None, None, None, "needs more memory than the server has"
-        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError):
-            return member.name, None, None, None, "is damaged or encrypted in the ZIP"
+        source = member.unpacked(Path(scratch))
+        with called(name.name, source):
+            before = read_picture(source)
+        after = blend_pictures(before, network(before), strength)
+        suffix = extension(member.name, after)
+        result = Path(scratch) / f"result{suffix}"
+        with called(name.name, result):
+            after.save(result)
+        new_name = member.name if suffix == name.suffix else free_name(name.with_suffix(suffix), taken)
+        results.write(result, new_name)
+    noise_before, noise_after = (round(noise_level(picture.rgb), 3) for picture in (before, after))
+    return new_name, noise_before, noise_after, round(structure(difference(before, after)), 3), ""
+
+
+@contextmanager
+def called(name: str, file: Path) -> Iterator[None]:
+    """Errors call a file by the name that people know it by."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(without_folders(error).replace(f"'{file.name}'", f"'{name}'")) from error
 
 
 def listed(files: Iterable[str], stack: ExitStack) -> Iterator[Member]:
@@ -153,24 +187,31 @@ def _in_archive(archive: zipfile.ZipFile, path: Path) -> list[Member]:
     for info in archive.infolist():
         # Some packers write backslashes.
         name = PurePosixPath(info.filename.replace("\\", "/"))
-        if name.is_absolute() or ".." in name.parts or ":" in info.filename or "\0" in info.filename:
-            raise UserError(f"'{path.name}' has a file whose name leads out of the ZIP; pack it again without that")
-        hidden = any(part.startswith(".") or part == "__MACOSX" for part in name.parts)
+        if name.is_absolute() or ".." in name.parts or _DRIVE.match(str(name)) or "\0" in info.filename:
+            # In other quotes than those that `without_folders` cuts: its folders are what is wrong with it.
+            named = f'"{info.filename[:100]}"'
+            raise UserError(
+                f"'{path.name}' has a file whose name leads out of the ZIP, {named}; pack it again without that"
+            )
+        hidden = not name.name or any(part.startswith(".") or part == "__MACOSX" for part in name.parts)
         if not info.is_dir() and not hidden:
             members.append(Member(str(name), path, (archive, info)))
     return members
 
 
-def renamed(members: Iterable[Member]) -> Iterator[Member]:
+def renamed(members: Iterable[Member], taken: set[str]) -> list[Member]:
     """The same, where two have the same name a number behind the second."""
-    taken = {TABLE}
-    for member in members:
-        name, number = PurePosixPath(member.name), 1
-        while str(name).lower() in taken:
-            number += 1
-            name = PurePosixPath(member.name).with_stem(f"{PurePosixPath(member.name).stem}-{number}")
-        taken.add(str(name).lower())
-        yield Member(str(name), member.path, member.inside)
+    return [replace(member, name=free_name(PurePosixPath(member.name), taken)) for member in members]
+
+
+def free_name(name: PurePosixPath, taken: set[str]) -> str:
+    """The name, or where it is taken, in whatever case, with a number behind it. From now on it is taken."""
+    free, number = name, 1
+    while str(free).lower() in taken:
+        number += 1
+        free = name.with_stem(f"{name.stem}-{number}")
+    taken.add(str(free).lower())
+    return str(free)
 
 
 def as_csv(rows: Iterable[Row]) -> str:

@@ -34,6 +34,7 @@ MAX_BYTES = 500_000_000  # of weights; the packaged ones have 4 million
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 
 _visitors_models: OrderedDict[str, Denoiser] = OrderedDict()
+_keeping = threading.Lock()  # for moments: who asks for a model in memory must not wait for another's download
 _loading = threading.Lock()
 _network = threading.Lock()  # one picture at a time: two would only share the same cores
 
@@ -54,21 +55,36 @@ def denoiser(model: str | None = None) -> Denoiser:
         UserError: no such id, a folder of the server, weights of more than 500 MB, or as `DenoisingUNet`.
     """
     model = (model or "").strip()
+    if model and (not _HUB_ID.fullmatch(model) or Path(model).exists()):
+        raise UserError(f"'{model[:100]}' is not the id of a model on the Hub; write it as user/name")
+    return _in_memory(model) or _loaded(model)
+
+
+def _in_memory(model: str) -> Denoiser | None:
+    """The operator's network, or a visitor's that is still kept, and now the last to go."""
     if not model:
         return operators_denoiser()
-    if not _HUB_ID.fullmatch(model) or Path(model).exists():
-        raise UserError(f"'{model[:100]}' is not the id of a model on the Hub; write it as user/name")
+    with _keeping:
+        if model in _visitors_models:
+            _visitors_models.move_to_end(model)
+        return _visitors_models.get(model)
+
+
+def _loaded(model: str) -> Denoiser:
     with _loading:
-        if model not in _visitors_models:
-            if not constants.is_offline_mode():
-                _check_size(model)
-            # Never with the operator's token: a visitor must not see the operator's private models.
-            network = DenoisingUNet.from_pretrained(model, token=False)
+        if kept := _in_memory(model):  # somebody else waited for the same
+            return kept
+        if not constants.is_offline_mode():
+            _check_size(model)
+        # Never with the operator's token: a visitor must not see the operator's private models.
+        network = DenoisingUNet.from_pretrained(model, token=False)
+        with _keeping:
             while len(_visitors_models) >= KEPT_MODELS:
                 _visitors_models.popitem(last=False)
-            _visitors_models[model] = Denoiser(network)
-        _visitors_models.move_to_end(model)
-        return _visitors_models[model]
+        new = Denoiser(network)
+        with _keeping:
+            _visitors_models[model] = new
+        return new
 
 
 def _check_size(model: str) -> None:
@@ -90,13 +106,17 @@ def fully_denoised(
         Stopped: nobody waits for it any more.
         UserError: as `denoiser`.
     """
-    denoiser(model)  # loaded here: what a ZeroGPU worker loads is lost with it
-    with held(_network):
-        return _run(picture, model, progress, description)
+    model = (model or "").strip()
+    while True:
+        denoiser(model)  # loaded here: what a ZeroGPU worker loads is lost with it
+        with held(_network):
+            # Others' models may have taken its place meanwhile. It is not loaded again here: all would wait for that.
+            if _in_memory(model):
+                return _run(picture, model, progress, description)
 
 
 @lent_gpu
-def _run(picture: Picture, model: str | None, progress: gr.Progress, description: str) -> Picture:
+def _run(picture: Picture, model: str, progress: gr.Progress, description: str) -> Picture:
     watch = Watch()
 
     def advance(done: int, total: int) -> None:
