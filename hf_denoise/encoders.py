@@ -27,6 +27,8 @@ def create_encoder(name: str, levels: int, pretrained: bool) -> nn.Module:
     if name.split(".")[0] not in known:
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.3) or ["resnet18", "resnet34", "resnet50"]
         raise UserError(f"encoder '{name}' is not a ResNet that timm knows; nearest valid names: {', '.join(near)}")
+    if "." in name and name not in (tagged := timm.list_pretrained(f"{name.split('.')[0]}.*")):
+        raise UserError(f"timm has no weights of encoder '{name}'; it has {', '.join(tagged) or 'none of that ResNet'}")
     weights = {"file": imagenet_weights(name)} if pretrained else None
     return timm.create_model(
         name,

@@ -242,5 +242,9 @@ def evaluation_loader(dataset: Dataset[Sample]) -> DataLoader[Sample]:
 
 
 def ignore_interrupt(worker: int) -> None:
-    """Ctrl-C reaches every process of the terminal: the training process decides, and needs its workers to finish."""
+    """What ends a training reaches all its processes: Ctrl-C that of a terminal, SIGTERM those of torchrun's groups.
+
+    The training process decides, and needs its workers to finish; they end with it.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -9,10 +9,10 @@ from typing import Any
 
 from accelerate import Accelerator
 
-from hf_denoise.card import AS_IN_DATA
+from hf_denoise.card import AS_IN_DATA, is_handwritten
 from hf_denoise.errors import UserError
 from hf_denoise.files import make_writable, recover, staging_folder, swap_in, unwritable, write_folder
-from hf_denoise.hub_files import read_report
+from hf_denoise.hub_files import CARD, read_report
 from hf_denoise.model import DenoisingUNet
 from hf_denoise.streaming import ShardStream
 from hf_denoise.train_config import TrainConfig
@@ -38,7 +38,7 @@ class RunFolder:
         if accelerator.is_main_process:
             for folder in (self.last, self.best):
                 recover(folder)
-            if config.resume and not (self.last / "state").is_dir():
+            if config.resume and not self._state.is_dir():
                 raise UserError(f"there is nothing to resume in '{self.output}'; start without --resume")
             if not config.resume and self.last.exists():
                 raise UserError(
@@ -46,6 +46,8 @@ class RunFolder:
                 )
             make_writable(self.output)
         accelerator.wait_for_everyone()
+        if config.resume and not self._state.is_dir():
+            raise UserError(f"'{self._state}' is not on this machine; --output must lie on storage that all share")
 
     def save(self, model: DenoisingUNet, report: dict[str, Any], stream: ShardStream | None, is_best: bool) -> None:
         """Save `best/`, where these weights are, and `last/` with all that a resume needs.
@@ -58,12 +60,12 @@ class RunFolder:
         model.report = report
         main = self.accelerator.is_main_process
         if is_best and main:
-            write_folder(self.best, model.save_pretrained)
+            write_folder(self.best, lambda folder: save_model(model, folder, self.best))
         staging = staging_folder(self.last)
         try:
             if main:
                 shutil.rmtree(staging, ignore_errors=True)
-                model.save_pretrained(staging)
+                save_model(model, staging, self.last)
             self.accelerator.wait_for_everyone()
             self.accelerator.save_state(str(staging / "state"))
             if stream is not None:
@@ -78,8 +80,18 @@ class RunFolder:
         self.accelerator.wait_for_everyone()
 
     def load(self) -> None:
-        """Put the saved state back into what is prepared by and registered with the accelerator."""
-        self.accelerator.load_state(str(self.last / "state"))
+        """Put the saved state back into what is prepared by and registered with the accelerator.
+
+        Raises:
+            UserError: it is that of other options, or damaged.
+        """
+        try:
+            self.accelerator.load_state(str(self._state))
+        except (ValueError, RuntimeError, KeyError, OSError) as error:
+            raise UserError(
+                f"'{self._state}' does not fit this training ({str(error).splitlines()[0]}); resume with the "
+                "--freeze-encoder, --ema-decay and --precision that it began with, which are taken where none is given"
+            ) from error
 
     def load_stream(self, stream: ShardStream) -> None:
         """Put a stream back to where it was.
@@ -87,7 +99,7 @@ class RunFolder:
         Raises:
             UserError: the run was not streamed, or by another number of readers.
         """
-        path = self.last / "state" / self._stream_file
+        path = self._state / self._stream_file
         if not path.is_file():
             raise UserError(
                 f"'{self.output}' was not streamed by this many processes; start with the same number of them, or "
@@ -101,8 +113,32 @@ class RunFolder:
         return training.get("revision")
 
     @property
+    def _state(self) -> Path:
+        return self.last / "state"
+
+    @property
     def _stream_file(self) -> str:
         return f"stream_{self.accelerator.process_index}.json"
+
+
+def save_model(model: DenoisingUNet, folder: Path, before: Path) -> None:
+    """Save into a new folder that will take the place of `before`, whose card stays where it was written by hand."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if is_handwritten(before / CARD):
+        shutil.copy(before / CARD, folder / CARD)
+    model.save_pretrained(folder)
+
+
+def recorded_options(config: TrainConfig) -> dict[str, Any]:
+    """The options that the run which `config` resumes began with, as far as it has recorded them."""
+    last = Path(config.output) / "last"
+    # A save that was killed leaves the checkpoint beside `last`, and the main process moves it there at any moment.
+    for folder in (last, staging_folder(last), last):
+        report = read_report(folder, folder) if config.resume else None
+        if report is not None:
+            recipe = (report.get("training") or {}).get("recipe") or {}
+            return {name: value for name, value in recipe.items() if value is not None}
+    return {}
 
 
 def training_report(
@@ -117,7 +153,7 @@ def training_report(
     """What the model card says of this run; `degradation` and `revision` are those of its `TrainingData`."""
     measured = {name: score for name, score in scores.items() if math.isfinite(score)}
     commit = {"revision": revision} if revision else {}
-    data = config.data if revision else Path(config.data).name
+    data = config.data if revision else Path(config.data).resolve().name
     result = {"dataset": data, **commit, "split": "validation", "degradation": degradation, **measured}
     recipe = {name: value for name, value in dataclasses.asdict(config).items() if name not in NOT_IN_RECIPE}
     if degradation == AS_IN_DATA:

@@ -1,10 +1,29 @@
 """What a training run can be told, with defaults and help texts."""
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from hf_denoise.errors import UserError
 from hf_denoise.model import DenoisingUNet
+
+RANGES: tuple[tuple[tuple[str, ...], str, Callable[[float], bool]], ...] = (
+    (
+        ("patch", "batch", "accumulate", "max_steps", "eval_every", "validation_images"),
+        "at least 1",
+        lambda value: value >= 1,
+    ),
+    (
+        ("seed", "workers", "warmup_steps", "plateau_patience", "early_stopping", "weight_decay", "defect_weight"),
+        "at least 0",
+        lambda value: value >= 0,
+    ),
+    (("learning_rate", "clip_norm", "max_minutes"), "above 0", lambda value: value > 0),
+    (("grey_share", "defect_share", "l1_share"), "0 to 1", lambda value: 0 <= value <= 1),
+    (("ema_decay",), "at least 0 and below 1", lambda value: 0 <= value < 1),
+    (("plateau_factor",), "above 0 and below 1", lambda value: 0 < value < 1),
+)
 
 
 @dataclass
@@ -16,7 +35,7 @@ class TrainConfig:
     output: str
     """Folder of the run: best/, last/ and TensorBoard logs."""
     resume: bool = False
-    """Continue the run in --output from its last/ checkpoint."""
+    """Continue the run in --output from its last/ checkpoint, with the options it began with where none are given."""
     streaming: bool = False
     """Read --data, a dataset on the Hub or a `datasets` folder, shard by shard while training; nothing is stored."""
     skip_bad: bool = False
@@ -105,6 +124,14 @@ class TrainConfig:
     """Push when the training ends, or also after every evaluation, in the background."""
     hub_private: bool = False
     """Create the repository private."""
+
+    def check(self) -> None:
+        """Raises: UserError: a number is out of its range."""
+        for names, allowed, fits in RANGES:
+            for name in names:
+                value = getattr(self, name)
+                if value is not None and not fits(value):
+                    raise UserError(f"--{name.replace('_', '-')} must be {allowed}, got {value}")
 
     def model_options(self) -> dict[str, Any]:
         """The fields that DenoisingUNet takes."""

@@ -2,14 +2,17 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator, DataLoaderConfiguration
-from accelerate.utils import gather_object, set_seed
+from accelerate.tracking import get_available_trackers
+from accelerate.utils import InitProcessGroupKwargs, gather_object, set_seed
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
@@ -42,6 +45,7 @@ class Progress:
     minutes: float = 0.0
     best_psnr: float = -math.inf
     evaluations_since_best: int = 0
+    evaluated: int = 0  # step of the last evaluation
 
     def state_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -73,11 +77,15 @@ def train(config: TrainConfig) -> Path:
         UserError: the data, the options or the output folder cannot be used, or the loss is no longer finite.
         KeyboardInterrupt: Ctrl-C or SIGTERM came, and the run is saved; its message says how to go on.
     """
+    config.check()
+    check_trackers(config.trackers)
     accelerator = Accelerator(
         mixed_precision=None if config.precision == "auto" else config.precision,
         log_with=[*config.trackers, TrainingLog(Path(config.output) / LOG)],
         project_dir=config.output,
         dataloader_config=DataLoaderConfiguration(non_blocking=True),
+        # One process of a machine fetches and decodes the data, which may well take longer than the usual ten minutes.
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(days=30))],
     )
     set_seed(config.seed)
     run = RunFolder(config, accelerator)
@@ -92,7 +100,9 @@ def train(config: TrainConfig) -> Path:
     start = str(run.last) if config.resume else config.init_from
     if start:
         model = DenoisingUNet.from_pretrained(start)
-        config = dataclasses.replace(config, **model._hub_mixin_config)
+        # A resumed run goes on to record where its encoder came from, which a saved model does not know.
+        fetched = config.encoder_pretrained if config.resume else False
+        config = dataclasses.replace(config, **{**model._hub_mixin_config, "encoder_pretrained": fetched})
     else:
         model = DenoisingUNet(**config.model_options())
     if config.freeze_encoder:
@@ -119,13 +129,14 @@ def train(config: TrainConfig) -> Path:
         accelerator.register_for_checkpointing(averaged.module.to(accelerator.device))
     if config.resume:
         run.load()
+        for group in optimizer.param_groups:  # a lower rate, given now, holds where the plateau is in charge too
+            group["lr"] = min(group["lr"], config.learning_rate)
     data = open_data(config, accelerator, run, progress.step)
     accelerator.init_trackers("hf_denoise")
     served = averaged.module if averaged is not None else accelerator.unwrap_model(network)
 
     loss_function = WeightedMSELoss(config.defect_weight)
     scores = {"psnr": math.nan}
-    evaluated = progress.step
     pace = Pace(accelerator)
     several = accelerator.num_processes > 1
     per_step = config.batch * config.accumulate * accelerator.num_processes
@@ -134,12 +145,13 @@ def train(config: TrainConfig) -> Path:
     batches = iter(data.batches)
 
     def evaluate() -> None:
-        nonlocal scores, evaluated
-        scores, evaluated = validate(served, data.validation, accelerator), progress.step
+        nonlocal scores
+        scores, progress.evaluated = validate(served, data.validation, accelerator), progress.step
         accelerator.log({f"validation/{name}": score for name, score in scores.items()}, step=progress.step)
 
     def save(is_best: bool) -> None:
-        facts = data.degradation, data.revision, progress.step, progress.minutes, scores
+        measured = scores if progress.evaluated == progress.step else {}
+        facts = data.degradation, data.revision, progress.step, progress.minutes, measured
         report = training_report(config, *facts, accelerator)
         run.save(served, report, data.stream, is_best)
 
@@ -214,7 +226,7 @@ def train(config: TrainConfig) -> Path:
         look_at(losses, progress.step, accelerator, run)
     if stopped:
         save(is_best=False)
-    elif evaluated < progress.step:
+    elif progress.evaluated < progress.step:
         evaluate()
         keep()
     accelerator.end_training()
@@ -223,6 +235,16 @@ def train(config: TrainConfig) -> Path:
     if publisher:
         print(publisher.finish(run.best))
     return run.best
+
+
+def check_trackers(names: Sequence[str]) -> None:
+    """Raises: UserError: Accelerate does not know a tracker, or would leave it out, as its package is missing."""
+    known = ["all", *(str(name.value) for name in get_available_trackers())]
+    for name in names:
+        if name not in known:
+            raise UserError(
+                f"--trackers: '{name}' is not known, or its package is not installed; here are {', '.join(known)}"
+            )
 
 
 def set_mode(network: nn.Module, config: TrainConfig) -> None:
@@ -253,10 +275,14 @@ def look_at(losses: list[tuple[Tensor, list[str]]], step: int, accelerator: Acce
     found = gather_object([(steps[0], losses[steps[0]][1])] if steps else [])
     first = min(index for index, _ in found)
     names = ", ".join(name for index, batch in found for name in batch if index == first)
-    saved = f"'{run.last}' holds the last good checkpoint" if run.last.exists() else "no checkpoint was saved yet"
+    way_out = "look at those images, or lower --learning-rate"
     raise UserError(
-        f"the loss is no longer finite at step {step - len(losses) + first + 1}, in the batch of {names}; {saved}; "
-        "look at those images, or lower --learning-rate, and use --resume"
+        f"the loss is no longer finite at step {step - len(losses) + first + 1}, in the batch of {names}; "
+        + (
+            f"'{run.last}' holds the last good checkpoint; {way_out}, and use --resume"
+            if run.last.exists()
+            else way_out
+        )
     )
 
 

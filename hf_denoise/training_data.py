@@ -1,6 +1,7 @@
 """The data of a training run: batches for this process, and images to evaluate on."""
 
 import os
+import pickle
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -64,9 +65,10 @@ def open_data(config: TrainConfig, accelerator: Accelerator, run: RunFolder, ste
         first = range(len(triplets))[: config.validation_images]
         return accelerator.prepare(evaluation_loader(Subset(dataset, first)))
 
+    # The same commit in all sittings: a split, and the position of a stream, are those of the data they were made of.
+    revision = run.recorded_revision() if config.resume else None
     if config.streaming:
-        # The same commit in all processes and sittings: a stream's position is one in the shards it was read from.
-        revision = run.recorded_revision() if config.resume else newest_revision(config.data)
+        revision = revision if config.resume else newest_revision(config.data)
         (revision,) = broadcast_object_list([revision])
         tables = open_stream(config.data, revision=revision)
         check_splits(config, tables)
@@ -84,28 +86,32 @@ def open_data(config: TrainConfig, accelerator: Accelerator, run: RunFolder, ste
         if config.resume:
             run.load_stream(stream)
         first = first_triplets(tables["validation"], config.validation_images or STREAMED_VALIDATION, config.skip_bad)
+        if not first:
+            raise UserError(f"'{config.data}' has no usable image in its validation split")
         batches = (send_to_device(batch, accelerator.device, non_blocking=True) for batch in stream)
         own = "degraded" in (tables["train"].column_names or [])
         return TrainingData(batches, evaluation(first), named(own), revision, stream)
 
-    training, validation = decode_once_per_machine(config, accelerator)
+    training, validation = decode_once_per_machine(config, accelerator, revision)
     per_step = config.batch * accelerator.num_processes * config.accumulate
     order = SampleStream(len(training), config.max_steps * per_step, config.seed, start=step * per_step)
     patches = TripletDataset(training, make_patch, config.seed, side=min(config.patch, training.largest_side))
     loader = accelerator.prepare(training_loader(patches, config.batch, order, workers))
-    return TrainingData(loader, evaluation(validation), named(training.has_degraded), dataset_revision(config.data))
+    revision = revision or dataset_revision(config.data)
+    return TrainingData(loader, evaluation(validation), named(training.has_degraded), revision)
 
 
-def decode_once_per_machine(config: TrainConfig, accelerator: Accelerator) -> Stored:
+def decode_once_per_machine(config: TrainConfig, accelerator: Accelerator, revision: str | None) -> Stored:
     """Training and validation triplets: one process of every machine checks and decodes the images, all map them."""
-    stored: Stored | None = None
+    stored = b""
     if accelerator.is_local_main_process:
-        tables = load_triplets(config.data, seed=config.seed, skip_bad=config.skip_bad)
+        tables = load_triplets(config.data, seed=config.seed, skip_bad=config.skip_bad, revision=revision)
         check_splits(config, tables)
-        stored = MemoryMapped(tables["train"]), MemoryMapped(tables["validation"])
-    # Pickled, they are the names of the files.
-    shared: list[Stored] = gather_object([stored])
-    return shared[accelerator.process_index - accelerator.local_process_index]
+        # Pickled, they are the names of the files, which other machines do not have.
+        stored = pickle.dumps((MemoryMapped(tables["train"]), MemoryMapped(tables["validation"])))
+    shared = gather_object([stored])
+    own: Stored = pickle.loads(shared[accelerator.process_index - accelerator.local_process_index])
+    return own
 
 
 def check_splits(config: TrainConfig, tables: Iterable[str]) -> None:

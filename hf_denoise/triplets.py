@@ -49,6 +49,7 @@ def load_triplets(
     seed: int = 0,
     skip_bad: bool = False,
     splits: tuple[float, float, float] = (0.7, 0.2, 0.1),
+    revision: str | None = None,
 ) -> datasets.DatasetDict:
     """Load triplets of images and decode every one of them once, so that training meets no bad file later.
 
@@ -59,6 +60,7 @@ def load_triplets(
         skip_bad: leave out, with a logged warning, the triplets that cannot be used, instead of raising.
         splits: shares of train, validation and test; they sum to 1. Only for data without splits of their own (a lone
             `train` is none). Every share above 0 gets at least one source image. `(0, 0, 1)`: all is test.
+        revision: branch, tag or commit of a dataset on the Hub.
 
     Returns:
         Splits among `train`, `validation`, `test`, each with the columns `name` (str, unique in its split, the path
@@ -73,7 +75,7 @@ def load_triplets(
     """
     if min(splits) < 0 or abs(sum(splits) - 1) > 1e-6:
         raise UserError(f"The shares of train, validation and test are {splits}: they must be positive and sum to 1.")
-    tables, problems = _open(data)
+    tables, problems = _open(data, revision)
     if set(tables) == {"train"}:
         tables = {None: tables["train"]}
     tables, sources, bad_images = _check(tables, Path(data).expanduser().absolute())
@@ -135,7 +137,9 @@ def split_by_source(
     return {split: [row for row, source in enumerate(sources) if side[source] == split] for split, _ in wanted}
 
 
-def _open(data: str | os.PathLike[str]) -> tuple[dict[str | None, datasets.Dataset], list[Problem]]:
+def _open(
+    data: str | os.PathLike[str], revision: str | None
+) -> tuple[dict[str | None, datasets.Dataset], list[Problem]]:
     """Tables with our columns for each own split (None: no own splits), and what could not be matched."""
     folder = Path(data).expanduser()
     try:
@@ -154,7 +158,7 @@ def _open(data: str | os.PathLike[str]) -> tuple[dict[str | None, datasets.Datas
         raise UserError(
             f"{data} does not exist: give a folder of images or the id of a dataset on the Hub (user/name)."
         )
-    return _open_datasets(None, str(data)), []
+    return _open_datasets(None, str(data), revision), []
 
 
 def _tables_of(layout: Layout) -> dict[str | None, datasets.Dataset]:
@@ -281,11 +285,11 @@ def _cache_of(folder: Path) -> Path:
     return Path(datasets.config.HF_DATASETS_CACHE) / f"folder-{digest.hexdigest()}"
 
 
-def _open_datasets(folder: Path | None, data: str) -> dict[str | None, datasets.Dataset]:
+def _open_datasets(folder: Path | None, data: str, revision: str | None = None) -> dict[str | None, datasets.Dataset]:
     """Layout 1: the splits of what `_load` gives, with our columns."""
     import datasets
 
-    loaded = _load(folder, data)
+    loaded = _load(folder, data, revision=revision)
     if isinstance(loaded, datasets.Dataset):
         loaded = datasets.DatasetDict({"train": loaded})
     own: dict[str | None, list[datasets.Dataset]] = {}

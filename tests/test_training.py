@@ -1,6 +1,8 @@
 """Training judged by what it learns, checkpoints by killing the process, many processes by launching them."""
 
+import csv
 import io
+import json
 import os
 import re
 import resource
@@ -29,6 +31,7 @@ from hf_denoise.launch import torchrun_options
 from hf_denoise.metrics import psnr
 from hf_denoise.options import parse
 from hf_denoise.options import run as run_options
+from hf_denoise.run_folder import recorded_options
 from hf_denoise.training import Progress, TrainConfig, learning_rate, train
 
 ROOT = Path(__file__).parents[1]
@@ -85,7 +88,7 @@ def here(data: Path | str, output: Path, *options: str) -> subprocess.CompletedP
     torch.set_num_threads(1)
     try:
         with redirect_stdout(out), redirect_stderr(err):
-            status = run_options(TrainConfig, train, command(data, output, *options)[2:])
+            status = run_options(TrainConfig, train, command(data, output, *options)[2:], recorded_options)
     finally:
         torch.set_num_threads(threads)
     return subprocess.CompletedProcess(options, status, out.getvalue(), err.getvalue())
@@ -234,8 +237,14 @@ def test_accumulated_batches_are_one_batch(scratched, tmp_path):
     assert "encoder" not in changed and changed
 
 
-def test_ctrl_c_saves_and_the_run_goes_on(photos, tmp_path):
-    options = ["--max-steps", "150", "--eval-every", "75", "--batch", "4"]
+def report(checkpoint: Path) -> dict:
+    return json.loads((checkpoint / "evaluation.json").read_text())
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_told_to_stop_is_saved_and_goes_on_as_it_began(photos, tmp_path, sent):
+    """Without its options, which it has recorded: another seed would train on what was kept for validation."""
+    options = ["--max-steps", "150", "--eval-every", "75", "--batch", "4", "--seed", "3", "--degradation", "speckle:20"]
     assert here(photos, tmp_path / "whole", *options).returncode == 0
     env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
@@ -243,12 +252,51 @@ def test_ctrl_c_saves_and_the_run_goes_on(photos, tmp_path):
         cwd=ROOT, env=env, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
     assert any(re.search(r" [1-9]\d?/150 ", line) for line in process.stderr)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the workers get it too
+    os.killpg(process.pid, sent)  # as a terminal and torchrun do: the workers get it too
     told = process.stderr.read().splitlines()[-1]
     assert process.wait() == 130 and told.startswith("stopped at step") and "--resume" in told
-    resumed = here(photos, tmp_path / "stopped", *options, "--resume")
+    assert report(tmp_path / "stopped" / "last")["results"] == []  # of these weights nothing is known
+    resumed = here(photos, tmp_path / "stopped", "--resume")
     assert resumed.returncode == 0, resumed.stderr
     assert torch.equal(all_weights(tmp_path / "whole"), all_weights(tmp_path / "stopped"))
+    whole, stopped = (report(tmp_path / name / "last") for name in ("whole", "stopped"))
+    assert stopped["results"] == whole["results"] and stopped["training"]["recipe"]["degradation"] == "speckle:20"
+
+
+def test_a_resumed_run_records_where_it_began(photos, tmp_path):
+    small = {"encoder": "resnet10t", "encoder_levels": 2, "decoder_channels": (32, 16), "decoder_depths": (1, 0)}
+    DenoisingUNet(**small).save_pretrained(tmp_path / "saved")
+    options = ["--init-from", str(tmp_path / "saved"), "--freeze-encoder", "--batch", "2", "--eval-every", "2"]
+    for more in (["--max-steps", "2", *options], ["--max-steps", "4", "--resume"]):
+        result = here(photos, tmp_path / "run", *more)
+        assert result.returncode == 0, result.stderr
+    recipe = report(tmp_path / "run" / "last")["training"]["recipe"]
+    assert (recipe["init_from"], recipe["freeze_encoder"], recipe["max_steps"]) == ("saved", True, 4)
+    refused = here(photos, tmp_path / "run", "--resume", "--max-steps", "6", "--no-freeze-encoder")
+    told = refused.stderr.strip().splitlines()[-1]
+    assert refused.returncode == 2 and "--freeze-encoder" in told and "Traceback" not in refused.stderr
+
+
+def test_a_lower_rate_holds_from_the_resume_on(photos, tmp_path):
+    options = ["--batch", "2", "--eval-every", "20", "--learning-rate", "1e-3"]
+    assert here(photos, tmp_path / "run", *options, "--max-steps", "20").returncode == 0
+    lower = here(photos, tmp_path / "run", "--resume", "--max-steps", "40", "--learning-rate", "1e-5")
+    assert lower.returncode == 0, lower.stderr
+    rates = [float(row["learning_rate"]) for row in csv.DictReader((tmp_path / "run" / "log.csv").open())
+             if row["learning_rate"]]  # fmt: skip
+    assert rates[-1] == pytest.approx(1e-5) and max(rates) == pytest.approx(1e-3)
+
+
+def test_a_card_written_by_hand_stays_in_a_run(photos, tmp_path):
+    options = ["--batch", "2", "--eval-every", "2"]
+    assert here(photos, tmp_path / "run", *options, "--max-steps", "2").returncode == 0
+    for name in ("best", "last"):
+        (tmp_path / "run" / name / "README.md").write_text("Ours, by hand.")
+    more = here(photos, tmp_path / "run", "--resume", "--max-steps", "8", "--learning-rate", "1e-3")
+    assert more.returncode == 0, more.stderr
+    for name in ("best", "last"):
+        assert (tmp_path / "run" / name / "README.md").read_text() == "Ours, by hand."
+    assert report(tmp_path / "run" / "last")["training"]["steps"] == 8
 
 
 def test_loss_that_is_not_finite_names_the_images_and_keeps_the_checkpoint(photos, tmp_path):
@@ -344,6 +392,14 @@ def test_bad_options_are_one_sentence(photos, tmp_path, monkeypatch):
         f"--data {tmp_path}/empty": "empty",
         f"--output {tmp_path}/used": "--resume",
         "--config no-such.yaml": "no-such.yaml",
+        "--encoder resnet18.typo": "resnet18.a1_in1k",
+        "--batch 0": "--batch must be at least 1, got 0",
+        "--seed -1": "--seed must be at least 0",
+        "--max-minutes 0": "--max-minutes must be above 0",
+        "--grey-share 15": "--grey-share must be 0 to 1",
+        "--learning-rate nan": "--learning-rate must be above 0",
+        "--plateau-factor 1": "--plateau-factor must be above 0 and below 1",
+        "--trackers tensorbord": "tensorboard",
         f"--config {tmp_path}/typo.yaml": "did you mean 'encoder'",
     }
     for options, sentence in cases.items():
