@@ -336,6 +336,21 @@ def test_streamed_run_resumes_to_the_same_weights_from_a_folder_or_the_hub(hub, 
     assert "at commit" not in (tmp_path / "whole" / "last" / "README.md").read_text()
 
 
+def test_a_resumed_run_reads_the_commit_it_began_with(hub, tmp_path):
+    buffer = io.BytesIO()
+    images = [Image.fromarray(picture(np.random.default_rng(number))) for number in range(10)]
+    table = datasets.Dataset.from_dict({"clean": images}, features=datasets.Features({"clean": datasets.Image()}))
+    table.to_parquet(buffer)
+    hub.host("ada/photos", {"data/train-00000-of-00001.parquet": buffer.getvalue()}, kind="datasets")
+    commit = hub.repos["datasets", "ada/photos"].resolve("main")
+    options = ["--batch", "2", "--eval-every", "2", "--validation-images", "1"]
+    assert here("ada/photos", tmp_path / "run", *options, "--max-steps", "2").returncode == 0
+    hub.host("ada/photos", {"data/train-00000-of-00001.parquet": b"newer"}, kind="datasets")
+    resumed = here("ada/photos", tmp_path / "run", "--resume", "--max-steps", "4")
+    assert resumed.returncode == 0, resumed.stderr
+    assert report(tmp_path / "run" / "last")["training"]["revision"] == commit
+
+
 @pytest.mark.parametrize("streaming", [False, True])
 def test_card_says_where_the_degraded_images_came_from(photos, tmp_path, streaming):
     few = ("--max-steps", "1", "--batch", "2", "--validation-images", "1", *(["--streaming"] if streaming else []))
