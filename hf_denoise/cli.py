@@ -1,6 +1,7 @@
 """The command line: `hf-denoise denoise | evaluate | ...`. Torch is imported inside the commands only."""
 
 import importlib.util
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -313,6 +314,8 @@ COMMANDS: dict[str, Callable[..., Any]] = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status: 0; 2 for an `error: ...`; 130 after Ctrl-C."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: no file name stops the work
     if arguments is None:
         start_cpu_processes()
         arguments = sys.argv[1:]

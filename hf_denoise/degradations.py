@@ -1,8 +1,9 @@
 """Noise models: a clean image in, a degraded one out. Every random number comes from the generator passed in."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain, product
 
 import numpy as np
 import torch
@@ -95,11 +96,15 @@ MIXTURE = (
 )
 
 
+Step = tuple[str, float, float]  # kind, lowest and highest strength
+Chain = tuple[Step, ...]
+
+
 @dataclass(frozen=True)
 class Degradation:
-    """Alternatives, one drawn per image by weight; each a chain of (kind, lowest, highest strength) in order."""
+    """Alternatives, one drawn per image by weight; each a chain of steps in order."""
 
-    alternatives: tuple[tuple[tuple[str, float, float], ...], ...]
+    alternatives: tuple[Chain, ...]
     weights: tuple[float, ...]
 
     @cached_property
@@ -125,18 +130,29 @@ def parse_degradation(spec: str) -> Degradation:
     """Read a degradation from text.
 
     `kind:strength` or `kind:low-high` (drawn uniformly per image); `a+b` applies one after another; `a|b` draws one
-    per image, `3*a|b` three times out of four the first; `mixture` is a ready-made draw over all kinds. Example:
-    "2*gaussian:0-55|poisson-gaussian:10+jpeg:50-95".
+    per image, `3*a|b` three times out of four the first; `mixture` is a ready-made draw over all kinds, and stands
+    wherever a kind does. Example: "2*gaussian:0-55|poisson-gaussian:10+jpeg:50-95".
 
     Raises:
         UserError: an unknown kind, or a weight or strength outside its range.
     """
-    ways, weights = [], []
-    for way in (MIXTURE if spec.strip() == "mixture" else spec).split("|"):
-        weight, star, chain = way.rpartition("*")
-        weights.append(_parse_weight(weight, spec) if star else 1.0)
-        ways.append(tuple(_parse_step(step, spec) for step in chain.split("+")))
+    ways: list[Chain] = []
+    weights: list[float] = []
+    for way in spec.split("|"):
+        weight, star, text = way.rpartition("*")
+        chains = _parse_chain(text, spec)
+        ways += chains
+        weights += [(_parse_weight(weight, spec) if star else 1.0) / len(chains)] * len(chains)
     return Degradation(tuple(ways), tuple(weights))
+
+
+def _parse_chain(text: str, spec: str) -> list[Chain]:
+    """The one chain that `a+b` stands for, or with a `mixture` among its steps one for each of its alternatives."""
+    steps: list[Sequence[Chain]] = [
+        parse_degradation(MIXTURE).alternatives if step.strip() == "mixture" else [(_parse_step(step, spec),)]
+        for step in text.split("+")
+    ]
+    return [tuple(chain.from_iterable(parts)) for parts in product(*steps)]
 
 
 def _parse_weight(text: str, spec: str) -> float:
@@ -149,8 +165,10 @@ def _parse_weight(text: str, spec: str) -> float:
     return weight
 
 
-def _parse_step(step: str, spec: str) -> tuple[str, float, float]:
+def _parse_step(step: str, spec: str) -> Step:
     name, _, strength = step.strip().partition(":")
+    if name == "mixture":
+        raise UserError(f"degradation '{spec}': mixture has its own strengths; write it without one")
     kind = KINDS.get(name)
     if kind is None:
         raise UserError(f"degradation '{spec}': unknown kind '{name}'; choose from {', '.join(KINDS)}, mixture")

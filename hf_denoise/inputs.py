@@ -1,12 +1,16 @@
 """Which files a command reads, and where it writes their results."""
 
 import glob
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from hf_denoise.errors import UserError
+from hf_denoise.layouts import image_files
 
 Job = tuple[Path, Path]  # source, target
+
+# Whether something is there is asked of `os.path`: in a folder that is locked, `Path` raises.
 
 
 def plan(inputs: Sequence[str], output: Path, bad: list[str]) -> list[Job]:
@@ -22,31 +26,23 @@ def plan(inputs: Sequence[str], output: Path, bad: list[str]) -> list[Job]:
     found: dict[Path, Path] = {}  # source -> path below the output folder
     for name in inputs:
         path = Path(name)
-        if path.is_dir():
-            images = sorted(
-                file
-                for file in path.rglob("*")
-                # Results of an earlier run are no inputs, where the output lies inside the input.
-                if file.suffix.lower() in FORMATS and file.is_file() and not is_inside(file, output, path)
-            )
-            found.update((file, file.relative_to(path)) for file in images)
-            if not images:
-                bad.append(f"'{name}' holds no images; images end in {', '.join(FORMATS)}")
-        elif glob.has_magic(name) and not path.exists():
+        if os.path.isdir(path):
+            found.update(_in_folder(path, output, bad))
+        elif glob.has_magic(name) and not os.path.exists(path):
             images = sorted(
                 file for file in map(Path, glob.glob(name, recursive=True)) if file.suffix.lower() in FORMATS
             )
             found.update((file, Path(file.name)) for file in images)
             if not images:
                 bad.append(f"no image matches '{name}'")
-        elif path.exists():
+        elif os.path.exists(path):
             found[path] = Path(path.name)
         else:
-            bad.append(f"'{name}' does not exist; check the path")
+            bad.append(f"'{name}' does not exist, or cannot be reached; check the path")
     if not found and len(bad) == 1:
         raise UserError(bad[0])
     one_file = len(inputs) == 1 and list(found) == [Path(inputs[0])]
-    if one_file and output.suffix.lower() in FORMATS and not output.is_dir():
+    if one_file and output.suffix.lower() in FORMATS and not os.path.isdir(output):
         return [(path, output) for path in found]
     sources: dict[Path, Path] = {}
     for source, relative in found.items():
@@ -60,10 +56,28 @@ def plan(inputs: Sequence[str], output: Path, bad: list[str]) -> list[Job]:
     return [(source, target) for target, source in sources.items()]
 
 
+def _in_folder(folder: Path, output: Path, bad: list[str]) -> list[Job]:
+    """The images in a folder, found as training finds them, each with its path relative to the folder."""
+    from hf_denoise.images import FORMATS
+
+    locked: list[str] = []
+
+    def unreadable(error: OSError) -> None:
+        locked.append(f"'{error.filename}' cannot be read ({error.strerror}); allow it, or leave it out")
+
+    # Results of an earlier run are no inputs, where the output lies inside the input.
+    images = [file for file in image_files(folder, FORMATS, unreadable) if not is_inside(file, output, folder)]
+    if not images and not locked:
+        bad.append(f"'{folder}' holds no images; images end in {', '.join(FORMATS)}")
+    bad += locked
+    return [(file, file.relative_to(folder)) for file in sorted(images)]
+
+
 def is_inside(file: Path, output: Path, folder: Path) -> bool:
     """Whether `file` lies in the output folder while the output folder lies in `folder`."""
     output = output.resolve()
-    return output != folder.resolve() and output in file.resolve().parents
+    # Unlike `resolve`, `realpath` takes a link to itself for a name.
+    return output != folder.resolve() and output in Path(os.path.realpath(file)).parents
 
 
 def view_path(target: Path) -> Path:
@@ -94,7 +108,7 @@ def views(jobs: Sequence[Job]) -> list[Job]:
 def is_done(job: Job, removed: bool) -> bool:
     """Whether an earlier run has written all results of a job. Files are renamed into place: what is there is whole."""
     source, target = job
-    return target.exists() and not target.samefile(source) and (not removed or view_path(target).exists())
+    return os.path.exists(target) and not target.samefile(source) and (not removed or view_path(target).exists())
 
 
 def check_targets(jobs: Sequence[Job], resume: bool) -> None:
@@ -108,11 +122,11 @@ def check_targets(jobs: Sequence[Job], resume: bool) -> None:
         UserError: a target exists.
     """
     if resume:
-        inputs = [target for source, target in jobs if target.exists() and target.samefile(source)]
+        inputs = [target for source, target in jobs if os.path.exists(target) and target.samefile(source)]
         if inputs:
             raise UserError(f"'{inputs[0]}' is an input; choose another --output, or replace it with --overwrite")
         return
-    existing = [target for _, target in jobs if target.exists()]
+    existing = [target for _, target in jobs if os.path.exists(target)]
     if existing:
         more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
         raise UserError(

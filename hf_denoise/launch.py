@@ -43,13 +43,15 @@ def torchrun_options(launcher: Sequence[str]) -> list[str]:
     Args:
         launcher: its command line, as words.
     """
-    from accelerate.commands.config.config_args import load_config_from_file
+    from accelerate.commands.config.config_args import default_config_file, load_config_from_file
     from accelerate.commands.launch import launch_command_parser
 
     words = list(launcher)
     start = next((place for place, word in enumerate(words) if word.endswith("launch")), len(words))
     told, _ = launch_command_parser().parse_known_args(words[start + 1 :])
-    written = load_config_from_file(told.config_file) if told.config_file else None
+    # What `accelerate config` wrote counts where no other file is named, but not with --cpu.
+    configured = told.config_file or (os.path.isfile(default_config_file) and not told.cpu)
+    written = load_config_from_file(told.config_file) if configured else None
 
     def option(name: str) -> Any:
         value = getattr(told, name, None)

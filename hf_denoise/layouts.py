@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 from hf_denoise.errors import UserError
 
@@ -68,7 +69,7 @@ def read_layout(root: Path) -> Layout:
     Raises:
         UserError: the folder has no images, or they lie in no layout that is known.
     """
-    if not any(_walk(root)):
+    if not any(image_files(root)):
         raise UserError(f"{root} holds no images; {KNOWN_LAYOUTS}.")
     layout = Layout(root)
     _read(root, None, layout)
@@ -93,7 +94,7 @@ def _read(folder: Path, split: str | None, layout: Layout) -> None:
     elif _is_paired(folder):
         _read_paired(folder, split, layout)
     elif split_folders := _split_folders(folder):
-        stray = next((file for file in _walk(folder) if _below(folder, file) not in split_folders), None)
+        stray = next((file for file in image_files(folder) if _below(folder, file) not in split_folders), None)
         if stray is not None:
             raise UserError(f"{folder} has its own splits, and {stray} lies in none of them: move it into one or away.")
         for sub, own_split in split_folders.items():
@@ -103,7 +104,7 @@ def _read(folder: Path, split: str | None, layout: Layout) -> None:
             if _is_structured(sub):
                 _read(sub, split, layout)
             else:
-                layout.problems += [(file, "lies in none of the data's layouts") for file in _walk(sub)]
+                layout.problems += [(file, "lies in none of the data's layouts") for file in image_files(sub)]
     else:
         _read_plain(folder, split, layout)
 
@@ -166,7 +167,7 @@ def _read_mvtec(folder: Path, split: str | None, layout: Layout) -> None:
 
 def _read_plain(folder: Path, split: str | None, layout: Layout) -> None:
     """Layout 5: every image is a clean one, so nothing that looks like a mask or a degraded image may be among them."""
-    files = list(_walk(folder))
+    files = list(_usable_files(folder, layout))
     stems = {file.with_suffix("") for file in files}
     partners = {name for role in ("mask", "degraded") for name in ROLE_NAMES[role]} | {"ground_truth"}
     for file in files:
@@ -222,38 +223,79 @@ def _role_folders(folder: Path) -> dict[str, list[Path]]:
 def _split_folders(folder: Path) -> dict[Path, str]:
     """The split folders in `folder`; a lone `train` of loose images is a folder of images like any other."""
     found = {sub: SPLIT_NAMES[sub.name.lower()] for sub in _subfolders(folder) if sub.name.lower() in SPLIT_NAMES}
-    found = {sub: split for sub, split in found.items() if any(_walk(sub))}
+    found = {sub: split for sub, split in found.items() if any(image_files(sub))}
     return {} if set(found.values()) == {"train"} and not any(map(_is_structured, found)) else found
 
 
 def _subfolders(folder: Path) -> list[Path]:
     try:
         with os.scandir(folder) as entries:
-            return sorted(folder / entry.name for entry in entries if entry.is_dir() and not _is_hidden(entry.name))
+            names = [entry.name for entry in entries if entry.is_dir() and not _is_hidden(entry.name)]
     except OSError as error:
-        raise UserError(f"{folder} cannot be read: {error.strerror}.") from error
+        _refuse(error)
+    return sorted(folder / name for name in names if not _leads_back(str(folder / name)))
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    """Image files at any depth, in the order of their names; links to folders are followed, each folder once."""
+def _refuse(error: OSError) -> NoReturn:
+    raise UserError(f"{error.filename} cannot be read: {error.strerror}.") from error
 
-    def fail(error: OSError) -> None:
-        raise UserError(f"{error.filename} cannot be read: {error.strerror}.") from error
 
-    seen = {os.path.realpath(folder)}
-    for parent, subs, files in os.walk(folder, followlinks=True, onerror=fail):
-        links = {sub: os.path.realpath(os.path.join(parent, sub)) for sub in subs if not _is_hidden(sub)}
-        subs[:] = sorted(sub for sub, target in links.items() if target not in seen)
-        seen.update(links.values())
+def image_files(
+    folder: Path,
+    extensions: Container[str] = IMAGE_EXTENSIONS,
+    unreadable: Callable[[OSError], None] = _refuse,
+) -> Iterator[Path]:
+    """Image files at any depth, in the order of their names. What is hidden is left out, as are pipes and the like.
+
+    Links to folders are followed, but not back to a folder that they lie in. A link that leads nowhere, and a file that
+    may not be looked at, are given too: who opens them says what is wrong.
+
+    Args:
+        folder: where to look; it may be hidden itself.
+        extensions: those of images, in lower case, each with its dot.
+        unreadable: is told of each folder that cannot be read. Default: that is an error.
+    """
+    for parent, subs, files in os.walk(folder, followlinks=True, onerror=unreadable):
+        subs[:] = sorted(sub for sub in subs if not _is_hidden(sub) and not _leads_back(os.path.join(parent, sub)))
         for file in sorted(files):
-            if os.path.splitext(file)[1].lower() in IMAGE_EXTENSIONS and not _is_hidden(file):
-                yield Path(parent, file)
+            if os.path.splitext(file)[1].lower() in extensions and not _is_hidden(file):
+                path = os.path.join(parent, file)
+                if os.path.isfile(path) or not os.path.exists(path):
+                    yield Path(path)
+
+
+def _leads_back(folder: str) -> bool:
+    """Whether a folder is a link to one that it lies in: a walk through those would never end."""
+    if not os.path.islink(folder):
+        return False
+    target = Path(os.path.realpath(folder))
+    # Also on the way that other links have led here: two folders may hold links to each other.
+    way = (Path(os.path.realpath(parent)) for parent in Path(os.path.abspath(folder)).parents)
+    return any(place.is_relative_to(target) for place in way)
+
+
+def _usable_files(folder: Path, layout: Layout) -> Iterator[Path]:
+    """Image files; those of which a table cannot hold the name are problems."""
+    for file in image_files(folder):
+        if is_utf8(file):
+            yield file
+        else:
+            layout.problems.append((file, "has a name that is not UTF-8 (rename it)"))
+
+
+def is_utf8(path: Path) -> bool:
+    """Whether the name of a file and of all folders above it is text, as far as `path` gives them."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _by_key(folder: Path, layout: Layout) -> dict[str, Path]:
     """Image files by their path relative to `folder`, without extension; a second file of one name is a problem."""
     files: dict[str, Path] = {}
-    for file in _walk(folder):
+    for file in _usable_files(folder, layout):
         key = file.relative_to(folder).with_suffix("").as_posix()
         if key in files:
             layout.problems.append((file, f"has the same name as {files[key].name}"))

@@ -28,6 +28,7 @@ from hf_denoise.degradations import parse_degradation
 from hf_denoise.errors import UserError
 from hf_denoise.files import staging_folder, swap_in
 from hf_denoise.images import to_8_bits
+from hf_denoise.layouts import is_utf8
 from hf_denoise.tables import escape, plain
 from hf_denoise.triplets import load_triplets
 
@@ -132,6 +133,8 @@ def make_triplets(
     output, source = Path(output).expanduser().absolute(), Path(clean_data).expanduser().absolute()
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise UserError(f"'{output}' exists and is not an empty folder; choose another one, or remove it first")
+    if not is_utf8(output):
+        raise UserError(f"'{output}' is not UTF-8, as the tables in it must be; choose another folder")
     if output.is_relative_to(source):
         raise UserError(f"'{output}' lies in the data it is made from; choose a folder outside of '{source}'")
     photos = _usable(load_triplets(clean_data, seed=seed, skip_bad=skip_bad), str(clean_data), skip_bad)

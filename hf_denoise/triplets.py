@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from hf_denoise.decoded import unusable
 from hf_denoise.errors import UserError
-from hf_denoise.layouts import SPLIT_NAMES, Layout, read_layout
+from hf_denoise.layouts import SPLIT_NAMES, Layout, is_utf8, read_layout
 
 if TYPE_CHECKING:
     import datasets
@@ -146,6 +146,8 @@ def _open(
         exists, is_folder = folder.exists(), folder.is_dir()
     except OSError as error:
         raise UserError(f"{data} cannot be read: {error.strerror}.") from error
+    if exists and not is_utf8(folder.absolute()):
+        raise UserError(f"{data} lies in a path that is not UTF-8: rename the folder.")
     if is_folder:
         if _is_datasets_folder(folder):
             return _open_datasets(folder, str(data)), []
@@ -281,7 +283,7 @@ def _cache_of(folder: Path) -> Path:
     digest = hashlib.blake2b(digest_size=8)
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         status = path.stat()
-        digest.update(f"{path.relative_to(folder)} {status.st_size} {status.st_mtime_ns}\n".encode())
+        digest.update(os.fsencode(f"{path.relative_to(folder)} {status.st_size} {status.st_mtime_ns}\n"))
     return Path(datasets.config.HF_DATASETS_CACHE) / f"folder-{digest.hexdigest()}"
 
 

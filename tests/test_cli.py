@@ -1,11 +1,13 @@
 """`hf-denoise`, as a user runs it: what is written where, what is said, and with which exit status."""
 
+import errno
 import io
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
@@ -107,6 +109,46 @@ def test_folders_files_and_globs_into_a_folder(tmp_path: Path) -> None:
     assert "5/5" in result.stderr
 
 
+def test_links_to_folders_are_followed_once_and_hidden_files_left_out(tmp_path: Path) -> None:
+    """As training does, see `test_links_to_folders_are_followed_and_never_in_circles`."""
+    for name in ("in/a.png", "in/deep/b.png", "elsewhere/c.gif", "beside/d.png"):
+        picture(tmp_path / name)
+    (tmp_path / "in/linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "in/deep/top").symlink_to(tmp_path / "in")
+    (tmp_path / "in/deep/above").symlink_to(tmp_path)
+    for name in ("._a.png", ".cache/e.png", "__MACOSX/f.png"):
+        (tmp_path / "in" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "in" / name).write_bytes(b"what a Mac or a program keeps there")
+    os.mkfifo(tmp_path / "in/pipe.png")
+    result = run("denoise", "in", "-o", "out", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert files(tmp_path / "out") == ["a.png", "deep/b.png", "linked/c.gif"]
+
+
+def test_what_cannot_be_read_in_a_folder_is_named_and_the_rest_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture(tmp_path / "in/a.png")
+    picture(tmp_path / "in/locked/b.png")
+    (tmp_path / "in/nowhere.png").symlink_to("missing.png")
+    (tmp_path / "in/self.png").symlink_to("self.png")
+    scandir = os.scandir
+
+    def locked(path: str) -> Iterator[os.DirEntry]:  # no permissions stop the super-user, who may run the tests
+        if Path(path).name == "locked":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", locked)
+    message = errors(run("denoise", "in", "-o", "out", cwd=tmp_path))
+    assert message.startswith("3 inputs could not be denoised")
+    assert "'in/locked' cannot be read (Permission denied)" in message
+    assert "in/nowhere.png' does not exist" in message
+    assert "in/self.png' cannot be opened" in message
+    assert files(tmp_path / "out") == ["a.png"]
+    assert errors(run("denoise", "in/locked", "-o", "new", cwd=tmp_path)).startswith("'in/locked' cannot be read")
+
+
 def test_results_inside_the_input_folder_are_no_inputs_of_the_next_run(tmp_path: Path) -> None:
     picture(tmp_path / "a.png")
     for _ in range(2):
@@ -183,6 +225,21 @@ def test_removed_is_written_beside_and_its_structure_is_printed(tmp_path: Path) 
     assert sorted(result.stdout.splitlines()) == [
         f"in{os.sep}{name}: removed noise holds structure 0.00" for name in (f"deep{os.sep}photo.png", "grey.jpg")
     ]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere file names are Unicode")
+def test_a_name_that_is_not_utf8_is_denoised_and_printed(tmp_path: Path) -> None:
+    for name in (os.fsdecode(b"caf\xe9.png"), "z.png"):
+        picture(tmp_path / "in" / name)
+    with redirect_stdout(io.TextIOWrapper(io.BytesIO(), "utf-8")) as out, redirect_stderr(io.StringIO()):
+        assert main(["denoise", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--removed"]) == 0
+        out.flush()
+    said = out.buffer.getvalue().decode()  # type: ignore[attr-defined]
+    assert [line.partition(": ")[0] for line in said.splitlines()] == [
+        f"{tmp_path}/in/{name}" for name in ("caf\\udce9.png", "z.png")
+    ]
+    written = {os.fsencode(path.name) for path in (tmp_path / "out").iterdir()}
+    assert written == {b"caf\xe9.png", b"caf\xe9-removed.png", b"z.png", b"z-removed.png"}
 
 
 def test_a_view_of_what_was_removed_replaces_nothing_unless_asked_for(tmp_path: Path) -> None:

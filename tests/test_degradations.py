@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import skimage.data
 
-from hf_denoise.degradations import KINDS, parse_degradation
+from hf_denoise.degradations import KINDS, MIXTURE, parse_degradation
 from hf_denoise.errors import UserError
 from hf_denoise.metrics import psnr
 
@@ -83,6 +83,20 @@ def test_alternatives_by_weight():
     assert 130 < untouched < 170
 
 
+def test_the_mixture_is_one_among_others_and_a_step_of_a_chain():
+    for seed in range(20):
+        assert np.array_equal(
+            parse_degradation("mixture")(CLEAN, rng(seed)), parse_degradation(MIXTURE)(CLEAN, rng(seed))
+        )
+    small = CLEAN[:32, :32]
+    for spec, fewest, most in (("mixture|gaussian:0", 30, 70), ("9*gaussian:0 | mixture", 80, 98)):
+        sometimes = parse_degradation(spec)
+        assert fewest < sum(np.array_equal(sometimes(small, rng(seed)), small) for seed in range(100)) < most
+    for seed in range(20):
+        last = parse_degradation("mixture + jpeg:50")(small, rng(seed))
+        assert np.allclose(last * 255, np.round(last * 255), atol=1e-3)  # 8-bit values, whatever came first
+
+
 def test_only_a_camera_changes_the_target():
     for spec in SPECS:
         if spec not in ("camera:12", "mixture"):
@@ -97,6 +111,8 @@ def test_only_a_camera_changes_the_target():
         "gausian:25",
         "gaussian",
         "gaussian:x",
+        "mixture:5",
+        "|mixture",
         "gaussian:50-5",
         "salt-pepper:200",
         "jpeg:0",

@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 
 from hf_denoise.cli import main
+from hf_denoise.launch import torchrun_options
 
 ROOT = Path(__file__).parents[1]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
@@ -151,3 +152,22 @@ def test_two_processes_evaluate_like_one(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "one/evaluation.json").read_text())["results"][0]["images"] == 5
     # All of it: numbers, tables, the choice of cases in the page, and the pictures.
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+@pytest.mark.parametrize(
+    ("words", "processes"),
+    [(["train.py"], "4"), (["--num_processes", "2", "train.py"], "2"), (["--num_processes", "1", "train.py"], None)],
+)
+def test_what_accelerate_config_wrote_counts_as_for_accelerate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], processes: str | None
+) -> None:
+    written = tmp_path / "default_config.yaml"
+    monkeypatch.setattr("accelerate.commands.config.config_args.default_config_file", str(written))
+    assert torchrun_options(["accelerate", "launch", "train.py"]) == []  # nobody ran `accelerate config`
+    written.write_text("distributed_type: MULTI_CPU\nnum_machines: 1\nnum_processes: 4\nuse_cpu: true\n")
+    expected = ["--standalone", "--nproc_per_node", processes] if processes else []
+    assert torchrun_options(["accelerate", "launch", *words]) == expected
+    # With --cpu, accelerate reads a file only if it is named.
+    assert torchrun_options(["accelerate", "launch", "--cpu", "train.py"]) == []
+    named = ["accelerate", "launch", "--cpu", "--config_file", str(written), "train.py"]
+    assert torchrun_options(named) == ["--standalone", "--nproc_per_node", "4"]

@@ -1,6 +1,7 @@
 """`hf-denoise make-triplets`: a folder of clean images in, a dataset that loads, trains and uploads out."""
 
 import logging
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -188,6 +189,8 @@ def test_an_output_that_exists_is_refused(tmp_path):
         make_triplets(source, tmp_path / "out" / "precious.txt")
     with pytest.raises(UserError, match="lies in the data"):
         make_triplets(source, source / "made")
+    with pytest.raises(UserError, match=r"out-.* is not UTF-8.*choose another folder"):
+        make_triplets(source, tmp_path / os.fsdecode(b"out-\xe9"))
     assert (tmp_path / "out" / "precious.txt").read_text() == "mine"
     (tmp_path / "out" / "precious.txt").unlink()
     make_triplets(source, tmp_path / "out", degradation="none")

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import logging
+import os
+import shutil
 import struct
+import sys
 import zlib
 from pathlib import Path
 
@@ -198,6 +201,25 @@ def test_folder_of_clean_images(tmp_path):
     assert rows(data).keys() == {*(f"{'a' if i % 2 else 'b'}/{i}" for i in range(10)), "b/2.png"}
 
 
+def test_links_to_folders_are_followed_and_never_in_circles(tmp_path):
+    for name in ("photos/a", "photos/deep/b", "elsewhere/c", "beside/d"):
+        write(tmp_path / f"{name}.png", ord(name[-1]))
+    (tmp_path / "photos/linked").symlink_to(tmp_path / "elsewhere")
+    for name, target in (("photos/top", "photos"), ("photos/deep/above", "."), ("elsewhere/back", "photos")):
+        (tmp_path / name).symlink_to((tmp_path / target).resolve())
+    assert rows(load_triplets(tmp_path / "photos")).keys() == {"a", "deep/b", "linked/c"}
+
+
+def test_one_folder_of_clean_images_may_be_linked_for_two_of_degraded_ones(tmp_path):
+    for i in range(3):
+        write(tmp_path / "clean/weak" / f"{i}.png", i)
+        write(tmp_path / "degraded/weak" / f"{i}.png", 10 + i)
+        write(tmp_path / "degraded/strong" / f"{i}.png", 20 + i)
+    (tmp_path / "clean/strong").symlink_to("weak")
+    (tmp_path / "again").symlink_to(".")
+    assert rows(load_triplets(tmp_path)).keys() == {f"{noise}/{i}" for noise in ("weak", "strong") for i in range(3)}
+
+
 def test_a_folder_called_train_among_others_is_a_folder_of_photographs(tmp_path):
     for folder in ("train", "boats"):
         for i in range(3):
@@ -246,6 +268,14 @@ def test_dataset_dict_saved_to_disk_keeps_splits_and_names(tmp_path, table):
 def test_parquet_shards(tmp_path, table):
     (tmp_path / "shards" / "data").mkdir(parents=True)
     table.to_parquet(tmp_path / "shards" / "data" / "train-00000-of-00001.parquet")
+    check_table(load_triplets(tmp_path / "shards"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere file names are Unicode")
+def test_another_file_beside_parquet_may_have_any_name(tmp_path, table):
+    (tmp_path / "shards").mkdir()
+    table.to_parquet(tmp_path / "shards" / "train-00000-of-00001.parquet")
+    (tmp_path / "shards" / os.fsdecode(b"caf\xe9.txt")).write_text("notes")
     check_table(load_triplets(tmp_path / "shards"))
 
 
@@ -523,6 +553,23 @@ def make_bad(root: Path, kind: str) -> tuple[str, str]:
         return "mask/04.png", "has no white pixel, the brightest is 1 of 255"
     write_mask(root / "mask" / "04.png", 14, 20)
     return "mask/04.png", "is 14 x 20 pixels and its clean image 20 x 14"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere file names are Unicode")
+def test_names_that_are_not_utf8_are_an_error_or_left_out(tmp_path, caplog):
+    root, odd = paired(tmp_path / "data"), os.fsdecode(b"caf\xe9")
+    for role in ("clean", "mask", "degraded"):
+        shutil.copy(root / role / "00.png", root / role / f"{odd}.png")
+    with pytest.raises(UserError) as error:
+        load_triplets(root)
+    assert "3 problems" in str(error.value)
+    assert f"mask/{odd}.png has a name that is not UTF-8 (rename it)" in str(error.value)
+    assert len(rows(load_triplets(root, skip_bad=True))) == 10
+    plain = root / "clean"
+    assert len(rows(load_triplets(plain, skip_bad=True))) == 10
+    plain.rename(tmp_path / odd)
+    with pytest.raises(UserError, match="path that is not UTF-8: rename the folder"):
+        load_triplets(tmp_path / odd)
 
 
 @pytest.mark.parametrize("kind", ["truncated", "text", "empty", "bomb", "float", "labels", "other size"])
