@@ -73,6 +73,8 @@ def load_triplets(
             unmatched files, unreadable images, or masks and degraded images of another size than the clean image.
             Sizes are compared as displayed, with the EXIF orientation applied, as `datasets` decodes them.
     """
+    if seed < 0:
+        raise UserError(f"The seed is {seed}: use 0 or more.")
     if min(splits) < 0 or abs(sum(splits) - 1) > 1e-6:
         raise UserError(f"The shares of train, validation and test are {splits}: they must be positive and sum to 1.")
     tables, problems = _open(data, revision)

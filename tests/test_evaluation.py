@@ -91,6 +91,7 @@ def test_triplets_are_measured_as_they_are_and_inside_the_masks(tmp_path, capsys
     [
         (["--data", "no-such-folder"], "no-such-folder"),
         (["--split", "tset"], "has no split 'tset'"),
+        (["--seed", "-1"], "The seed is -1"),
         (["--degradation", "blur:3"], "unknown kind 'blur'"),
         (["--output", "/dev/null/x"], "cannot write to '/dev/null/x'"),
     ],
