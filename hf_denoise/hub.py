@@ -1,29 +1,21 @@
 """Publishing a saved model on the Hugging Face Hub, with the log and the learning curves of its run beside it."""
 
-import functools
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, ModelCard, get_token
-from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
+from huggingface_hub import CommitOperationAdd, HfApi, get_token
 from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 from huggingface_hub.utils.logging import get_verbosity, set_verbosity, set_verbosity_error
 
-from hf_denoise.card import has_text, is_handwritten, plain, recipe_yaml, render_card
+from hf_denoise.card import recipe_yaml, render_card
 from hf_denoise.errors import UserError
-from hf_denoise.hub_errors import HubUnreachableError, hub_errors, may_pass
-from hf_denoise.hub_files import CARD, CONFIG, REPORT, WEIGHTS, read_object, read_report
+from hf_denoise.hub_commit import commit_model
+from hf_denoise.hub_errors import hub_errors
+from hf_denoise.hub_files import CARD, CONFIG, CURVES, LOG, RECIPE, REPORT, WEIGHTS, read_object, read_report
 from hf_denoise.model import DenoisingUNet
 from hf_denoise.plots import learning_curves
-from hf_denoise.training_log import LOG, read_log
-
-RECIPE = "recipe.yaml"
-CURVES = "curves.png"
-LICENCE_FIELDS = ("license", "license_name", "license_link")
-
-_logger = logging.getLogger(__name__)
+from hf_denoise.training_log import read_log
 
 
 def push(
@@ -69,9 +61,11 @@ def create_repo(repo_id: str, *, private: bool = False, token: str | None = None
     Raises:
         UserError: the id is malformed, there is no token or no network, or the Hub refused.
     """
-    if not (token or get_token()):
-        raise UserError("no token for the Hub; log in with 'hf auth login', or set HF_TOKEN to a token that may write")
     with hub_errors(repo_id, pushing=True):
+        if not (token or get_token()):
+            raise UserError(
+                "no token for the Hub; log in with 'hf auth login', or set HF_TOKEN to a token that may write"
+            )
         api = HfApi(token=token)
         repo_id = api.create_repo(repo_id, private=private or None, exist_ok=True).repo_id
         if branch:
@@ -104,7 +98,7 @@ def upload(
         message: of the commit.
 
     Raises:
-        HubUnreachableError: the network or the Hub is down.
+        HubUnreachableError: the network or the Hub is down, or somebody else committed at the same time.
         UserError: the folder is not a saved model, or the Hub refused.
     """
     config, report = read_object(folder, CONFIG, folder), read_report(folder, folder)
@@ -116,46 +110,8 @@ def upload(
     log = read_log(folder.parent / LOG)
     if report is not None and log is not None:
         files |= {LOG: folder.parent / LOG, CURVES: learning_curves(log)}
-    with hub_errors(repo_id, pushing=True):
-        api = HfApi(token=token)
-        try:
-            there = Path(api.hf_hub_download(repo_id, CARD, revision=branch))
-        except EntryNotFoundError:
-            there = None
-        if is_handwritten(folder / CARD):
-            files[CARD] = folder / CARD
-        elif there and is_handwritten(there) and has_text(there):
-            _tell_kept(repo_id)
-        else:
-            card = render_card(config, report, model_id=repo_id, curves=CURVES if CURVES in files else None)
-            if there:
-                chosen = ModelCard(there.read_text(encoding="utf-8"), ignore_metadata_errors=True).data.to_dict()
-                if chosen.get("license"):
-                    for name in LICENCE_FIELDS:
-                        setattr(card.data, name, chosen.get(name))
-            files[CARD] = str(card).encode()
-        present = set(api.list_repo_files(repo_id, revision=branch))
-        # What an earlier model left. These come in pairs: a log.csv alone is somebody's own.
-        pairs = [pair for pair in ({REPORT, RECIPE}, {CURVES, LOG}) if pair <= present]
-        stale = ({REPORT} & present).union(*pairs) - files.keys()
-        operations: list[CommitOperationAdd | CommitOperationDelete] = [CommitOperationDelete(name) for name in stale]
-        operations += [CommitOperationAdd(name, content) for name, content in files.items()]
-        try:
-            api.create_commit(repo_id, operations, commit_message=message, revision=branch)
-        except HfHubHTTPError:
-            raise
-        except RuntimeError as error:  # how the client reports a file that did not get through
-            kind = HubUnreachableError if may_pass(error.__cause__) else UserError
-            reason = plain(error.__cause__ or error)
-            raise kind(f"the upload to '{repo_id}' broke off, push again: {reason}") from error
-        except ValueError as error:
-            raise UserError(f"the Hub refuses {CARD} of '{folder}'; mend or delete it: {plain(error)}") from error
-
-
-@functools.cache
-def _tell_kept(repo_id: str) -> None:
-    """Once per process: a run may push after every evaluation."""
-    _logger.warning("the card of '%s' was written by hand and stays as it is, without the new results", repo_id)
+    card = render_card(config, report, model_id=repo_id, curves=CURVES if CURVES in files else None)
+    commit_model(repo_id, files, card, folder / CARD, message=message, token=token, branch=branch)
 
 
 @contextmanager

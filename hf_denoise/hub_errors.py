@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ssl import SSLError
 
 from huggingface_hub import constants
 from huggingface_hub.errors import (
@@ -30,12 +31,13 @@ _CAUGHT = (
     ConnectionError,
     TimeoutError,
 )
-_RETRIED = (408, 429, 500, 502, 503, 504)
+_CHANGED = 412  # somebody committed since the commit that a push was decided on
+_RETRIED = (408, _CHANGED, 429, 500, 502, 503, 504)
 _LOG_IN = "log in with `hf auth login`, or pass a token"
 
 
 class HubUnreachableError(UserError):
-    """The network or the Hub is down for now: the same may succeed later."""
+    """The network or the Hub is down for now, or somebody else committed first: the same may succeed later."""
 
 
 def may_pass(error: BaseException | None) -> bool:
@@ -74,6 +76,8 @@ def _sentence(repo_id: str, error: BaseException, pushing: bool) -> str:
             return f"'{repo_id}' on the Hub lacks config.json or model.safetensors: it is not a saved DenoisingUNet"
         if status in (401, 403):
             return f"the Hub refused the token for '{repo_id}' (HTTP {status}); {_LOG_IN} that has the permission"
+        if status == _CHANGED:
+            return f"'{repo_id}' was changed on the Hub by somebody else during the push; push again"
         return (
             f"the Hub answered HTTP {status} for '{repo_id}'; "
             f"{'push again later' if pushing else 'try again later, or use a local folder'}"
@@ -99,9 +103,9 @@ def hub_errors(repo_id: str, *, pushing: bool = False) -> Iterator[None]:
         pushing: whether the block writes to the Hub, which has no local folder as a way out.
 
     Raises:
-        HubUnreachableError: the network or the Hub is down.
+        HubUnreachableError: the network or the Hub is down, or somebody else committed at the same time.
         UserError: the id is malformed, the repository, revision or file is missing, gated or refused, offline mode
-            is set. Other exceptions pass unchanged.
+            is set, the cache cannot be written. Other exceptions pass unchanged.
     """
     try:
         yield
@@ -109,3 +113,10 @@ def hub_errors(repo_id: str, *, pushing: bool = False) -> Iterator[None]:
         cause = _root_cause(error)
         kind = HubUnreachableError if may_pass(cause) else UserError
         raise kind(_sentence(repo_id, cause, pushing)) from error
+    except (FileNotFoundError, SSLError):  # a file that was pushed and is gone, certificates: not the cache
+        raise
+    except OSError as error:
+        raise UserError(
+            f"could not write to the cache '{error.filename or constants.HF_HUB_CACHE}' "
+            f"({error.strerror or type(error).__name__}); free space or set HF_HOME to a folder that can be written"
+        ) from error

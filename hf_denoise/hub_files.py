@@ -19,6 +19,9 @@ CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 REPORT = "evaluation.json"
 CARD = "README.md"
+RECIPE = "recipe.yaml"
+LOG = "log.csv"
+CURVES = "curves.png"
 PACKAGED = "packaged"  # the name of the model that ships with the package
 
 
@@ -28,16 +31,14 @@ def checkpoint_folder(model_id: str | Path, **download: Any) -> Path:
     All files come from one commit. Without a network the cached copy serves.
 
     Args:
-        model_id: a folder, a repository on the Hub, or "packaged".
+        model_id: a folder, a repository on the Hub, or "packaged"; a folder of that name is "./packaged".
         download: `revision`, `token`, `cache_dir`, `force_download`, `local_files_only` of `snapshot_download`.
 
     Raises:
         UserError: there is no such repository or revision, no access to it, or no network and no cached copy.
     """
     path = Path(model_id)
-    if path.is_dir():
-        return path
-    if model_id == PACKAGED:
+    if model_id == PACKAGED:  # before folders, or one of that name would replace the default model
         folder = Path(__file__).parent / "checkpoints"
         if not (folder / WEIGHTS).is_file():
             raise UserError(
@@ -45,6 +46,8 @@ def checkpoint_folder(model_id: str | Path, **download: Any) -> Path:
                 "model by its folder or Hub id"
             )
         return folder
+    if path.is_dir():
+        return path
     if path.is_file():
         raise UserError(f"'{model_id}' is a file; give the folder it is in, or the id of a model on the Hub")
     with hub_errors(str(model_id)):

@@ -8,16 +8,26 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from huggingface_hub import ModelCard, PyTorchModelHubMixin
+from huggingface_hub import HfApi, ModelCard, PyTorchModelHubMixin
 from safetensors.torch import save
 from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor, nn
 
-from hf_denoise.card import is_handwritten, plain, render_card
+from hf_denoise.card import is_handwritten, plain, recipe_yaml, render_card
 from hf_denoise.encoders import create_encoder
 from hf_denoise.errors import UserError
+from hf_denoise.hub_commit import commit_model
 from hf_denoise.hub_errors import hub_errors
-from hf_denoise.hub_files import CARD, REPORT, WEIGHTS, checkpoint_folder, read_config, read_report, read_weights
+from hf_denoise.hub_files import (
+    CARD,
+    RECIPE,
+    REPORT,
+    WEIGHTS,
+    checkpoint_folder,
+    read_config,
+    read_report,
+    read_weights,
+)
 from hf_denoise.layers import DecoderBlock
 
 
@@ -144,7 +154,7 @@ class DenoisingUNet(nn.Module, PyTorchModelHubMixin):
         Args:
             save_directory: folder to create or update.
             repo_id: repository for `push_to_hub`; the name of the folder where it is not given.
-            push_to_hub: also upload, see `push_to_hub`.
+            push_to_hub: also upload, see `push_to_hub`; a card in the folder that was written by hand goes along.
             kwargs: see `huggingface_hub.ModelHubMixin.save_pretrained`.
 
         Returns:
@@ -164,10 +174,13 @@ class DenoisingUNet(nn.Module, PyTorchModelHubMixin):
                 file.replace(folder / file.name)
         if self.report is None:
             (folder / REPORT).unlink(missing_ok=True)
-        return self.push_to_hub(repo_id or folder.name, **local, **kwargs) if push_to_hub else None
+        return self._push(repo_id or folder.name, folder / CARD, **local, **kwargs) if push_to_hub else None
 
     def push_to_hub(self, repo_id: str, **kwargs: Any) -> str:
-        """Upload the model, its report and its card to the Hub in one commit; creates the repository if missing.
+        """Upload the model, its report, recipe and card to the Hub in one commit; creates the repository if missing.
+
+        A card that somebody wrote or edited by hand on the Hub stays, and so does a licence that was chosen there;
+        what describes an earlier model goes.
 
         Args:
             repo_id: "user/name", or "name" for the owner of the token.
@@ -179,11 +192,30 @@ class DenoisingUNet(nn.Module, PyTorchModelHubMixin):
         Raises:
             UserError: no network, or the Hub refused.
         """
-        kwargs["model_card_kwargs"] = {"model_id": repo_id, **(kwargs.get("model_card_kwargs") or {})}
-        if self.report is None:  # numbers of an older model must not stay beside this one
-            kwargs.setdefault("delete_patterns", REPORT)
-        with hub_errors(repo_id):
-            return super().push_to_hub(repo_id, **kwargs)
+        return self._push(repo_id, None, **kwargs)
+
+    def _push(
+        self,
+        repo_id: str,
+        own_card: Path | None,
+        *,
+        config: Any = None,
+        commit_message: str = "Push model using huggingface_hub.",
+        private: bool | None = None,
+        token: str | None = None,
+        model_card_kwargs: dict[str, Any] | None = None,
+        **commit: Any,
+    ) -> str:
+        """`push_to_hub`, with a card that replaces the rendered one where it was written by hand."""
+        with hub_errors(repo_id, pushing=True):
+            repo_id = HfApi(token=token).create_repo(repo_id, private=private, exist_ok=True).repo_id
+        card = self.generate_model_card(**{"model_id": repo_id, **(model_card_kwargs or {})})
+        with tempfile.TemporaryDirectory() as folder:
+            self.save_pretrained(folder, config=config)
+            files: dict[str, Path | bytes] = {path.name: path for path in Path(folder).iterdir() if path.name != CARD}
+            if recipe := recipe_yaml(self.report):
+                files[RECIPE] = recipe.encode()
+            return commit_model(repo_id, files, card, own_card, message=commit_message, token=token, **commit)
 
     def _save_pretrained(self, save_directory: Path) -> None:
         state = {name: tensor.contiguous() for name, tensor in self.state_dict().items()}

@@ -14,7 +14,7 @@ from hf_denoise.card import plain
 from hf_denoise.errors import UserError
 from hf_denoise.hub import create_repo, quiet_client, upload
 from hf_denoise.hub_errors import HubUnreachableError
-from hf_denoise.training_log import LOG
+from hf_denoise.hub_files import LOG
 
 Strategy = Literal["end", "every-eval"]
 PAUSES = (20.0,)  # seconds before the final push tries again; the Hub's client tries each request for 23 s by itself

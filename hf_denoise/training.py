@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from hf_denoise.cpu import keep_freed_memory
 from hf_denoise.errors import UserError
+from hf_denoise.hub_files import LOG
 from hf_denoise.interruption import StopRequest
 from hf_denoise.loader import Sample
 from hf_denoise.losses import WeightedMSELoss, count_pixels
@@ -31,7 +32,7 @@ from hf_denoise.run_folder import RunFolder, training_report
 from hf_denoise.sync_batch_norm import synchronize_batch_norm
 from hf_denoise.train_config import TrainConfig
 from hf_denoise.training_data import open_data
-from hf_denoise.training_log import LOG, TrainingLog
+from hf_denoise.training_log import TrainingLog
 
 AVERAGE_EVERY = 4  # steps between updates of the averaged weights, which cost 2 % of a step
 LOOK_EVERY = 10  # steps between looks at the loss and, with several processes, agreements on time and interruptions

@@ -86,6 +86,7 @@ class HubServer:
         largest: the storage refuses larger files, bytes.
         cuts: how many more requests of those that `cut_at` finds in "METHOD /path" lose their connection.
         cut_after: bytes of such a request that still come in.
+        cut_with: such a request is answered with this HTTP status in place of losing its connection.
         held: requests that this finds in "METHOD /path" wait until it is None.
     """
 
@@ -108,6 +109,7 @@ class HubServer:
         self.cuts = 0
         self.cut_at = ""
         self.cut_after = 0
+        self.cut_with: int | None = None
         self.held: str | None = None
 
     def start(self) -> "HubServer":
@@ -173,7 +175,10 @@ class HubServer:
             await asyncio.sleep(0.01)
         if self.cuts and re.search(self.cut_at, request):
             self.cuts -= 1
-            await self.cut(receive, send)
+            if self.cut_with:
+                await Response(status_code=self.cut_with)(scope, receive, send)
+            else:
+                await self.cut(receive, send)
             return
         await self.app(scope, receive, send)
 
@@ -246,6 +251,8 @@ class HubServer:
             repo = self.repo(request, kind, repo_id, write=True)
             files = dict(repo.commits[repo.resolve(revision)])
             header, *operations = (json.loads(line) for line in (await request.body()).splitlines())
+            if header["value"].get("parentCommit") not in (None, repo.resolve(revision)):
+                raise HubError(412, "A commit has happened since. Please refresh and try again.")
             for operation in operations:
                 value = operation["value"]
                 match operation["key"]:

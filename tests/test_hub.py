@@ -282,6 +282,46 @@ def test_the_model_can_push_itself(hub: HubServer, load):
     assert torch.equal(output(load("ada/denoiser")), output(model))
 
 
+def test_the_model_pushes_itself_by_the_rules_of_push(hub: HubServer):
+    earlier = dict.fromkeys(("evaluation.json", "recipe.yaml", "log.csv", "curves.png", "notes.txt"), b"old")
+    ours = b"---\nlicense: mit\n---\n# Ours\n"
+    hub.host("ada/denoiser", {**earlier, "README.md": ours})
+    hub.host("ada/new", {"README.md": b"---\nlicense: mit\n---\n"})
+    model = build()
+    model.report = REPORT
+    for repo_id in ("ada/denoiser", "ada/new"):
+        model.push_to_hub(repo_id, token="hf_ada", delete_patterns="*.md")  # of what is not pushed
+    files = hub.repos["models", "ada/denoiser"].files
+    assert sorted(files) == sorted([*MODEL_FILES, "recipe.yaml", "notes.txt"])
+    assert (files["README.md"], files["notes.txt"]) == (ours, b"old")
+    assert json.loads(files["evaluation.json"]) == REPORT
+    assert b"patch: 96" in files["recipe.yaml"]
+    card = ModelCard(hub.repos["models", "ada/new"].files["README.md"].decode())
+    assert card.data.license == "mit"
+    assert "## Results" in card.text
+
+
+def test_the_model_pushes_the_card_written_by_hand_beside_it(hub: HubServer, saved):
+    (saved / "README.md").write_text("# Ours\n")
+    build(seed=7).save_pretrained(saved, push_to_hub=True, repo_id="ada/denoiser", token="hf_ada")
+    files = hub.repos["models", "ada/denoiser"].files
+    assert files["README.md"] == b"# Ours\n"
+    assert files["model.safetensors"] == (saved / "model.safetensors").read_bytes()
+
+
+def test_the_model_pushes_what_its_caller_chooses(hub: HubServer, saved):
+    push(saved, "ada/denoiser", token="hf_ada")
+    repo = hub.repos["models", "ada/denoiser"]
+    before = repo.files
+    model = build(seed=7)
+    model.push_to_hub("ada/denoiser", token="hf_ada", allow_patterns="README.md", commit_message="The card")
+    assert repo.messages["main"][-1] == "The card"
+    assert repo.files == {**before, "README.md": repo.files["README.md"]}
+    assert b"has not been measured" in repo.files["README.md"]
+    model.push_to_hub("ada/denoiser", token="hf_ada", ignore_patterns="README.md", delete_patterns=["*.json", ".git*"])
+    assert sorted(repo.files) == [".gitattributes", "README.md", "config.json", "model.safetensors"]
+
+
 @pytest.mark.parametrize(
     "repo_id, token, message",
     [
@@ -302,7 +342,7 @@ def test_push_refused(hub: HubServer, saved, repo_id, token, message):
 
 def test_push_of_a_card_that_the_hub_refuses(hub: HubServer, saved):
     (saved / "README.md").write_text("---\nlicense: [mit]\n---\n# Ours\n")
-    with pytest.raises(UserError, match=r"the Hub refuses README.md of .*license"):
+    with pytest.raises(UserError, match=r"the Hub refuses the card '.*/README.md'; .*license"):
         push(saved, "ada/denoiser", token="hf_ada")
     assert list(hub.repos["models", "ada/denoiser"].files) == [".gitattributes"]
 
@@ -373,6 +413,15 @@ def test_load_refused(hub: HubServer, saved, load, repo_id, token, message):
 def test_file_instead_of_folder(saved, load):
     with pytest.raises(UserError, match="is a file; give the folder it is in"):
         load(saved / "model.safetensors")
+
+
+def test_packaged_weights_are_not_those_of_a_folder_of_that_name(saved, monkeypatch):
+    monkeypatch.chdir(saved.parent)
+    by_default, by_name = Denoiser.from_pretrained(), DenoisingUNet.from_pretrained("packaged")
+    saved.rename("packaged")
+    assert torch.equal(output(Denoiser.from_pretrained().model), output(by_default.model))
+    assert torch.equal(output(DenoisingUNet.from_pretrained("packaged")), output(by_name))
+    assert torch.equal(output(DenoisingUNet.from_pretrained("./packaged")), expected())
 
 
 class Trap:
@@ -524,6 +573,27 @@ print(json.dumps({
         for case, message in found["messages"].items():
             assert reason in message, case
     assert "encoder 'resnet18'" in offline["imagenet"] and "--no-encoder-pretrained" in offline["imagenet"]
+
+
+def test_cache_that_cannot_be_written(hub: HubServer, saved, tmp_path):
+    """As on a read-only or full disk, which root would not notice: the place of the cache is inside a file."""
+    host_imagenet(hub, {"conv1.weight": torch.zeros(1)})
+    hub.host("ada/denoiser", files_of(saved))
+    (tmp_path / "file").write_bytes(b"")
+    code = """
+print(json.dumps([
+    sentence(DenoisingUNet.from_pretrained, "ada/denoiser"),
+    sentence(DenoisingUNet, encoder="resnet18", encoder_pretrained=True),
+    sentence(push, sys.argv[1], "ada/denoiser"),
+]))
+"""
+    messages = run_python(code, saved, HF_HOME=str(tmp_path / "file" / "home"), HF_TOKEN="hf_ada")
+    for message in messages:
+        assert f"could not write to the cache '{tmp_path / 'file'}" in message
+        assert "(Not a directory); free space or set HF_HOME to a folder that can be written" in message
+        assert "\n" not in message
+    assert "--no-encoder-pretrained" in messages[1]
+    assert hub.repos["models", "ada/denoiser"].messages["main"] == ["hosted"]
 
 
 # --- data sets

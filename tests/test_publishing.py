@@ -1,9 +1,11 @@
 """A training run pushed to the Hub of `hub_server.py` while it goes on and at its end, and all that can go wrong."""
 
 import dataclasses
+import functools
 import re
 import shlex
 import shutil
+import threading
 import time
 from pathlib import Path
 
@@ -167,6 +169,44 @@ def test_card_with_metadata_alone_is_replaced_and_its_licence_kept(hub: HubServe
         assert {name: getattr(card.data, name) for name in chosen} == chosen
         assert "## Results" in card.text
         assert card_errors(str(card)) == []
+
+
+@pytest.mark.parametrize("cuts", [1, 2, 100])  # the client's second try comes through, that of `finish`, none
+def test_card_written_by_hand_outlives_a_hub_that_is_down(hub: HubServer, run, cuts):
+    Publisher("ada/denoiser").finish(run / "best")
+    publisher = Publisher("ada/denoiser")
+    publisher.finish(evaluate(run, 200))  # now the card that was rendered is cached
+    by_hand = HANDWRITTEN + str(cuts).encode()  # no other case has cached it
+    files = {**on_the_hub(hub), "README.md": by_hand}
+    hub.host("ada/denoiser", files)
+    hub.cuts, hub.cut_at, hub.cut_with = cuts, "HEAD .*README.md", 503
+    evaluate(run, 300)
+    if cuts == 100:
+        with pytest.raises(UserError, match=r"answered HTTP 503 for 'ada/denoiser'.* The weights are in '.*/best'"):
+            publisher.finish(run / "best")
+        assert on_the_hub(hub) == files
+    else:
+        publisher.finish(run / "best")
+        assert hub.cuts == 0
+        assert on_the_hub(hub)["README.md"] == by_hand
+        assert contents(run).items() <= on_the_hub(hub).items()
+
+
+def test_card_written_by_hand_while_a_push_runs_is_kept(hub: HubServer, run, capfd):
+    publisher = Publisher("ada/denoiser")
+    hub.held = "POST .*/commit/"
+    pushing = threading.Thread(target=functools.partial(publisher.finish, run / "best"))
+    pushing.start()
+    start = time.monotonic()
+    while not any("/commit/" in request for request in hub.requests):
+        assert time.monotonic() < start + 60
+        time.sleep(0.01)
+    hub.host("ada/denoiser", {**on_the_hub(hub), "README.md": HANDWRITTEN})
+    hub.held = None
+    pushing.join(timeout=60)
+    assert on_the_hub(hub)["README.md"] == HANDWRITTEN
+    assert contents(run).items() <= on_the_hub(hub).items()
+    assert "'ada/denoiser' was changed on the Hub by somebody else during the push" in capfd.readouterr().err
 
 
 def test_what_an_earlier_run_left_goes(hub: HubServer, run):
