@@ -25,7 +25,7 @@ BLOCK = 16  # pixels a side of the squares over which a correction is averaged
 # "Restraint" in recipes/README.md.
 QUANTILE = 0.33  # of the blocks: their correction is noise; above are those with texture in them
 TOLERANCE = 1.4  # times that much correction is believed
-FAINT = 0.5 / 255  # a noise that gives a correction of this size is removed by half
+FAINT = 0.55 / 255  # a noise that gives a correction of this size is removed by half
 BANDS = 3  # of brightness, each with a noise level of its own: sensors make more of it where there is more light
 FEWEST = 32  # blocks for a noise level; a picture with fewer is corrected in full
 CLIPPED = 0.25  # share of black and white pixels above which a block says nothing about noise

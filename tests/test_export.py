@@ -35,15 +35,17 @@ def reseeded(model: DenoisingUNet) -> DenoisingUNet:
 def error_of(file: Path, model: DenoisingUNet) -> float:
     """The largest error over `SHAPES`."""
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
-    errors = []
+    errors, changes = [], []
+    torch.manual_seed(0)
     for batch, height, width in SHAPES:
         noisy = torch.rand(batch, 3, height, width)
         (clean,) = session.run(["clean"], {"noisy": noisy.numpy()})
         with torch.inference_mode():
             expected = model(noisy).numpy()
         assert clean.shape == expected.shape
-        assert np.abs(expected - noisy.numpy()).max() > 0.01
         errors.append(float(np.abs(clean - expected).max()))
+        changes.append(float(np.abs(expected - noisy.numpy()).max()))
+    assert max(changes) > 0.01  # of a single pixel little is noise
     return max(errors)
 
 

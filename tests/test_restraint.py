@@ -42,7 +42,7 @@ def test_weak_noise_goes_and_texture_under_it_stays() -> None:
         clean = np.dstack([image[:384, :384] / 255] * 3) * np.array([1, 0.97, 0.9])
         noisy = (clean + rng.normal(0, 2 / 255, clean.shape)).astype(np.float32)
         output = denoise(noisy)
-        assert psnr(output, clean) > psnr(alone(denoise, noisy), clean) - 0.3
+        assert psnr(output, clean) > psnr(alone(denoise, noisy), clean) - 0.4
         assert psnr(output, clean) > psnr(noisy, clean) - 0.5
 
 

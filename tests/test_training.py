@@ -412,7 +412,7 @@ def test_bad_options_are_one_sentence(photos, tmp_path, monkeypatch):
         "--seed -1": "--seed must be at least 0",
         "--max-minutes 0": "--max-minutes must be above 0",
         "--grey-share 15": "--grey-share must be 0 to 1",
-        "--learning-rate nan": "--learning-rate must be above 0",
+        "--learning-rate nan": "--learning-rate must be at least 0",
         "--plateau-factor 1": "--plateau-factor must be above 0 and below 1",
         "--trackers tensorbord": "tensorboard",
         f"--config {tmp_path}/typo.yaml": "did you mean 'encoder'",
