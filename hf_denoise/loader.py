@@ -1,6 +1,8 @@
 """From triplets to batches: paired augmentation, degradation, adaptive padding."""
 
+import os
 import signal
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -244,7 +246,15 @@ def evaluation_loader(dataset: Dataset[Sample]) -> DataLoader[Sample]:
 def ignore_interrupt(worker: int) -> None:
     """What ends a training reaches all its processes: Ctrl-C that of a terminal, SIGTERM those of torchrun's groups.
 
-    The training process decides, and needs its workers to finish; they end with it.
+    The training process decides, and needs its workers to finish. They end when it says so, by a SIGTERM of its own.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if hasattr(signal, "sigwaitinfo"):  # macOS has none
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_end_when_told, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_when_told(parent: int) -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
+        pass
+    os._exit(0)

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import datasets
 import numpy as np
 import pytest
@@ -161,3 +164,15 @@ def test_images_without_colour_get_noise_without_colour(tmp_path):
 def test_sixteen_bit_grey_keeps_its_depth():
     values = np.array([[0, 1, 32768, 65535]], np.uint16)
     assert np.allclose(to_float(pixels(Image.fromarray(values)))[0, :, 0] * 65535, values[0], atol=0.01)
+
+
+def test_workers_end_with_a_process_that_has_not_used_all_batches():
+    """They leave SIGTERM to the training process, but not where it comes from that."""
+    script = (
+        "from torch.utils.data import DataLoader\n"
+        "from hf_denoise.loader import ignore_interrupt\n"
+        "batches = iter(DataLoader(range(1000), num_workers=2, worker_init_fn=ignore_interrupt))\n"
+        "next(batches)\n"
+        "import builtins; builtins.kept = batches\n"  # nothing shuts it down before the interpreter ends its children
+    )
+    assert subprocess.run([sys.executable, "-c", script], timeout=60).returncode == 0
