@@ -124,10 +124,10 @@ def read_tiff(file: BinaryIO) -> tuple[np.ndarray, dict[str, Any]]:
             pixels = np.moveaxis(pixels, 0, -1)
         if 34675 in page.tags:
             metadata["icc_profile"] = bytes(page.tags[34675].value)
-        if 282 in page.tags and 283 in page.tags:
-            metadata["dpi"] = page.get_resolution("INCH") if page.resolutionunit > 1 else None
-            if metadata["dpi"] and not is_resolution(metadata["dpi"]):
-                del metadata["dpi"]
+        if 282 in page.tags and 283 in page.tags and page.resolutionunit > 1:
+            dpi = page.get_resolution("INCH")
+            if is_resolution(dpi):
+                metadata["dpi"] = dpi
     return pixels, {key: value for key, value in metadata.items() if value}
 
 
@@ -165,7 +165,7 @@ def keep_text(exif: Image.Exif) -> Image.Exif:
     return exif
 
 
-def is_resolution(dpi: tuple[float, float]) -> bool:
+def is_resolution(dpi: tuple[float, ...]) -> bool:
     """Whether a resolution can be written: some files have 0/0, which is none."""
     return all(math.isfinite(value) and value > 0 for value in dpi)
 

@@ -525,10 +525,9 @@ def _pillow_metadata(image: Image.Image) -> dict[str, Any]:
     metadata = {key: image.info[key] for key in ("icc_profile", "exif", "xmp") if image.info.get(key)}
     if "exif" in metadata and not sound_exif(metadata["exif"]):
         del metadata["exif"]  # the pixels are good all the same
-    if "dpi" in image.info:
-        metadata["dpi"] = tuple(float(value) for value in image.info["dpi"])
-        if not deep_images.is_resolution(metadata["dpi"]):
-            del metadata["dpi"]
+    dpi = tuple(float(value) for value in image.info.get("dpi", ()))
+    if dpi and deep_images.is_resolution(dpi):
+        metadata["dpi"] = dpi
     return metadata
 
 

@@ -232,7 +232,7 @@ def training_loader(dataset: TripletDataset, batch: int, stream: SampleStream, w
         sampler=stream,
         collate_fn=made,
         num_workers=workers,
-        worker_init_fn=ignore_interrupt,
+        worker_init_fn=stop_with_parent,
         pin_memory=torch.cuda.is_available(),
         drop_last=True,
     )
@@ -243,7 +243,7 @@ def evaluation_loader(dataset: Dataset[Sample]) -> DataLoader[Sample]:
     return DataLoader(dataset, batch_size=1, collate_fn=made)
 
 
-def ignore_interrupt(worker: int) -> None:
+def stop_with_parent(worker: int) -> None:
     """What ends a training reaches all its processes: Ctrl-C that of a terminal, SIGTERM those of torchrun's groups.
 
     The training process decides, and needs its workers to finish. They end when it says so, by a SIGTERM of its own.

@@ -88,8 +88,9 @@ class RunFolder:
         try:
             self.accelerator.load_state(str(self._state))
         except (ValueError, RuntimeError, KeyError, OSError) as error:
+            reason, *_ = str(error).splitlines() or [type(error).__name__]
             raise UserError(
-                f"'{self._state}' does not fit this training ({str(error).splitlines()[0]}); resume with the "
+                f"'{self._state}' does not fit this training ({reason}); resume with the "
                 "--freeze-encoder, --ema-decay and --precision that it began with, which are taken where none is given"
             ) from error
 
@@ -131,11 +132,12 @@ def save_model(model: DenoisingUNet, folder: Path, before: Path) -> None:
 
 def recorded_options(config: TrainConfig) -> dict[str, Any]:
     """The options that the run which `config` resumes began with, as far as it has recorded them."""
+    if not config.resume:
+        return {}
     last = Path(config.output) / "last"
     # A save that was killed leaves the checkpoint beside `last`, and the main process moves it there at any moment.
     for folder in (last, staging_folder(last), last):
-        report = read_report(folder, folder) if config.resume else None
-        if report is not None:
+        if report := read_report(folder, folder):
             recipe = (report.get("training") or {}).get("recipe") or {}
             return {name: value for name, value in recipe.items() if value is not None}
     return {}

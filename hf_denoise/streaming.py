@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from hf_denoise.decoded import Triplet, read_row, unusable
 from hf_denoise.errors import UserError
-from hf_denoise.loader import Sample, SampleMaker, ignore_interrupt, made
+from hf_denoise.loader import Sample, SampleMaker, made, stop_with_parent
 from hf_denoise.triplets import IMAGE_COLUMNS
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class ShardStream:
             sampler=_Order(self),
             collate_fn=made,
             num_workers=workers,
-            worker_init_fn=ignore_interrupt,
+            worker_init_fn=stop_with_parent,
             pin_memory=torch.cuda.is_available(),
         )
 

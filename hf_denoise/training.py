@@ -276,14 +276,12 @@ def look_at(losses: list[tuple[Tensor, list[str]]], step: int, accelerator: Acce
     found = gather_object([(steps[0], losses[steps[0]][1])] if steps else [])
     first = min(index for index, _ in found)
     names = ", ".join(name for index, batch in found for name in batch if index == first)
-    way_out = "look at those images, or lower --learning-rate"
+    saved = run.last.exists()
     raise UserError(
         f"the loss is no longer finite at step {step - len(losses) + first + 1}, in the batch of {names}; "
-        + (
-            f"'{run.last}' holds the last good checkpoint; {way_out}, and use --resume"
-            if run.last.exists()
-            else way_out
-        )
+        + (f"'{run.last}' holds the last good checkpoint; " if saved else "")
+        + "look at those images, or lower --learning-rate"
+        + (", and use --resume" if saved else "")
     )
 
 

@@ -68,7 +68,8 @@ def open_data(config: TrainConfig, accelerator: Accelerator, run: RunFolder, ste
     # The same commit in all sittings: a split, and the position of a stream, are those of the data they were made of.
     revision = run.recorded_revision() if config.resume else None
     if config.streaming:
-        revision = revision if config.resume else newest_revision(config.data)
+        if not config.resume:
+            revision = newest_revision(config.data)
         (revision,) = broadcast_object_list([revision])
         tables = open_stream(config.data, revision=revision)
         check_splits(config, tables)

@@ -170,8 +170,8 @@ def test_workers_end_with_a_process_that_has_not_used_all_batches():
     """They leave SIGTERM to the training process, but not where it comes from that."""
     script = (
         "from torch.utils.data import DataLoader\n"
-        "from hf_denoise.loader import ignore_interrupt\n"
-        "batches = iter(DataLoader(range(1000), num_workers=2, worker_init_fn=ignore_interrupt))\n"
+        "from hf_denoise.loader import stop_with_parent\n"
+        "batches = iter(DataLoader(range(1000), num_workers=2, worker_init_fn=stop_with_parent))\n"
         "next(batches)\n"
         "import builtins; builtins.kept = batches\n"  # nothing shuts it down before the interpreter ends its children
     )

@@ -169,7 +169,8 @@ def listed(files: Iterable[str], stack: ExitStack) -> Iterator[Member]:
             continue
         try:
             archive = stack.enter_context(zipfile.ZipFile(path))
-        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        # RuntimeError: of a version that zipfile does not know.
+        except (zipfile.BadZipFile, OSError, ValueError, RuntimeError):
             raise UserError(f"'{path.name}' is not a ZIP, or damaged; pack it again") from None
         members += _in_archive(archive, path)
     if not members:

@@ -77,12 +77,10 @@ def _loaded(model: str) -> Denoiser:
         if not constants.is_offline_mode():
             _check_size(model)
         # Never with the operator's token: a visitor must not see the operator's private models.
-        network = DenoisingUNet.from_pretrained(model, token=False)
+        new = Denoiser(DenoisingUNet.from_pretrained(model, token=False))
         with _keeping:
             while len(_visitors_models) >= KEPT_MODELS:
                 _visitors_models.popitem(last=False)
-        new = Denoiser(network)
-        with _keeping:
             _visitors_models[model] = new
         return new
 
