@@ -198,8 +198,8 @@ def page(context: "BrowserContext", server: "Server") -> Iterator["Page"]:
     page.locator("#comparison img").last.wait_for()
     yield page
     page.close()
-    assert not foreign
-    assert not errors
+    assert not foreign, foreign
+    assert not errors, errors
 
 
 def is_foreign(url: str, home: str) -> bool:
