@@ -250,8 +250,8 @@ def many_tab(model: gr.Textbox) -> None:
     )
     ran.success(lambda: gr.DownloadButton(interactive=True), None, download, **AT_ONCE)
     cancel.click(None, cancels=ran)
-    # Other pictures: no result of those before is left, or still comes, to be taken for theirs. An upload stops nothing:
-    # the page tells of it late, when the run for the new pictures may have begun.
+    # Other pictures: no result of those before is left, or still comes, to be taken for theirs. An upload stops
+    # nothing: the page tells of it late, when the run for the new pictures may have begun.
     emptied: dict[str, Any] = {"fn": lambda: (offered(None), None), "outputs": [download, table], **AT_ONCE}
     files.upload(**emptied)
     gr.on([files.delete, files.clear], cancels=ran, **emptied)
