@@ -234,27 +234,25 @@ def many_tab(model: gr.Textbox) -> None:
             )
             strength = gr.Slider(0, 1, 1, step=0.05, label="Strength")
             with gr.Row():
-                run = gr.Button("Denoise all", variant="primary", min_width=120)
+                run = gr.Button("Denoise all", variant="primary", min_width=120, interactive=False)
                 cancel = gr.Button("Cancel", min_width=80)
         with gr.Column(scale=2, min_width=320):
             download = gr.DownloadButton("Download all results", interactive=False)
             table = FigureTable(elem_id="table")
     gr.Markdown(looks.MANY, elem_classes="about")
-    ran = run.click(
-        denoise_many,
-        [files, strength, model],
-        [download, table],
-        api_name="denoise_many",
-        trigger_mode="multiple",  # or Gradio would drop a click that comes while it still takes leave of a stopped run
-        **ONE_AT_A_TIME,
-    )
+    ran = run.click(denoise_many, [files, strength, model], [download, table], api_name="denoise_many", **ONE_AT_A_TIME)
     ran.success(lambda: gr.DownloadButton(interactive=True), None, download, **AT_ONCE)
     cancel.click(None, cancels=ran)
-    # Other pictures: no result of those before is left, or still comes, to be taken for theirs. An upload stops
-    # nothing: the page tells of it late, when the run for the new pictures may have begun.
-    emptied: dict[str, Any] = {"fn": lambda: (offered(None), None), "outputs": [download, table], **AT_ONCE}
-    files.upload(**emptied)
-    gr.on([files.delete, files.clear], cancels=ran, **emptied)
+    # Other pictures: no result of those before is left, or still comes, to be taken for theirs. "Denoise all" waits
+    # until the page has told of them, as a run begun before that would be the one that is stopped.
+    gr.on(
+        [files.upload, files.delete, files.clear],
+        lambda files: (offered(None), None, gr.Button(interactive=bool(files))),
+        files,
+        [download, table, run],
+        cancels=ran,
+        **AT_ONCE,
+    )
 
 
 def try_tab(model: gr.Textbox) -> None:

@@ -365,6 +365,21 @@ def test_other_files_take_the_place_of_those_at_work(page: "Page", pictures: Pat
     assert not table.get_by_text("large.png").count()
 
 
+def test_a_picture_added_stops_the_run_without_it(page: "Page", server: Server, pictures: Path) -> None:
+    page.get_by_role("tab", name="Many images").click()
+    files, table, run = page.locator("#many"), page.locator("#table"), page.get_by_role("button", name="Denoise all")
+    assert run.is_disabled()
+    upload(page, "#many", pictures / "large.png")
+    files.get_by_text("large").first.wait_for()
+    run.click()
+    table.get_by_text("/20").wait_for()  # tiles
+    upload(page, "#many", pictures / "noisy.png")
+    table.get_by_text("/20").wait_for(state="detached")
+    wait_until_idle(server, 20)
+    assert not table.get_by_text("large.png").count()
+    assert page.get_by_role("button", name="Download all results").is_disabled()
+
+
 def test_another_model_is_for_one_visitor_alone(
     page: "Page", context: "BrowserContext", server: Server, pictures: Path, hub: "HubServer", tmp_path: Path
 ) -> None:
@@ -450,5 +465,10 @@ def test_all_can_be_done_by_keyboard(page: "Page", pictures: Path) -> None:
         tab_to(page, name)
     page.get_by_role("tab", name="Many images").focus()
     page.keyboard.press("Enter")
-    for name in ("Click to upload", "Strength", "Denoise all", "Cancel"):
+    tab_to(page, "Click to upload")
+    with page.expect_file_chooser() as chooser:
+        page.keyboard.press("Enter")
+    chooser.value.set_files(pictures / "noisy.png")
+    page.get_by_role("button", name="Denoise all", disabled=False).wait_for()
+    for name in ("Strength", "Denoise all", "Cancel"):
         tab_to(page, name)
