@@ -44,7 +44,8 @@ ONE_AT_A_TIME: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "netw
 # Quick where the result is in memory, so that it need not wait for the network that works for somebody else.
 QUICK: dict[str, Any] = {"concurrency_limit": 4}
 HIDDEN: dict[str, Any] = {"api_visibility": "private"}
-AT_ONCE: dict[str, Any] = {"queue": False, **HIDDEN}
+# Gradio would drop an event that comes before the one before it is answered.
+AT_ONCE: dict[str, Any] = {"queue": False, "trigger_mode": "multiple", **HIDDEN}
 
 
 def build() -> gr.Blocks:
@@ -178,7 +179,7 @@ def denoise_tab(model: gr.Textbox) -> Any:
         looked = shown.success(**closely, trigger_mode="multiple")
         started.extend([shown, written, measured, looked, shown.success(**to_draw_on, trigger_mode="multiple")])
 
-    now: dict[str, Any] = {"js": NOW, "trigger_mode": "multiple", **AT_ONCE}
+    now: dict[str, Any] = {"js": NOW, **AT_ONCE}
     results = [download, comparison, removed, difference, metrics, pixels, overview]
     others = [reference, mask, *results]
     update(image.upload(new_picture, at, results, **now))
@@ -243,15 +244,16 @@ def many_tab(model: gr.Textbox) -> None:
     ran = run.click(denoise_many, [files, strength, model], [download, table], api_name="denoise_many", **ONE_AT_A_TIME)
     ran.success(lambda: gr.DownloadButton(interactive=True), None, download, **AT_ONCE)
     cancel.click(None, cancels=ran)
-    # Other pictures: no result of those before is left, or still comes, to be taken for theirs. "Denoise all" waits
-    # until the page has told of them, as a run begun before that would be the one that is stopped.
-    gr.on(
-        [files.upload, files.delete, files.clear],
+    # Other pictures: no result of those before is left, or still comes, to be taken for theirs. The page itself locks
+    # "Denoise all" at once until the pictures are known here, as a run begun before that would be the one stopped.
+    changed = gr.on([files.upload, files.delete, files.clear], None, None, run, js=looks.LOCKED, cancels=ran, **HIDDEN)
+    changed.then(
         lambda files: (offered(None), None, gr.Button(interactive=bool(files))),
         files,
         [download, table, run],
-        cancels=ran,
-        **AT_ONCE,
+        queue=False,
+        trigger_mode="always_last",  # one after the other, as the button is as the last one leaves it
+        **HIDDEN,
     )
 
 
@@ -275,18 +277,23 @@ def try_tab(model: gr.Textbox) -> None:
         clean = looks.picture_shown(clean_preview, "Clean", "clean")
     metrics = ScoreList(scores, elem_id="noisy-metrics")
 
+    results = [comparison, clean, metrics]
     task: dict[str, Any] = {
         "fn": add_noise,
         "inputs": [original, kind, amount, model],
-        "outputs": [comparison, clean, metrics],
+        "outputs": results,
         "show_progress_on": comparison,
         "trigger_mode": "always_last",  # or Gradio would drop a picture that comes while another is at work
         **ONE_AT_A_TIME,
     }
-    chosen = originals.click(lambda index: EXAMPLES[index].clean, originals, original, **AT_ONCE)
+    # The results of the picture before would be taken for those of this one, should it fail or be cancelled.
+    given = gr.on([original.upload, original.clear], lambda: (None,) * 3, None, results, **AT_ONCE)
+    chosen = originals.click(
+        lambda index: (EXAMPLES[index].clean, *(None,) * 3), originals, [original, *results], **AT_ONCE
+    )
     started = [
         add.click(**task, api_name="add_noise"),
-        gr.on([original.upload, original.clear], **task, **HIDDEN),
+        given.then(**task, **HIDDEN),
         chosen.then(**task, **HIDDEN),
     ]
     cancel.click(None, cancels=started)

@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -356,20 +357,25 @@ def load_model(model: str) -> tuple[str, str]:
 
 
 @contextmanager
-def shown_errors() -> Iterator[None]:
-    """Turn what people can put right into a message on the page, with files named as they named them."""
+def shown_errors(seconds: float | None = 10) -> Iterator[None]:
+    """Turn what people can put right into a message on the page, with files named as they named them.
+
+    Args:
+        seconds: how long it stays. None: until it is closed, where people come back late to look.
+    """
+    shown = partial(gr.Error, duration=seconds)
     try:
         yield
     except UserError as error:
-        raise gr.Error(without_folders(error), print_exception=False) from None
+        raise shown(without_folders(error), print_exception=False) from None
     except MemoryError:
-        raise gr.Error("this picture needs more memory than the server has; try a smaller one") from None
+        raise shown("this picture needs more memory than the server has; try a smaller one") from None
     except OSError as error:
-        raise gr.Error(f"the server could not store the result ({error.strerror}); try again later") from error
+        raise shown(f"the server could not store the result ({error.strerror}); try again later") from error
     except gr.Error:
         raise
     except Exception as error:  # without a text the page would show "Error" alone; the log has the trace
-        raise gr.Error("this picture could not be denoised; save it as PNG or TIFF and try that") from error
+        raise shown("this picture could not be denoised; save it as PNG or TIFF and try that") from error
 
 
 def without_folders(error: UserError) -> str:

@@ -87,7 +87,7 @@ def denoise_many(
             from 0 to 1, and a message where it could not be denoised.
     """
     watch = Watch()
-    with shown_errors(), ExitStack() as stack:
+    with shown_errors(seconds=None), ExitStack() as stack:
         check_strength(strength)
         if not files:
             raise UserError("give at least one picture, or a ZIP of pictures")

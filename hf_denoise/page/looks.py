@@ -45,6 +45,7 @@ KIND_NAMES = {
 }
 FIRST_AMOUNTS = {"gaussian": 25, "camera": 8, "poisson-gaussian": 25, "speckle": 25, "salt-pepper": 5, "jpeg": 20}
 
+LOCKED = "() => ({__type__: 'update', interactive: false})"  # of a button, done by the browser alone
 THEME = gr.themes.Default(
     primary_hue="blue",
     neutral_hue="slate",
@@ -78,10 +79,8 @@ CSS = """
 #about { gap: 16px 32px; flex-wrap: wrap; }
 #about > * { flex: 1 1 260px; }
 #intake { display: none; }
-/* Not where work was stopped for a newer picture, which goes on at once. */
-#comparison .error { animation: appear 0s 3s both; }
-@keyframes appear { from { visibility: hidden; } }
-#in-use .error, #in-use .clear-status { display: none; } /* it would lie on the text */
+/* A message has told the reason where there is one; what was cancelled has not failed. */
+[data-testid="status-tracker"] :is(.error, .clear-status) { display: none; }
 #difference .empty, #comparison .empty, #removed .empty { height: 100%; flex-direction: column; gap: 8px; }
 #difference .empty::after { content: "To see what is still wrong, give a clean reference"; font-size: 14px;
     padding: 0 16px; text-align: center; }
