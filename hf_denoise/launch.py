@@ -1,5 +1,6 @@
 """One command in many processes: started by `accelerate launch` or torchrun, they share the work."""
 
+import atexit
 import json
 import os
 import sys
@@ -165,6 +166,18 @@ class Processes:
         raise SystemExit(0)
 
 
+def leave_at_exit(state: Any) -> None:
+    """Leave the other processes when this one ends, however it ends.
+
+    A thread of Gloo that still waits when the interpreter goes aborts it, now and then, and the launcher then takes
+    the end of finished work for a failure and stops the other processes in theirs.
+
+    Args:
+        state: the `accelerate.PartialState`, or the state of an `Accelerator`.
+    """
+    atexit.register(state.destroy_process_group)
+
+
 def join_processes() -> Processes:
     """Meet the other processes that the launcher has started; without one there are none, and nothing is imported."""
     if not launched():
@@ -174,5 +187,6 @@ def join_processes() -> Processes:
 
     # A process waits for the others at the end of its share, which may well take longer than the usual ten minutes.
     state = PartialState(cpu=asked_on_cpu() or not torch.cuda.is_available(), timeout=timedelta(days=30))
+    leave_at_exit(state)
     chosen = state.num_processes > 1 or asked_on_cpu()
     return Processes(state.process_index, state.num_processes, str(state.device) if chosen else "auto")

@@ -23,6 +23,7 @@ from hf_denoise.cpu import keep_freed_memory
 from hf_denoise.errors import UserError
 from hf_denoise.hub_files import LOG
 from hf_denoise.interruption import StopRequest
+from hf_denoise.launch import leave_at_exit
 from hf_denoise.loader import Sample
 from hf_denoise.losses import WeightedMSELoss, count_pixels
 from hf_denoise.metrics import psnr, ssim
@@ -88,6 +89,7 @@ def train(config: TrainConfig) -> Path:
         # One process of a machine fetches and decodes the data, which may well take longer than the usual ten minutes.
         kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(days=30))],
     )
+    leave_at_exit(accelerator.state)
     set_seed(config.seed)
     run = RunFolder(config, accelerator)
     publisher = None

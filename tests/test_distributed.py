@@ -22,6 +22,14 @@ ROOT = Path(__file__).parents[1]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 LAUNCHER = ("-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2")
 
+# The command line; what is registered first runs last.
+LAST = """
+import atexit, sys, torch
+atexit.register(lambda: print("a member to the last:", torch.distributed.is_initialized(), flush=True))
+from hf_denoise.cli import main
+sys.exit(main())
+"""
+
 
 def command(*arguments: object) -> list[str]:
     return [sys.executable, *LAUNCHER, "-m", "hf_denoise.cli", *map(str, arguments)]
@@ -89,8 +97,12 @@ def test_two_processes_write_what_one_writes_and_report_a_bad_file_once(photos: 
 def test_bad_options_are_one_sentence_whatever_the_number_of_processes(photos: Path) -> None:
     (photos / "two").mkdir()
     picture(photos / "two/a.png", 0, (8, 8))
-    result = two("denoise", "in", "-o", "two", cwd=photos)
+    (photos / "last.py").write_text(LAST)
+    launch = [sys.executable, *LAUNCHER, "last.py", "denoise", "in", "-o", "two"]
+    result = subprocess.run(launch, capture_output=True, text=True, cwd=photos, env=ENVIRONMENT, timeout=280)
     assert result.returncode != 0
+    # A process that ends as a member of the group aborts now and then, and its launcher then stops the others.
+    assert result.stdout.count("a member to the last: False") == 2
     assert result.stderr.count("error: ") == 1
     assert "already exists; continue with --resume" in result.stderr
     assert list(contents(photos / "two")) == ["a.png"]
