@@ -20,9 +20,10 @@ from hf_denoise import Denoiser
 from hf_denoise.degradations import gaussian, parse_degradation, poisson_gaussian
 from hf_denoise.errors import UserError
 from hf_denoise.files import make_writable
-from hf_denoise.images import FORMATS, read_image
+from hf_denoise.images import read_image
 from hf_denoise.options import run
 from hf_denoise.peers import nl_means
+from hf_denoise.picture import FORMATS
 from hf_denoise.removed import structure
 
 Photo = NDArray[np.float32]

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from skimage import data
 
 from hf_denoise.degradations import parse_degradation
-from hf_denoise.images import to_8_bits
+from hf_denoise.picture import to_8_bits
 
 FOLDER = Path(__file__).resolve().parent
 TEXT = """Report on the inspection of bridge No. 14

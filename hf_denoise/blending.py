@@ -3,7 +3,7 @@
 import numpy as np
 
 from hf_denoise.errors import UserError
-from hf_denoise.images import Picture
+from hf_denoise.picture import Picture
 
 
 def check_strength(strength: float) -> None:

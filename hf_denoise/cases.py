@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import find_objects, label, uniform_filter
 from skimage.segmentation import find_boundaries
 
-from hf_denoise.images import to_8_bits
+from hf_denoise.picture import to_8_bits
 from hf_denoise.removed import removed_view
 from hf_denoise.summary import INPUT, MODEL, Row, median
 

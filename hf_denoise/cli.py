@@ -64,7 +64,8 @@ class Denoise:
             UserError: nothing can be done as it was asked for.
         """
         from hf_denoise.blending import check_strength
-        from hf_denoise.images import check_target, read_header
+        from hf_denoise.images import read_header
+        from hf_denoise.picture import check_target
 
         check_strength(self.strength)
         if self.resume and self.overwrite:

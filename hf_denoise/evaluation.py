@@ -20,11 +20,11 @@ from hf_denoise.decoded import Decoded
 from hf_denoise.degradations import parse_degradation
 from hf_denoise.errors import UserError
 from hf_denoise.files import make_writable, written_beside
-from hf_denoise.images import to_8_bits
 from hf_denoise.launch import Processes
 from hf_denoise.loader import SampleMaker, TripletDataset
 from hf_denoise.metrics import noise_level
 from hf_denoise.peers import Run, load_peers
+from hf_denoise.picture import to_8_bits
 from hf_denoise.pipeline import Denoiser
 from hf_denoise.report import Evaluation, images_csv, markdown, page
 from hf_denoise.summary import INPUT, MODEL, Row, jsonable, measure, summarise, summarise_classes

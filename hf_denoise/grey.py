@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit
 from torch import Tensor
 
-from hf_denoise.images import full_scale
+from hf_denoise.picture import full_scale
 
 STRIPE = 256  # rows looked at together; a colour picture is found out in its first stripes
 BLOCK, RATIO = 8, 4  # sides in pixels of the squares, 8 and 4 x 8, over which noise averages out and colour does not

@@ -27,8 +27,8 @@ from hf_denoise.defects import KINDS, SMALLEST_SIDE, draw_defects
 from hf_denoise.degradations import parse_degradation
 from hf_denoise.errors import UserError
 from hf_denoise.files import staging_folder, swap_in
-from hf_denoise.images import to_8_bits
 from hf_denoise.layouts import is_utf8
+from hf_denoise.picture import to_8_bits
 from hf_denoise.tables import escape, plain
 from hf_denoise.triplets import load_triplets
 

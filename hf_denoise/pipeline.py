@@ -18,8 +18,9 @@ from hf_denoise.errors import UserError
 from hf_denoise.folding import fold_batch_norm
 from hf_denoise.grey import is_grey
 from hf_denoise.hub_files import PACKAGED
-from hf_denoise.images import Picture, check_floats, check_target, from_pil, full_scale, read_image
+from hf_denoise.images import from_pil, read_image
 from hf_denoise.model import DenoisingUNet
+from hf_denoise.picture import Picture, check_floats, check_target, full_scale
 from hf_denoise.restraint import Corrections, apply_gains
 from hf_denoise.self_ensemble import SelfEnsemble
 from hf_denoise.tiles import HALO, grid_step, spans
@@ -142,7 +143,7 @@ class Denoiser:
 
         Args:
             source: image to read, see `hf_denoise.images.read_image`.
-            target: image to write, see `hf_denoise.images.Picture.save`.
+            target: image to write, see `hf_denoise.picture.Picture.save`.
             strength, progress: as in a call.
             removed: image to write with what was taken away, upright, see `hf_denoise.removed.removed_view`.
 

@@ -14,7 +14,7 @@ from scipy import ndimage
 from skimage.feature import structure_tensor, structure_tensor_eigenvalues
 from skimage.measure import block_reduce
 
-from hf_denoise.images import Header, Picture
+from hf_denoise.picture import Header, Picture
 
 Array = NDArray[np.floating]
 Floats = NDArray[np.float32]

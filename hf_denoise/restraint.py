@@ -16,7 +16,7 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from hf_denoise.blending import mix
-from hf_denoise.images import full_scale
+from hf_denoise.picture import full_scale
 
 Grid = NDArray[np.float32]
 

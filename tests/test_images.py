@@ -16,7 +16,8 @@ import tifffile
 from PIL import Image, ImageCms
 
 from hf_denoise.errors import UserError
-from hf_denoise.images import Picture, check_target, from_pil, read_header, read_image
+from hf_denoise.images import from_pil, read_header, read_image
+from hf_denoise.picture import Picture, check_target
 
 ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 RNG = np.random.default_rng(0)

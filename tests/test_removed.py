@@ -9,7 +9,7 @@ from skimage import data
 
 from hf_denoise import removed as removed_module
 from hf_denoise.degradations import parse_degradation
-from hf_denoise.images import Header, Picture
+from hf_denoise.picture import Header, Picture
 from hf_denoise.removed import difference, removed_view, structure, view_picture
 
 Defect = Callable[[tuple[int, ...], float], np.ndarray]

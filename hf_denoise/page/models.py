@@ -16,9 +16,9 @@ from huggingface_hub.errors import RepositoryNotFoundError
 from hf_denoise.errors import UserError
 from hf_denoise.hub_errors import hub_errors
 from hf_denoise.hub_files import WEIGHTS
-from hf_denoise.images import Picture
 from hf_denoise.model import DenoisingUNet
 from hf_denoise.page.stop import Watch, held
+from hf_denoise.picture import Picture
 from hf_denoise.pipeline import Denoiser
 
 try:  # on a ZeroGPU Space a graphics card is lent to functions that ask for one
