@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from hf_denoise.decoded import Triplet, read_row, unusable
 from hf_denoise.errors import UserError
 from hf_denoise.loader import Sample, SampleMaker, made, stop_with_parent
-from hf_denoise.triplets import IMAGE_COLUMNS
+from hf_denoise.triplet_checks import IMAGE_COLUMNS
 
 if TYPE_CHECKING:
     import datasets
