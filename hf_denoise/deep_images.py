@@ -30,6 +30,8 @@ _LAYOUTS = {
 _COMPRESSIONS = {1: "none", 5: "LZW", 8: "deflate", 32946: "deflate", 32773: "PackBits"}
 _LARGEST_SPARE_TILE = 2**22  # pixels; a tile may be larger than the picture, but not by as much as its header likes
 _DEPTHS = ("uint16", "float16", "float32", "float64")
+# Not all that tifffile knows: which others can be set differs between its versions.
+_DIALECTS = ("eer", "lsm", "ndpi", "scanimage")
 _PHOTOMETRIC = {"L": "minisblack", "LA": "minisblack", "RGB": "rgb", "RGBA": "rgb", "CMYK": "separated"}
 
 
@@ -50,11 +52,11 @@ def is_tiff(head: bytes) -> bool:
 
 
 def _opened(file: BinaryIO) -> Any:
-    """A `tifffile.TiffFile` that takes no notice of the dialects of microscopes, which change how pages are read."""
+    """A `tifffile.TiffFile` that takes no notice of the dialects of microscopes that change how pages are read."""
     import tifffile
 
     file.seek(0)
-    no_dialects: dict[str, Any] = {f"is_{flag}": False for flag in tifffile.TIFF.FILE_FLAGS}
+    no_dialects: dict[str, Any] = {f"is_{dialect}": False for dialect in _DIALECTS}
     return tifffile.TiffFile(file, **no_dialects)
 
 
