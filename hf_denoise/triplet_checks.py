@@ -34,7 +34,16 @@ class _UnusableError(Exception):
 def check_triplets(
     tables: dict[str | None, datasets.Dataset], root: Path
 ) -> tuple[dict[str | None, datasets.Dataset], dict[str | None, list[str]], list[Problem]]:
-    """Decode every image; give the good rows of each table, the source identifier of each, and the problems."""
+    """Decode every image of the tables of some splits.
+
+    Args:
+        tables: with the columns `name` and those of IMAGE_COLUMNS that the data have.
+        root: where the files lie; problems name them relative to it.
+
+    Returns:
+        The tables without the rows that cannot be used, an identifier of the source image of each row that is left,
+        and what is wrong with the others.
+    """
     import datasets
 
     raw = {}

@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[1]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 LAUNCHER = ("-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2")
 
+PROGRAM = ("-m", "hf_denoise.cli")
 # The command line; what is registered first runs last.
 LAST = """
 import atexit, os, sys, torch
@@ -33,13 +34,14 @@ sys.exit(main())
 """
 
 
-def command(*arguments: object) -> list[str]:
-    return [sys.executable, *LAUNCHER, "-m", "hf_denoise.cli", *map(str, arguments)]
+def command(*arguments: object, program: tuple[str, ...] = PROGRAM) -> list[str]:
+    return [sys.executable, *LAUNCHER, *program, *map(str, arguments)]
 
 
-def two(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+def two(*arguments: object, cwd: Path, program: tuple[str, ...] = PROGRAM) -> subprocess.CompletedProcess[str]:
     """The command in two processes of one thread each."""
-    return subprocess.run(command(*arguments), capture_output=True, text=True, cwd=cwd, env=ENVIRONMENT, timeout=280)
+    launch = command(*arguments, program=program)
+    return subprocess.run(launch, capture_output=True, text=True, cwd=cwd, env=ENVIRONMENT, timeout=280)
 
 
 def one(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -133,8 +135,7 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path: Path) -> None:
     before = {name: (out / name).stat().st_mtime_ns for name in done}
 
     (tmp_path / "last.py").write_text(LAST)
-    launch = [sys.executable, *LAUNCHER, "last.py", *arguments]
-    result = subprocess.run(launch, capture_output=True, text=True, cwd=tmp_path, env=ENVIRONMENT, timeout=280)
+    result = two(*arguments, cwd=tmp_path, program=("last.py",))
     assert result.returncode == 0, result.stderr
     # A process that ends as a member of the group aborts now and then, and its launcher then stops the others.
     assert [(tmp_path / f"member-{rank}").read_text() for rank in range(2)] == ["False", "False"]
