@@ -1,6 +1,7 @@
 """The training loop, on Hugging Face Accelerate: from triplets to `best/` and `last/` checkpoints."""
 
 import dataclasses
+import logging
 import math
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -19,7 +20,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from hf_denoise.cpu import keep_freed_memory
+from hf_denoise.cpu import keep_freed_memory, multiplies_bfloat16
 from hf_denoise.errors import UserError
 from hf_denoise.hub_files import LOG
 from hf_denoise.interruption import StopRequest
@@ -34,6 +35,8 @@ from hf_denoise.sync_batch_norm import synchronize_batch_norm
 from hf_denoise.train_config import TrainConfig
 from hf_denoise.training_data import open_data
 from hf_denoise.training_log import TrainingLog
+
+_logger = logging.getLogger(__name__)
 
 AVERAGE_EVERY = 4  # steps between updates of the averaged weights, which cost 2 % of a step
 LOOK_EVERY = 10  # steps between looks at the loss and, with several processes, agreements on time and interruptions
@@ -99,6 +102,8 @@ def train(config: TrainConfig) -> Path:
         publisher = Publisher(config.push_to_hub, config.hub_strategy, private=config.hub_private)
     if accelerator.device.type == "cpu":
         keep_freed_memory()
+        if accelerator.mixed_precision == "bf16" and accelerator.is_main_process and not multiplies_bfloat16():
+            _logger.warning("this CPU emulates bf16, which takes several times as long; use --precision no")
 
     start = str(run.last) if config.resume else config.init_from
     if start:
@@ -139,7 +144,7 @@ def train(config: TrainConfig) -> Path:
     served = averaged.module if averaged is not None else accelerator.unwrap_model(network)
 
     loss_function = WeightedMSELoss(config.defect_weight)
-    scores = {"psnr": math.nan}
+    scores: dict[str, float] = {}  # of the last evaluation of this sitting
     pace = Pace(accelerator)
     several = accelerator.num_processes > 1
     per_step = config.batch * config.accumulate * accelerator.num_processes
@@ -209,9 +214,10 @@ def train(config: TrainConfig) -> Path:
                     **pace.figures(len(losses) * per_step),
                 }
                 losses.clear()
+                bar.total = round(progress.step / progress.spent(config))  # minutes may well run out before steps
                 bar.set_postfix(
+                    {"psnr": f"{scores['psnr']:.2f}"} if scores else {},
                     loss=f"{figures['loss']:.3g}",
-                    psnr=f"{scores['psnr']:.2f}",
                     lr=f"{figures['learning_rate']:.1e}",
                     images_s=f"{figures['images_per_second']:.0f}",
                     data=f"{figures['waiting_for_data']:.0%}",
