@@ -24,9 +24,9 @@ def reflected(length: int, multiple: int) -> Tensor:
     return torch.where(index <= last, index, beyond)
 
 
-def window_counts(length: int, cell: int) -> Tensor:
-    """How many pixels of an axis fall into each cell: (ceil(length / cell),) int64."""
-    return (length - cell * torch.arange((length + cell - 1) // cell)).clamp(max=cell)
+def window_counts(length: int, cell: int, cells: int) -> Tensor:
+    """How many pixels of an axis fall into each of its cells: (cells,) int64."""
+    return (length - cell * torch.arange(cells)).clamp(max=cell)
 
 
 class DynamicSCSE(nn.Module):
@@ -51,9 +51,11 @@ class DynamicSCSE(nn.Module):
         if window < 3:
             return self.gate.channel_gate(x)
         (height, width), cell = x.shape[-2:], window // 3
-        # `avg_pool2d(ceil_mode=True, count_include_pad=False)`, which runtimes have not always agreed on.
-        whole = F.pad(x, (0, -width % cell, 0, -height % cell))
-        pixels = window_counts(height, cell)[:, None] * window_counts(width, cell)
+        rows, columns = (height + cell - 1) // cell, (width + cell - 1) // cell
+        # `avg_pool2d(ceil_mode=True, count_include_pad=False)`, which runtimes have not always agreed on. The exporter
+        # does not know that `-width % cell` would pad to the same.
+        whole = F.pad(x, (0, columns * cell - width, 0, rows * cell - height))
+        pixels = window_counts(height, cell, rows)[:, None] * window_counts(width, cell, columns)
         cells = F.avg_pool2d(whole, cell) * (cell**2 / pixels)
         local = F.avg_pool2d(cells, 3, stride=1, padding=1, count_include_pad=False)
         small = torch.scalar_tensor(torch.sym_max(height, width)) <= window

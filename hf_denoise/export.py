@@ -113,7 +113,8 @@ def to_onnx(model: DenoisingUNet, facts: dict[str, str] | None = None) -> bytes:
                 verbose=False,
             )
     except torch.onnx.errors.OnnxExporterError as error:
-        raise UserError(f"this network cannot be written as ONNX: {str(error).splitlines()[0]}") from error
+        reason, *_ = str(error.__cause__ or error).strip().splitlines()  # the error itself has steps to take, in colour
+        raise UserError(f"this network cannot be written as ONNX by torch {torch.__version__}: {reason}") from error
     finally:
         log.setLevel(level)
     assert program is not None
