@@ -8,6 +8,7 @@ import threading
 import zipfile
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,6 +16,7 @@ import gradio as gr
 import httpx
 import numpy as np
 import pytest
+from gradio.context import LocalContext
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from page_server import (
@@ -35,6 +37,7 @@ from hf_denoise.metrics import psnr
 from hf_denoise.model import DenoisingUNet
 from hf_denoise.page import batch, models, results
 from hf_denoise.page.actions import denoise, finish
+from hf_denoise.page.stop import Stopped, Watch
 from hf_denoise.pipeline import Denoiser
 
 # The API
@@ -305,6 +308,21 @@ def test_a_cancelled_call_stops_and_leaves_nothing(client: Client, server: Serve
     wait_until_idle(server, 20)
     assert not list((server.folder / "gradio").rglob("large-denoised*"))
     assert "Traceback" not in server.log()
+
+
+def test_work_that_begins_after_it_was_cancelled_stops() -> None:
+    """As where the network becomes free in the moment of the cancel: nobody would wait for the whole picture."""
+    queued = {"waiting": SimpleNamespace(alive=True), "left": SimpleNamespace(alive=False)}
+
+    def begin(event_id: str) -> None:
+        LocalContext.blocks.set(SimpleNamespace(_queue=SimpleNamespace(event_ids_to_events=queued)))
+        LocalContext.event_id.set(event_id)
+        Watch().check()
+
+    copy_context().run(begin, "waiting")
+    for event_id in ("left", "cancelled"):
+        with pytest.raises(Stopped):
+            copy_context().run(begin, event_id)
 
 
 @pytest.mark.parametrize("model", ["examples/..", "hf_denoise/checkpoints", "name", "/etc/passwd", "a/b/c", "../a"])

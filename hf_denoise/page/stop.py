@@ -74,15 +74,17 @@ class Watch:
     def __init__(self) -> None:
         blocks, event_id = LocalContext.blocks.get(None), LocalContext.event_id.get(None)
         # Without a queue, as in a test, there is nothing that could be cancelled.
-        self.queued = blocks._queue.event_ids_to_events if blocks and event_id else {}
+        self.queued = blocks._queue.event_ids_to_events if blocks and event_id else None
         self.event_id = event_id or ""
-        self.event = self.queued.get(self.event_id)
         self.asked_at, self.session = _asked_at.get(), _session()
 
     def check(self) -> None:
         """Raise `Stopped` if the event was cancelled, its browser has gone, or its page has another picture."""
-        if self.event and (self.queued.get(self.event_id) is not self.event or not self.event.alive):
-            raise Stopped()
+        if self.queued is not None:
+            # It may well have left the queue before the thread made this: a lock that it waited for came too late.
+            event = self.queued.get(self.event_id)
+            if event is None or not event.alive:
+                raise Stopped()
         if self._is_before(picture=True):
             raise Stopped()
 
