@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hf_denoise.errors import UserError
-from hf_denoise.layouts import image_files
+from hf_denoise.layouts import visible_files
 
 Job = tuple[Path, Path]  # source, target
 
@@ -66,7 +66,7 @@ def _in_folder(folder: Path, output: Path, bad: list[str]) -> list[Job]:
         locked.append(f"'{error.filename}' cannot be read ({error.strerror}); allow it, or leave it out")
 
     # Results of an earlier run are no inputs, where the output lies inside the input.
-    images = [file for file in image_files(folder, FORMATS, unreadable) if not is_inside(file, output, folder)]
+    images = [file for file in visible_files(folder, FORMATS, unreadable) if not is_inside(file, output, folder)]
     if not images and not locked:
         bad.append(f"'{folder}' holds no images; images end in {', '.join(FORMATS)}")
     bad += locked

@@ -69,7 +69,7 @@ def read_layout(root: Path) -> Layout:
     Raises:
         UserError: the folder has no images, or they lie in no layout that is known.
     """
-    if not any(image_files(root)):
+    if not any(visible_files(root)):
         raise UserError(f"{root} holds no images; {KNOWN_LAYOUTS}.")
     layout = Layout(root)
     _read(root, None, layout)
@@ -94,7 +94,7 @@ def _read(folder: Path, split: str | None, layout: Layout) -> None:
     elif _is_paired(folder):
         _read_paired(folder, split, layout)
     elif split_folders := _split_folders(folder):
-        stray = next((file for file in image_files(folder) if _below(folder, file) not in split_folders), None)
+        stray = next((file for file in visible_files(folder) if _below(folder, file) not in split_folders), None)
         if stray is not None:
             raise UserError(f"{folder} has its own splits, and {stray} lies in none of them: move it into one or away.")
         for sub, own_split in split_folders.items():
@@ -104,7 +104,7 @@ def _read(folder: Path, split: str | None, layout: Layout) -> None:
             if _is_structured(sub):
                 _read(sub, split, layout)
             else:
-                layout.problems += [(file, "lies in none of the data's layouts") for file in image_files(sub)]
+                layout.problems += [(file, "lies in none of the data's layouts") for file in visible_files(sub)]
     else:
         _read_plain(folder, split, layout)
 
@@ -223,7 +223,7 @@ def _role_folders(folder: Path) -> dict[str, list[Path]]:
 def _split_folders(folder: Path) -> dict[Path, str]:
     """The split folders in `folder`; a lone `train` of loose images is a folder of images like any other."""
     found = {sub: SPLIT_NAMES[sub.name.lower()] for sub in _subfolders(folder) if sub.name.lower() in SPLIT_NAMES}
-    found = {sub: split for sub, split in found.items() if any(image_files(sub))}
+    found = {sub: split for sub, split in found.items() if any(visible_files(sub))}
     return {} if set(found.values()) == {"train"} and not any(map(_is_structured, found)) else found
 
 
@@ -240,19 +240,19 @@ def _refuse(error: OSError) -> NoReturn:
     raise UserError(f"{error.filename} cannot be read: {error.strerror}.") from error
 
 
-def image_files(
+def visible_files(
     folder: Path,
     extensions: Container[str] = IMAGE_EXTENSIONS,
     unreadable: Callable[[OSError], None] = _refuse,
 ) -> Iterator[Path]:
-    """Image files at any depth, in the order of their names. What is hidden is left out, as are pipes and the like.
+    """Files at any depth, in the order of their names. What is hidden is left out, as are pipes and the like.
 
     Links to folders are followed, but not back to a folder that they lie in. A link that leads nowhere, and a file that
     may not be looked at, are given too: who opens them says what is wrong.
 
     Args:
         folder: where to look; it may be hidden itself.
-        extensions: those of images, in lower case, each with its dot.
+        extensions: theirs, in lower case, each with its dot; by default those of images.
         unreadable: is told of each folder that cannot be read. Default: that is an error.
     """
     for parent, subs, files in os.walk(folder, followlinks=True, onerror=unreadable):
@@ -276,7 +276,7 @@ def _leads_back(folder: str) -> bool:
 
 def _usable_files(folder: Path, layout: Layout) -> Iterator[Path]:
     """Image files; those of which a table cannot hold the name are problems."""
-    for file in image_files(folder):
+    for file in visible_files(folder):
         if is_utf8(file):
             yield file
         else:

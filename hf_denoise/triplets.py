@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hf_denoise.errors import UserError
-from hf_denoise.layouts import SPLIT_NAMES, Layout, is_utf8, read_layout
+from hf_denoise.layouts import SPLIT_NAMES, Layout, is_utf8, read_layout, visible_files
 from hf_denoise.triplet_checks import IMAGE_COLUMNS, Problem, check_triplets
 
 if TYPE_CHECKING:
@@ -177,10 +177,10 @@ def _is_saved(folder: Path) -> bool:
 def _is_datasets_folder(folder: Path) -> bool:
     if _is_saved(folder):
         return True
-    for file in sorted(folder.rglob("*")):
+    for file in visible_files(folder, (".parquet", ".csv", ".jsonl")):
         if file.suffix == ".parquet":
             return True
-        if file.name in ("metadata.csv", "metadata.jsonl") and file.is_file():
+        if file.name in ("metadata.csv", "metadata.jsonl") and os.path.isfile(file):
             # the `imagefolder` convention; other tables of that name are none of ours
             with file.open(errors="replace") as lines:
                 if "file_name" in lines.readline():
