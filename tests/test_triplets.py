@@ -196,6 +196,8 @@ def test_folder_of_clean_images(tmp_path):
     write(tmp_path / "b" / "2.png", 77)
     (tmp_path / "notes.txt").write_text("not an image")
     (tmp_path / ".hidden.png").write_text("not an image either")
+    (tmp_path / ".cache").mkdir()
+    (tmp_path / ".cache" / "index.parquet").write_text("of another program")
     data = load_triplets(tmp_path)
     assert data["train"].column_names == ["name", "clean"]
     assert rows(data).keys() == {*(f"{'a' if i % 2 else 'b'}/{i}" for i in range(10)), "b/2.png"}
@@ -557,6 +559,7 @@ def make_bad(root: Path, kind: str) -> tuple[str, str]:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere file names are Unicode")
 def test_names_that_are_not_utf8_are_an_error_or_left_out(tmp_path, caplog):
+    caplog.set_level(logging.CRITICAL)  # such a name cannot be sent from a worker of xdist to the report
     root, odd = paired(tmp_path / "data"), os.fsdecode(b"caf\xe9")
     for role in ("clean", "mask", "degraded"):
         shutil.copy(root / role / "00.png", root / role / f"{odd}.png")
