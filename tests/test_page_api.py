@@ -312,14 +312,19 @@ def test_a_cancelled_call_stops_and_leaves_nothing(client: Client, server: Serve
 
 def test_work_that_begins_after_it_was_cancelled_stops() -> None:
     """As where the network becomes free in the moment of the cancel: nobody would wait for the whole picture."""
-    queued = {"waiting": SimpleNamespace(alive=True), "left": SimpleNamespace(alive=False)}
+    page = gr.Blocks()
+    page._queue.active_jobs = [
+        None,
+        [SimpleNamespace(_id="wanted", alive=True)],
+        [SimpleNamespace(_id="left", alive=False)],
+    ]
 
     def begin(event_id: str) -> None:
-        LocalContext.blocks.set(SimpleNamespace(_queue=SimpleNamespace(event_ids_to_events=queued)))
+        LocalContext.blocks.set(page)
         LocalContext.event_id.set(event_id)
         Watch().check()
 
-    copy_context().run(begin, "waiting")
+    copy_context().run(begin, "wanted")
     for event_id in ("left", "cancelled"):
         with pytest.raises(Stopped):
             copy_context().run(begin, event_id)

@@ -1,8 +1,8 @@
 """Stop work that nobody waits for any more: it was cancelled, its browser has gone, or its page shows something newer.
 
 Gradio's `cancels` gives up waiting for a function, but the thread it runs in goes on. So long work asks from time to
-time whether its event is still in Gradio's queue: it is not once it was cancelled, by a button or by a client, and it
-is marked when the browser went away.
+time whether its event is still among the active jobs of Gradio's queue: it is not once it was cancelled, by a button or
+by a client, and it is marked when the browser went away.
 
 What is newer is told by the clock of the browser, `NOW`: events arrive, start and end in any order. Gradio's own way,
 `cancels` on the event of the new picture, fails where the old event has not been given its number yet.
@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Any
 
 import gradio as gr
 from gradio.context import LocalContext
@@ -72,19 +73,16 @@ class Watch:
     """Watches over the event that the current thread works for. To be made in that thread, after `asked`."""
 
     def __init__(self) -> None:
-        blocks, event_id = LocalContext.blocks.get(None), LocalContext.event_id.get(None)
+        blocks, self.event_id = LocalContext.blocks.get(None), LocalContext.event_id.get(None)
         # Without a queue, as in a test, there is nothing that could be cancelled.
-        self.queued = blocks._queue.event_ids_to_events if blocks and event_id else None
-        self.event_id = event_id or ""
+        self.queue = blocks._queue if blocks and self.event_id else None
         self.asked_at, self.session = _asked_at.get(), _session()
 
     def check(self) -> None:
         """Raise `Stopped` if the event was cancelled, its browser has gone, or its page has another picture."""
-        if self.queued is not None:
-            # It may well have left the queue before the thread made this: a lock that it waited for came too late.
-            event = self.queued.get(self.event_id)
-            if event is None or not event.alive:
-                raise Stopped()
+        # Gradio also knows its events by their ids, but keeps one there for good that was cancelled twice.
+        if self.queue is not None and not any(self._is_mine(job) for job in tuple(self.queue.active_jobs) if job):
+            raise Stopped()
         if self._is_before(picture=True):
             raise Stopped()
 
@@ -93,6 +91,9 @@ class Watch:
         self.check()
         if self._is_before(picture=False):
             raise Stopped()
+
+    def _is_mine(self, job: list[Any]) -> bool:
+        return any(event._id == self.event_id and event.alive for event in job)
 
     def _is_before(self, *, picture: bool) -> bool:
         page = _pages.get(self.session or "")
