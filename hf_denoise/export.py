@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from hf_denoise import __version__
 from hf_denoise.dynamic import DynamicUNet
-from hf_denoise.errors import UserError
+from hf_denoise.errors import UserError, cause_of
 from hf_denoise.files import make_writable, written_beside
 from hf_denoise.hub_files import CARD
 from hf_denoise.model import DenoisingUNet
@@ -113,8 +113,10 @@ def to_onnx(model: DenoisingUNet, facts: dict[str, str] | None = None) -> bytes:
                 verbose=False,
             )
     except torch.onnx.errors.OnnxExporterError as error:
-        reason, *_ = str(error.__cause__ or error).strip().splitlines()  # the error itself has steps to take, in colour
-        raise UserError(f"this network cannot be written as ONNX by torch {torch.__version__}: {reason}") from error
+        # The cause alone: the error itself tells what to do next with the exporter, in colour.
+        raise UserError(
+            f"this network cannot be written as ONNX by torch {torch.__version__}: {cause_of(error)}"
+        ) from error
     finally:
         log.setLevel(level)
     assert program is not None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hf_denoise.errors import UserError
+from hf_denoise.errors import UserError, cause_of
 from hf_denoise.layouts import SPLIT_NAMES, Layout, is_utf8, read_layout, visible_files
 from hf_denoise.triplet_checks import IMAGE_COLUMNS, Problem, check_triplets
 
@@ -253,8 +253,7 @@ def _load(folder: Path | None, data: str, streaming: bool = False, revision: str
             "the path, or the network."
         ) from error
     except Exception as error:  # readers of many formats, each with errors of its own
-        cause = str(error.__cause__ or error).strip().splitlines() or [type(error).__name__]
-        raise UserError(f"{data} could not be loaded as a dataset: {cause[0].rstrip('.')}.") from error
+        raise UserError(f"{data} could not be loaded as a dataset: {cause_of(error).rstrip('.')}.") from error
 
 
 def _cache_of(folder: Path) -> Path:
