@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from hf_denoise.errors import UserError
+from hf_denoise.errors import UserError, cause_of
 
 
 @contextmanager
@@ -108,5 +108,5 @@ def write_folder(folder: Path, write: Callable[[Path], object]) -> None:
 
 def unwritable(folder: Path, error: Exception) -> UserError:
     """The sentence for a checkpoint that could not be saved."""
-    reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+    reason = getattr(error, "strerror", None) or cause_of(error)
     return UserError(f"could not save '{folder}' ({reason}); free space or choose another --output, then use --resume")

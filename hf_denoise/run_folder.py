@@ -10,7 +10,7 @@ from typing import Any
 from accelerate import Accelerator
 
 from hf_denoise.card import AS_IN_DATA, is_handwritten
-from hf_denoise.errors import UserError
+from hf_denoise.errors import UserError, cause_of
 from hf_denoise.files import make_writable, recover, staging_folder, swap_in, unwritable, write_folder
 from hf_denoise.hub_files import CARD, read_report
 from hf_denoise.model import DenoisingUNet
@@ -88,9 +88,8 @@ class RunFolder:
         try:
             self.accelerator.load_state(str(self._state))
         except (ValueError, RuntimeError, KeyError, OSError) as error:
-            reason, *_ = str(error).splitlines() or [type(error).__name__]
             raise UserError(
-                f"'{self._state}' does not fit this training ({reason}); resume with the "
+                f"'{self._state}' does not fit this training ({cause_of(error)}); resume with the "
                 "--freeze-encoder, --ema-decay and --precision that it began with, which are taken where none is given"
             ) from error
 

@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 import gradio as gr
 
 from hf_denoise.blending import blend_pictures, check_strength
-from hf_denoise.errors import UserError
+from hf_denoise.errors import UserError, cause_of
 from hf_denoise.metrics import noise_level
 from hf_denoise.page.actions import shown_errors, without_folders
 from hf_denoise.page.models import denoiser, fully_denoised
@@ -121,8 +121,7 @@ def row_of(
         message = "needs more memory than the server has"
     except RuntimeError as error:  # such as a graphics card whose memory is full
         _logger.exception("'%s' could not be denoised", member.name)
-        reason = str(error).partition("\n")[0]
-        message = f"could not be denoised: {reason}"
+        message = f"could not be denoised: {cause_of(error)}"
     return member.name, None, None, None, message
 
 
