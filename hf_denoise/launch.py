@@ -20,7 +20,7 @@ RANKS = ("RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")
 
 
 def start_cpu_processes() -> None:
-    """Replace this process by N of them under torchrun, if it is the one that Accelerate started in their stead.
+    """Be torchrun and start N processes, if this is the one that Accelerate started in their stead; it ends with them.
 
     On a CPU without MPI, `accelerate launch --num_processes N` prepares the rendezvous and starts a single process in
     silence, on every one of several machines; the numbers are left in the launcher's command line and configuration.
@@ -34,8 +34,10 @@ def start_cpu_processes() -> None:
     if torchrun:
         module = sys.modules["__main__"].__spec__  # of `python -m`; a script has none
         script = ["-m", module.name] if module else [sys.argv[0]]
-        run = [sys.executable, "-m", "torch.distributed.run", *torchrun]
-        os.execv(sys.executable, [*run, *script, *sys.argv[1:]])
+        from torch.distributed.run import main
+
+        main([*torchrun, *script, *sys.argv[1:]])
+        sys.exit()
 
 
 def torchrun_options(launcher: Sequence[str]) -> list[str]:
