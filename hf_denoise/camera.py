@@ -237,13 +237,15 @@ def resize(pictures: Array, size: tuple[int, int]) -> Array:
 
 
 def eight_bits(picture: Array) -> Array:
-    """(H, W, 3) in [0, 1] -> the same, rounded to what an 8-bit file holds."""
+    """(H, W, 1 or 3) in [0, 1] -> the same, rounded to what an 8-bit file holds."""
     return (np.rint(picture * 255) / 255).astype(np.float32)
 
 
 def jpeg(picture: Array, quality: int, subsampling: int) -> Array:
-    """(H, W, 3) in [0, 1] -> the same after JPEG compression."""
+    """(H, W, 3), or (H, W, 1) as a grey file, in [0, 1] -> the same after JPEG compression."""
     buffer = io.BytesIO()
     pixels = np.rint(picture * 255).astype(np.uint8)
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality, subsampling=subsampling)
-    return np.asarray(Image.open(buffer), dtype=np.float32) / np.float32(255)
+    Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels).save(
+        buffer, "JPEG", quality=quality, subsampling=subsampling
+    )
+    return np.asarray(Image.open(buffer), dtype=np.float32).reshape(picture.shape) / np.float32(255)

@@ -157,9 +157,9 @@ class MemoryMapped:
         return triplet
 
     @property
-    def has_degraded(self) -> bool:
-        """Whether the data bring degraded images of their own."""
-        return any(place is not None for place in self.cells["degraded"].places)
+    def degraded_count(self) -> int:
+        """How many rows bring a degraded image of their own."""
+        return sum(place is not None for place in self.cells["degraded"].places)
 
     @property
     def largest_side(self) -> int:

@@ -1,5 +1,6 @@
 """Noise models: a clean image in, a degraded one out. Every random number comes from the generator passed in."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,6 +9,7 @@ from itertools import chain, product
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
 from hf_denoise import camera
 from hf_denoise.errors import UserError
@@ -57,25 +59,77 @@ def salt_and_pepper(clean: Array, percent: float, rng: Rng) -> Array:
     return noisy
 
 
-def jpeg(clean: Array, quality: float, rng: Rng) -> Array:
-    """JPEG compression at `quality` 1..100, colour at half the resolution; clips and quantises to 8 bits."""
-    return camera.jpeg(clean.clip(0, 1), round(quality), subsampling=2)
+def grain(clean: Array, strength: float, rng: Rng) -> Array:
+    """Grain of film, of scans and of developed shots: spots of some size, alike in all channels to some degree.
+
+    The deviation of a pixel is `strength * ((1 - b) + 1.4 b sqrt(signal))`, rounded to 8 bits as a file holds it. Drawn
+    anew for every image: b from 0 to 1, the standard deviation of the Gaussian kernel that makes spots of white noise
+    from 0.3 to 1.4 pixels, and the share of the variance that all channels have in common from 0 to 1.
+
+    `strength` is on the 0..255 scale.
+    """
+    mixing, spot, common = rng.uniform(0, 1), rng.uniform(0.3, 1.4), rng.uniform(0, 1)
+    height, width, channels = clean.shape
+    white = normal((1 + channels, height, width), rng)
+    radius = math.ceil(3 * spot)
+    kernel = gaussian_filter1d(np.eye(1, 2 * radius + 1, radius)[0], spot, radius=radius, mode="constant")
+    spots = gaussian_filter(white, spot, radius=radius, axes=(1, 2), mode="wrap") / (kernel**2).sum()
+    noise = math.sqrt(common) * spots[:1] + math.sqrt(1 - common) * spots[1:]
+    deviation = strength / 255 * ((1 - mixing) + 1.4 * mixing * np.sqrt(clean.clip(0, 1)))
+    noisy = clean + deviation * noise.transpose(1, 2, 0)
+    return camera.eight_bits(noisy.clip(0, 1))
 
 
 Pair = tuple[Array, Array]
+
+SUBSAMPLED = 0.7  # share of JPEG files that hold colour at half the resolution (4:2:0); the others hold all of it
+
+
+def jpeg(degraded: Array, target: Array, quality: float, rng: Rng) -> Pair:
+    """JPEG compression at `quality` 1..100; clips and rounds to 8 bits.
+
+    The target keeps what the file cannot hold: the resolution of colour that it has after the same subsampling, at
+    quality 100. A target of full resolution would teach to sharpen colour, at the expense of clean pictures.
+    """
+    subsampling = 2 if rng.random() < SUBSAMPLED else 0
+    compressed = camera.jpeg(degraded.clip(0, 1), round(quality), subsampling)
+    if subsampling and target.shape[2] == 3:
+        target = camera.jpeg(target.clip(0, 1), 100, subsampling)
+    return compressed, target
+
+
+def identity(degraded: Array, target: Array, quality: float, rng: Rng) -> Pair:
+    """What shall come back as it is: half of the time the picture itself, else after JPEG of that quality."""
+    kept = degraded if rng.random() < 0.5 else jpeg(degraded, target, quality, rng)[0]
+    return kept, kept
+
+
+def photograph(degraded: Array, target: Array, sigma: float, rng: Rng) -> Pair:
+    """A raw shot, developed, see `camera.photograph`; of one channel, the green one of a shot of the grey picture."""
+    if degraded.shape[2] == 3:
+        return camera.photograph(degraded, target, sigma, rng)
+    same = degraded is target
+    colour = np.repeat(degraded, 3, axis=2)
+    shot, clean = camera.photograph(colour, colour if same else np.repeat(target, 3, axis=2), sigma, rng)
+    return shot[..., 1:2], clean[..., 1:2]
 
 
 @dataclass(frozen=True)
 class Kind:
     """A noise model with the meaning and the range of its one strength.
 
-    `apply` takes (degraded so far, clean, strength, generator) and gives the new pair: a camera changes both.
+    `apply` takes (degraded so far, target so far, strength, generator) and gives the new pair: a camera changes both.
     """
 
     apply: Callable[[Array, Array, float, Rng], Pair]
     unit: str
     minimum: float
     maximum: float
+    by_ratio: bool = False  # a strength of a range is drawn log-uniformly: weak noise as often as strong
+
+    def draw(self, low: float, high: float, rng: Rng) -> float:
+        """A random strength of a range."""
+        return math.exp(rng.uniform(math.log(low), math.log(high))) if self.by_ratio else rng.uniform(low, high)
 
 
 def _noise(model: Callable[[Array, float, Rng], Array]) -> Callable[[Array, Array, float, Rng], Pair]:
@@ -87,12 +141,17 @@ KINDS = {
     "poisson-gaussian": Kind(_noise(poisson_gaussian), "sigma at white, 0..255 scale", 0, 255),
     "speckle": Kind(_noise(speckle), "sigma at white, 0..255 scale", 0, 255),
     "salt-pepper": Kind(_noise(salt_and_pepper), "percent of pixels", 0, 100),
-    "camera": Kind(camera.photograph, "sigma of the sensor at white, 0..255 scale", 0, 255),
-    "jpeg": Kind(_noise(jpeg), "quality", 1, 100),
+    "camera": Kind(photograph, "sigma of the sensor at white, 0..255 scale", 0, 255),
+    "grain": Kind(_noise(grain), "sigma, 0..255 scale", 0.01, 255, by_ratio=True),
+    "jpeg": Kind(jpeg, "quality", 1, 100),
+    "identity": Kind(identity, "quality", 1, 100),
 }
+# What the packaged weights see where the data bring no noise of their own; the weights are percent of all crops, the
+# rest being pairs of real cameras.
 MIXTURE = (
-    "gaussian:0-55|camera:1-16|poisson-gaussian:5-50|speckle:5-50|salt-pepper:0.5-10|jpeg:20-90|"
-    "poisson-gaussian:5-30+jpeg:50-95"
+    "25*gaussian:0-55|7*gaussian:0-10|13*camera:1-16|7*camera:0-4|6*poisson-gaussian:2-40|"
+    "5.5*grain:1-25|5.5*grain:1-25+jpeg:55-98|10*gaussian:0-55+jpeg:55-98|5*poisson-gaussian:2-40+jpeg:55-98|"
+    "3*identity:85-98"
 )
 
 
@@ -114,15 +173,16 @@ class Degradation:
         return shares / shares[-1]
 
     def __call__(self, clean: Array, rng: Rng) -> Array:
-        """Degrade (H, W, 3) float32 in [0, 1]; gives float32 of the same shape, which may leave [0, 1]."""
+        """Degrade (H, W, 1 or 3) float32 in [0, 1]; gives float32 of the same shape, which may leave [0, 1]."""
         return self.pair(clean, rng)[0]
 
     def pair(self, clean: Array, rng: Rng) -> Pair:
-        """(degraded, target): the target is `clean`, or what a camera would have made of it without noise."""
+        """(degraded, target): the target is `clean`, or what a camera or a file would have made of it without noise."""
         degraded = target = clean
         drawn = np.searchsorted(self._shares, rng.random(), side="right")
         for kind, low, high in self.alternatives[drawn]:
-            degraded, target = KINDS[kind].apply(degraded, target, rng.uniform(low, high), rng)
+            strength = KINDS[kind].draw(low, high, rng)
+            degraded, target = KINDS[kind].apply(degraded, target, strength, rng)
         return degraded, target
 
 
@@ -130,8 +190,8 @@ def parse_degradation(spec: str) -> Degradation:
     """Read a degradation from text.
 
     `kind:strength` or `kind:low-high` (drawn uniformly per image); `a+b` applies one after another; `a|b` draws one
-    per image, `3*a|b` three times out of four the first; `mixture` is a ready-made draw over all kinds, and stands
-    wherever a kind does. Example: "2*gaussian:0-55|poisson-gaussian:10+jpeg:50-95".
+    per image, `3*a|b` three times out of four the first; `mixture` is what the packaged weights were trained on, and
+    stands wherever a kind does. Example: "2*gaussian:0-55|poisson-gaussian:10+jpeg:50-95".
 
     Raises:
         UserError: an unknown kind, or a weight or strength outside its range.
@@ -140,19 +200,29 @@ def parse_degradation(spec: str) -> Degradation:
     weights: list[float] = []
     for way in spec.split("|"):
         weight, star, text = way.rpartition("*")
-        chains = _parse_chain(text, spec)
-        ways += chains
-        weights += [(_parse_weight(weight, spec) if star else 1.0) / len(chains)] * len(chains)
+        total = _parse_weight(weight, spec) if star else 1.0
+        for share, chain in _parse_chain(text, spec):
+            ways.append(chain)
+            weights.append(total * share)
     return Degradation(tuple(ways), tuple(weights))
 
 
-def _parse_chain(text: str, spec: str) -> list[Chain]:
-    """The one chain that `a+b` stands for, or with a `mixture` among its steps one for each of its alternatives."""
-    steps: list[Sequence[Chain]] = [
-        parse_degradation(MIXTURE).alternatives if step.strip() == "mixture" else [(_parse_step(step, spec),)]
-        for step in text.split("+")
+def _parse_chain(text: str, spec: str) -> list[tuple[float, Chain]]:
+    """The chain that `a+b` stands for, with share 1, or with a `mixture` among its steps all of its alternatives."""
+    steps: list[Sequence[tuple[float, Chain]]] = []
+    for step in text.split("+"):
+        if step.strip() == "mixture":
+            mixture = parse_degradation(MIXTURE)
+            total = sum(mixture.weights)
+            steps.append(
+                [(weight / total, way) for weight, way in zip(mixture.weights, mixture.alternatives, strict=True)]
+            )
+        else:
+            steps.append([(1.0, (_parse_step(step, spec),))])
+    return [
+        (math.prod(share for share, _ in parts), tuple(chain.from_iterable(way for _, way in parts)))
+        for parts in product(*steps)
     ]
-    return [tuple(chain.from_iterable(parts)) for parts in product(*steps)]
 
 
 def _parse_weight(text: str, spec: str) -> float:

@@ -47,15 +47,26 @@ class SampleMaker:
             the same noise in all channels, as whole images without colour do: a network that has only seen noise that
             differs between channels takes it for texture. The other half get noise that differs, as a colour camera
             adds to a grey scene: a network that knows the scene is grey can average it.
+        colour: share of crops, 0..1, whose channels change places and whose saturation becomes 0.6 to 1.8 times what it
+            was, before the noise: photographs are rather grey. Crops that bring noise of their own stay as they are.
         defect: share of crops, 0..1, that are cut around a defect, of images that have one. Defects are small: crops
             at random places of large images would hardly ever show one.
     """
 
-    def __init__(self, degradation: Degradation, patch: int | None = None, grey: float = 0.0, defect: float = 0.0):
+    def __init__(
+        self,
+        degradation: Degradation,
+        patch: int | None = None,
+        *,
+        grey: float = 0.0,
+        defect: float = 0.0,
+        colour: float = 0.0,
+    ):
         self.degradation = degradation
         self.patch = patch
         self.grey = grey
         self.defect = defect
+        self.colour = colour
 
     def __call__(self, triplet: Triplet, rng: Rng) -> Sample:
         """`degraded`, `clean` (3, H, W) float32, `mask` (1, H, W) of 0 and 1, `name`; `rng` decides everything."""
@@ -101,8 +112,7 @@ class SampleMaker:
             pixel = y, x
         box = random_box(size, self.patch, rng, pixel)
         grey = bool(rng.random() < self.grey) or colourless
-        one_noise = triplet.degraded is not None or bool(rng.integers(2))
-        return Cut(box, int(rng.integers(4)), bool(rng.integers(2)), grey, one_noise)
+        return Cut(box, int(rng.integers(4)), bool(rng.integers(2)), grey, one_noise=bool(rng.integers(2)))
 
     def _make(self, triplet: Triplet, cut: "Cut", rng: Rng, degraded: Array, clean: Array) -> None:
         """Fill `degraded` and `clean` (H, W, 3) of a sample."""
@@ -111,14 +121,16 @@ class SampleMaker:
             clean[:] = channel_mean(clean)
         if triplet.degraded is not None:
             to_float(cut(triplet.degraded), degraded)
-        else:
-            noisy, target = self.degradation.pair(clean, rng)
-            degraded[:] = noisy
-            if target is not clean:
-                clean[:] = target
-        if cut.grey and cut.one_noise:
-            for image in (degraded, clean):  # of noise that was made, that of one channel
-                image[:] = channel_mean(image) if triplet.degraded is not None else image[..., 1:2].copy()
+            if cut.grey:
+                degraded[:] = channel_mean(degraded)
+            return
+        if self.patch is not None and not cut.grey and rng.random() < self.colour:
+            clean[:] = other_colours(clean, rng)
+        source = clean[..., :1] if cut.grey and cut.one_noise else clean
+        noisy, target = self.degradation.pair(source, rng)
+        degraded[:] = noisy
+        if target is not source:
+            clean[:] = target
 
 
 @dataclass(frozen=True)
@@ -130,7 +142,7 @@ class Cut:
         turns: by 90 degrees, after the flip.
         flip: left and right change places.
         grey: the sample is made grey.
-        one_noise: where it is grey, with the same noise in all channels.
+        one_noise: where it is grey, the noise that is made is the same in all channels.
     """
 
     box: Box
@@ -160,10 +172,17 @@ def channel_mean(image: Array) -> Array:
     return mean
 
 
+def other_colours(image: Array, rng: Rng) -> Array:
+    """(H, W, 3) in [0, 1] with its channels in random order and a saturation of 0.6 to 1.8 times its own."""
+    shuffled = image[..., rng.permutation(3)]
+    grey = channel_mean(shuffled)
+    return (grey + np.float32(rng.uniform(0.6, 1.8)) * (shuffled - grey)).clip(0, 1)
+
+
 class TripletDataset(Dataset[Sample]):
     """Samples of triplets.
 
-    Every random choice of a sample follows from (seed, epoch, index) alone: a resumed run sees the same patches and
+    Every random choice of a sample follows from (seed, draw, index) alone: a resumed run sees the same patches and
     noise, whatever the number of processes and workers, and an evaluation sees the same noise every time.
 
     Args:
@@ -183,7 +202,7 @@ class TripletDataset(Dataset[Sample]):
         return len(self.triplets)
 
     def __getitem__(self, key: Key) -> Sample:
-        """One sample: `key` is (epoch, index) in training, or an index alone, which always gives the same noise."""
+        """One sample: `key` is (draw, index) in training, or an index alone, which always gives the same noise."""
         return self.make_sample(*self._chosen(key))
 
     def __getitems__(self, keys: list[Key]) -> Sample:
@@ -192,8 +211,8 @@ class TripletDataset(Dataset[Sample]):
         return self.make_sample.batch(triplets, rngs, self.side)
 
     def _chosen(self, key: Key) -> tuple[Triplet, Rng]:
-        epoch, index = key if isinstance(key, tuple) else (0, key)
-        return self.triplets[index], np.random.default_rng([self.seed, epoch, index])
+        draw, index = key if isinstance(key, tuple) else (0, key)
+        return self.triplets[index], np.random.default_rng([self.seed, draw, index])
 
 
 def made(batch: Any) -> Any:
@@ -202,13 +221,23 @@ def made(batch: Any) -> Any:
 
 
 class SampleStream(Sampler[tuple[int, int]]):
-    """(epoch, index) of every training sample from `start` on: a new seeded order each epoch, batches run across.
+    """(draw, index) of every training sample from `start` on; draws are numbered from 1, 0 being that of evaluations.
 
-    One stream for the whole run makes a resume a matter of where to start, and small data sets fill large batches.
+    The order is a new seeded one each epoch, and batches run across epochs. One stream for the whole run makes a resume
+    a matter of where to start, and small data sets fill large batches.
+
+    Args:
+        size: of the data set; an epoch has as many draws.
+        total: draws of the whole run.
+        seed: of the orders.
+        start: draws to leave out at the beginning.
+        weights: how often each row is drawn, relative to the others; None: each once an epoch. By systematic
+            resampling: in an epoch a row comes as often as is due to it, rounded up or down.
     """
 
-    def __init__(self, size: int, total: int, seed: int, start: int = 0):
+    def __init__(self, size: int, total: int, seed: int, start: int = 0, weights: Sequence[float] | None = None):
         self.size, self.total, self.seed, self.start = size, total, seed, start
+        self._due = None if weights is None else np.cumsum(weights) * (size / sum(weights))
 
     def __len__(self) -> int:
         return self.total - self.start
@@ -217,11 +246,17 @@ class SampleStream(Sampler[tuple[int, int]]):
         first_epoch, offset = divmod(self.start, self.size)
         position, epoch = self.start, first_epoch
         while position < self.total:
-            order = np.random.default_rng([self.seed, epoch]).permutation(self.size)
-            for index in order[offset:][: self.total - position]:
-                yield epoch + 1, int(index)  # epoch 0 is the noise of evaluations
+            for index in self._order(epoch)[offset:][: self.total - position]:
                 position += 1
+                yield position, int(index)
             epoch, offset = epoch + 1, 0
+
+    def _order(self, epoch: int) -> NDArray[np.int64]:
+        rng = np.random.default_rng([self.seed, epoch])
+        if self._due is None:
+            return rng.permutation(self.size)
+        rows = np.searchsorted(self._due, np.arange(self.size) + rng.random(), side="right")
+        return rng.permutation(rows.clip(max=self.size - 1))
 
 
 def training_loader(dataset: TripletDataset, batch: int, stream: SampleStream, workers: int) -> DataLoader[Sample]:

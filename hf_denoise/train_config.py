@@ -10,7 +10,7 @@ from hf_denoise.model import DenoisingUNet
 
 RANGES: tuple[tuple[tuple[str, ...], str, Callable[[float], bool]], ...] = (
     (
-        ("patch", "batch", "accumulate", "max_steps", "eval_every", "validation_images"),
+        ("patch", "batch", "accumulate", "max_steps", "eval_every", "validation_images", "decay_steps"),
         "at least 1",
         lambda value: value >= 1,
     ),
@@ -20,8 +20,8 @@ RANGES: tuple[tuple[tuple[str, ...], str, Callable[[float], bool]], ...] = (
         lambda value: value >= 0,
     ),
     (("learning_rate", "weight_decay", "defect_weight"), "at least 0", lambda value: value >= 0),
-    (("clip_norm", "max_minutes"), "above 0", lambda value: value > 0),
-    (("grey_share", "defect_share", "l1_share"), "0 to 1", lambda value: 0 <= value <= 1),
+    (("clip_norm", "max_minutes", "save_minutes"), "above 0", lambda value: value > 0),
+    (("grey_share", "colour_share", "defect_share", "l1_share"), "0 to 1", lambda value: 0 <= value <= 1),
     (("ema_decay",), "at least 0 and below 1", lambda value: 0 <= value < 1),
     (("plateau_factor",), "above 0 and below 1", lambda value: 0 < value < 1),
 )
@@ -50,6 +50,8 @@ class TrainConfig:
     """Side of the training patches, pixels."""
     grey_share: float = 0.15
     """Share of the patches (0..1) made grey, half of them with the same noise in all channels."""
+    colour_share: float = 0.0
+    """Share of the patches (0..1) whose channels change places and whose saturation is changed, before the noise."""
     defect_share: float = 0.5
     """Share of the patches (0..1) that are cut around a defect, of images that have one."""
     batch: int = 8
@@ -95,8 +97,10 @@ class TrainConfig:
     """Largest norm of the gradient."""
     warmup_steps: int = 200
     """Steps of linear warm-up."""
-    schedule: Literal["plateau", "cosine"] = "plateau"
-    """ReduceLROnPlateau on the validation PSNR, or a cosine over the budget."""
+    schedule: Literal["plateau", "cosine", "constant"] = "plateau"
+    """ReduceLROnPlateau on the validation PSNR, a cosine over the budget, or constant."""
+    decay_steps: int | None = None
+    """Over so many steps before the end the rate of `--schedule constant` falls linearly to 0. Default: never."""
     plateau_factor: float = 0.5
     """ReduceLROnPlateau: factor on the learning rate."""
     plateau_patience: int = 5
@@ -110,6 +114,8 @@ class TrainConfig:
     """Budget: minutes of training, earlier sittings of a resumed run counted in."""
     eval_every: int = 500
     """Steps between evaluations, which also save checkpoints."""
+    save_minutes: float = 10.0
+    """Save a checkpoint in `last/` where the one before is older than so many minutes of training."""
     validation_images: int | None = None
     """Evaluate on the first so many validation images. Default: all of them, with --streaming 64."""
     early_stopping: int = 0

@@ -47,7 +47,9 @@ class Progress:
     """Where the run is: saved with every checkpoint."""
 
     step: int = 0
+    pixels: int = 0  # trained on, over all processes, without padding
     minutes: float = 0.0
+    saved_minutes: float = 0.0  # when the last checkpoint was written
     best_psnr: float = -math.inf
     evaluations_since_best: int = 0
     evaluated: int = 0  # step of the last evaluation
@@ -69,6 +71,9 @@ def learning_rate(config: TrainConfig, step: int, spent: float) -> float | None:
     warmup = min((step + 1) / (config.warmup_steps + 1), 1.0)
     if config.schedule == "cosine":
         return config.learning_rate * warmup * (1 + math.cos(math.pi * spent)) / 2
+    if config.schedule == "constant":
+        left = (config.max_steps - step) / config.decay_steps if config.decay_steps else 1.0
+        return config.learning_rate * warmup * min(left, 1.0)
     return config.learning_rate * warmup if step <= config.warmup_steps else None
 
 
@@ -150,6 +155,7 @@ def train(config: TrainConfig) -> Path:
     per_step = config.batch * config.accumulate * accelerator.num_processes
     stopped = False
     losses: list[tuple[Tensor, list[str]]] = []  # of the steps since the last look at them
+    pixels = torch.zeros((), device=accelerator.device)  # of the steps since the last look
     batches = iter(data.batches)
 
     def evaluate() -> None:
@@ -161,6 +167,7 @@ def train(config: TrainConfig) -> Path:
         measured = scores if progress.evaluated == progress.step else {}
         facts = data.degradation, data.revision, progress.step, progress.minutes, measured
         report = training_report(config, *facts, accelerator)
+        progress.saved_minutes = progress.minutes
         run.save(served, report, data.stream, is_best)
 
     def keep() -> None:
@@ -203,6 +210,7 @@ def train(config: TrainConfig) -> Path:
             optimizer.zero_grad()
             losses.append((step_loss, [name for part in parts for name in part["name"]]))
             progress.step += 1
+            pixels += counts.sum()
             if averaged is not None and progress.step % AVERAGE_EVERY == 0:
                 averaged.update(accelerator.unwrap_model(network), step=progress.step // AVERAGE_EVERY)
             bar.update()
@@ -213,6 +221,9 @@ def train(config: TrainConfig) -> Path:
                     "learning_rate": optimizer.param_groups[0]["lr"],
                     **pace.figures(len(losses) * per_step),
                 }
+                progress.pixels += int(pixels.item())
+                figures["megapixels"] = progress.pixels / 1e6
+                pixels.zero_()
                 losses.clear()
                 bar.total = round(progress.step / progress.spent(config))  # minutes may well run out before steps
                 bar.set_postfix(
@@ -230,6 +241,9 @@ def train(config: TrainConfig) -> Path:
                 if publisher:
                     publisher.evaluated(run.best)
                 set_mode(network, config)
+                pace.restart()
+            elif progress.step % LOOK_EVERY == 0 and progress.minutes - progress.saved_minutes >= config.save_minutes:
+                save(is_best=False)
                 pace.restart()
     if losses:
         look_at(losses, progress.step, accelerator, run)

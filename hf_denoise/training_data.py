@@ -22,7 +22,7 @@ from hf_denoise.triplets import load_triplets, open_stream
 
 STREAMED_VALIDATION = 64  # images, held in memory
 
-Stored = tuple[MemoryMapped, MemoryMapped]
+Stored = tuple[MemoryMapped, MemoryMapped, list[float] | None]  # for training, for validation, weights for training
 
 
 @dataclass
@@ -55,10 +55,9 @@ def open_data(config: TrainConfig, accelerator: Accelerator, run: RunFolder, ste
     if workers is None:
         few = (os.cpu_count() or 1) <= 2 * accelerator.num_processes
         workers = 0 if few and accelerator.device.type == "cpu" else 2
-    make_patch = SampleMaker(degradation, config.patch, config.grey_share, config.defect_share)
-
-    def named(own: bool) -> str:
-        return AS_IN_DATA if own else config.degradation
+    make_patch = SampleMaker(
+        degradation, config.patch, grey=config.grey_share, defect=config.defect_share, colour=config.colour_share
+    )
 
     def evaluation(triplets: Triplets) -> DataLoader[Sample]:
         dataset = TripletDataset(triplets, SampleMaker(degradation), config.seed)
@@ -91,15 +90,20 @@ def open_data(config: TrainConfig, accelerator: Accelerator, run: RunFolder, ste
             raise UserError(f"'{config.data}' has no usable image in its validation split")
         batches = (send_to_device(batch, accelerator.device, non_blocking=True) for batch in stream)
         own = "degraded" in (tables["train"].column_names or [])
-        return TrainingData(batches, evaluation(first), named(own), revision, stream)
+        name = AS_IN_DATA if own else config.degradation
+        return TrainingData(batches, evaluation(first), name, revision, stream)
 
-    training, validation = decode_once_per_machine(config, accelerator, revision)
+    training, validation, weights = decode_once_per_machine(config, accelerator, revision)
     per_step = config.batch * accelerator.num_processes * config.accumulate
-    order = SampleStream(len(training), config.max_steps * per_step, config.seed, start=step * per_step)
+    order = SampleStream(len(training), config.max_steps * per_step, config.seed, step * per_step, weights)
     patches = TripletDataset(training, make_patch, config.seed, side=min(config.patch, training.largest_side))
     loader = accelerator.prepare(training_loader(patches, config.batch, order, workers))
     revision = revision or dataset_revision(config.data)
-    return TrainingData(loader, evaluation(validation), named(training.has_degraded), revision)
+    own = training.degraded_count
+    name = config.degradation
+    if own:
+        name = AS_IN_DATA if own == len(training) else f"{AS_IN_DATA} in {own} of {len(training)}, else {name}"
+    return TrainingData(loader, evaluation(validation), name, revision)
 
 
 def decode_once_per_machine(config: TrainConfig, accelerator: Accelerator, revision: str | None) -> Stored:
@@ -108,8 +112,9 @@ def decode_once_per_machine(config: TrainConfig, accelerator: Accelerator, revis
     if accelerator.is_local_main_process:
         tables = load_triplets(config.data, seed=config.seed, skip_bad=config.skip_bad, revision=revision)
         check_splits(config, tables)
+        weights = tables["train"]["weight"][:] if "weight" in tables["train"].column_names else None
         # Pickled, they are the names of the files, which other machines do not have.
-        stored = pickle.dumps((MemoryMapped(tables["train"]), MemoryMapped(tables["validation"])))
+        stored = pickle.dumps((MemoryMapped(tables["train"]), MemoryMapped(tables["validation"]), weights))
     shared = gather_object([stored])
     own: Stored = pickle.loads(shared[accelerator.process_index - accelerator.local_process_index])
     return own

@@ -9,7 +9,10 @@ from numpy.typing import NDArray
 
 from hf_denoise.files import unwritable
 
-COLUMNS = ("step", "loss", "learning_rate", "images_per_second", "waiting_for_data", "psnr", "ssim", "defect_psnr")
+COLUMNS = (
+    *("step", "megapixels", "loss", "learning_rate", "images_per_second", "waiting_for_data"),
+    *("psnr", "ssim", "defect_psnr"),
+)
 HEAD = ",".join(COLUMNS) + "\n"
 
 

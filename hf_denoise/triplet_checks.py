@@ -87,7 +87,7 @@ def _check_row(row: dict[str, Any], root: Path) -> tuple[tuple[str, str], list[P
     for column in IMAGE_COLUMNS:
         cell = row.get(column)
         if cell is None:
-            if column in row and column != "mask":
+            if column == "clean":
                 problems.append((f"{column} of {row['name']}", "is missing"))
             continue
         where = _where(cell, column, row["name"], root)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import os
 import re
 from collections.abc import Sequence
@@ -38,7 +39,8 @@ def load_triplets(
 
     Args:
         data: a folder in one of the layouts that `hf_denoise.layouts` names, a folder that `datasets` reads, or the id
-            of a dataset on the Hub, with image columns `clean`, `mask` (optional) and `degraded` (optional).
+            of a dataset on the Hub, with image columns `clean`, `mask` (optional) and `degraded` (optional; where a
+            row has none, it is made), and `weight` (optional).
         seed: of the split; the same data and seed give the same split on every machine.
         skip_bad: leave out, with a logged warning, the triplets that cannot be used, instead of raising.
         splits: shares of train, validation and test; they sum to 1. Only for data without splits of their own (a lone
@@ -48,7 +50,8 @@ def load_triplets(
     Returns:
         Splits among `train`, `validation`, `test`, each with the columns `name` (str, unique in its split, the path
         without extension), `clean` (image) and, where the data has them, `mask` (image, None for an empty mask),
-        `degraded` (image) and `defect` (str, the class of defect, or None). Images stay in their files.
+        `degraded` (image, None where it is to be made), `defect` (str, the class of defect, or None) and `weight`
+        (float, how often a row is drawn in training, relative to others). Images stay in their files.
         The split is by source image: samples whose `clean` images have the same pixels fall on one side.
 
     Raises:
@@ -308,6 +311,7 @@ def _normalise(table: datasets.Dataset, prefix: str, data: str) -> datasets.Data
         feature = table.features["defect"]
         is_class = isinstance(feature, datasets.ClassLabel)
         defects = [None if d is None else feature.int2str(d) if is_class else str(d) for d in table["defect"]]
+    weights = _weights(table, data) if "weight" in found else None
     table = table.select_columns([column for column in IMAGE_COLUMNS if column in found])
     for column in table.column_names:
         try:
@@ -317,4 +321,21 @@ def _normalise(table: datasets.Dataset, prefix: str, data: str) -> datasets.Data
     table = table.add_column("name", names)
     if defects is not None:
         table = table.add_column("defect", defects, feature=datasets.Value("string"))
-    return table.select_columns(["name", *(column for column in (*IMAGE_COLUMNS, "defect") if column in found)])
+    if weights is not None:
+        table = table.add_column("weight", weights, feature=datasets.Value("float64"))
+    return table.select_columns(
+        ["name", *(column for column in (*IMAGE_COLUMNS, "defect", "weight") if column in found)]
+    )
+
+
+def _weights(table: datasets.Dataset, data: str) -> list[float]:
+    """The column `weight`, checked."""
+    try:
+        weights = [float(weight) for weight in table["weight"]]
+    except (TypeError, ValueError):
+        weights = [math.nan]
+    if not all(0 < weight < math.inf for weight in weights):
+        raise UserError(
+            f"{data}: column weight says how often a row is drawn, and must hold a number above 0 in each row."
+        )
+    return weights
