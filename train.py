@@ -9,6 +9,7 @@ if __name__ == "__main__":
 
     from hf_denoise.options import run
     from hf_denoise.run_folder import recorded_options
-    from hf_denoise.training import TrainConfig, train
+    from hf_denoise.train_config import TrainConfig
+    from hf_denoise.training import train
 
     sys.exit(run(TrainConfig, train, sys.argv[1:], recorded_options))

@@ -24,7 +24,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from hf_denoise.cpu import keep_freed_memory
 from hf_denoise.model import DenoisingUNet
 from hf_denoise.options import run
-from hf_denoise.training import TrainConfig, train
+from hf_denoise.train_config import TrainConfig
+from hf_denoise.training import train
 
 
 @dataclass

@@ -201,22 +201,20 @@ def parse_degradation(spec: str) -> Degradation:
     for way in spec.split("|"):
         weight, star, text = way.rpartition("*")
         total = _parse_weight(weight, spec) if star else 1.0
-        for share, chain in _parse_chain(text, spec):
-            ways.append(chain)
+        for share, steps in _parse_chain(text, spec):
+            ways.append(steps)
             weights.append(total * share)
     return Degradation(tuple(ways), tuple(weights))
 
 
 def _parse_chain(text: str, spec: str) -> list[tuple[float, Chain]]:
-    """The chain that `a+b` stands for, with share 1, or with a `mixture` among its steps all of its alternatives."""
+    """The chain that `a+b` stands for, with share 1; with a `mixture` among its steps, all of its alternatives."""
     steps: list[Sequence[tuple[float, Chain]]] = []
     for step in text.split("+"):
         if step.strip() == "mixture":
             mixture = parse_degradation(MIXTURE)
-            total = sum(mixture.weights)
-            steps.append(
-                [(weight / total, way) for weight, way in zip(mixture.weights, mixture.alternatives, strict=True)]
-            )
+            shares = np.divide(mixture.weights, sum(mixture.weights)).tolist()
+            steps.append(list(zip(shares, mixture.alternatives, strict=True)))
         else:
             steps.append([(1.0, (_parse_step(step, spec),))])
     return [

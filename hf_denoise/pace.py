@@ -39,8 +39,8 @@ class Pace:
             minutes, stop = self.accelerator.gather(mine).amax(dim=0).tolist()
         return minutes, bool(stop)
 
-    def take(self, items: Iterator[Item], count: int) -> list[Item]:
-        """The next `count` items, waited for."""
+    def wait_for(self, items: Iterator[Item], count: int) -> list[Item]:
+        """The next `count` items; the time until they are there counts as waiting."""
         began = time.monotonic()
         taken = list(islice(items, count))
         self._waited += time.monotonic() - began

@@ -1,23 +1,19 @@
 """The folder of a run: `best/` and `last/`, each there whole or not at all, and what they say of the run."""
 
-import dataclasses
 import json
-import math
 import shutil
 from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
 
-from hf_denoise.card import AS_IN_DATA, is_handwritten
+from hf_denoise.card import is_handwritten
 from hf_denoise.errors import UserError, cause_of
 from hf_denoise.files import make_writable, recover, staging_folder, swap_in, unwritable, write_folder
 from hf_denoise.hub_files import CARD, read_report
 from hf_denoise.model import DenoisingUNet
 from hf_denoise.streaming import ShardStream
 from hf_denoise.train_config import TrainConfig
-
-NOT_IN_RECIPE = ("data", "output", "resume", "push_to_hub", "hub_strategy", "hub_private")
 
 
 class RunFolder:
@@ -140,34 +136,3 @@ def recorded_options(config: TrainConfig) -> dict[str, Any]:
             recipe = (report.get("training") or {}).get("recipe") or {}
             return {name: value for name, value in recipe.items() if value is not None}
     return {}
-
-
-def training_report(
-    config: TrainConfig,
-    degradation: str,
-    revision: str | None,
-    steps: int,
-    minutes: float,
-    scores: dict[str, float],
-    accelerator: Accelerator,
-) -> dict[str, Any]:
-    """What the model card says of this run; `degradation` and `revision` are those of its `TrainingData`."""
-    measured = {name: score for name, score in scores.items() if math.isfinite(score)}
-    commit = {"revision": revision} if revision else {}
-    data = config.data if revision else Path(config.data).resolve().name
-    result = {"dataset": data, **commit, "split": "validation", "degradation": degradation, **measured}
-    recipe = {name: value for name, value in dataclasses.asdict(config).items() if name not in NOT_IN_RECIPE}
-    if degradation == AS_IN_DATA:
-        del recipe["degradation"]  # it was not used
-    if config.init_from and Path(config.init_from).exists():
-        recipe["init_from"] = Path(config.init_from).name  # where it lies is nobody's business
-    training = {
-        "data": data,
-        **commit,
-        "degradation": degradation,
-        "recipe": recipe,
-        "steps": steps,
-        "minutes": round(minutes, 1),
-        "hardware": f"{accelerator.num_processes} x {accelerator.device.type}",
-    }
-    return {"results": [result] if measured else [], "training": training}

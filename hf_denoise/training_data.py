@@ -99,10 +99,9 @@ def open_data(config: TrainConfig, accelerator: Accelerator, run: RunFolder, ste
     patches = TripletDataset(training, make_patch, config.seed, side=min(config.patch, training.largest_side))
     loader = accelerator.prepare(training_loader(patches, config.batch, order, workers))
     revision = revision or dataset_revision(config.data)
-    own = training.degraded_count
-    name = config.degradation
-    if own:
-        name = AS_IN_DATA if own == len(training) else f"{AS_IN_DATA} in {own} of {len(training)}, else {name}"
+    name, paired = config.degradation, training.degraded_count
+    if paired:
+        name = AS_IN_DATA if paired == len(training) else f"{AS_IN_DATA} in {paired} of {len(training)}, else {name}"
     return TrainingData(loader, evaluation(validation), name, revision)
 
 

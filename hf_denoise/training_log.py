@@ -1,5 +1,7 @@
-"""The scalars of a training run as a CSV file in its folder: one row per logged step, also across a resume."""
+"""The scalars of a training run as a CSV file in its folder, also across a resume."""
 
+import csv
+import math
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,8 @@ HEAD = ",".join(COLUMNS) + "\n"
 class TrainingLog(GeneralTracker):
     """A tracker for `Accelerator(log_with=...)`, which calls it on the main process alone.
 
-    A row is on disk when `log` returns. Scalars of one step that come one after another share a row. What an earlier,
-    killed sitting wrote from the first logged step on is dropped: the resumed run writes it again.
+    A row is on disk when `log` returns. Rows are only ever appended: a resumed run writes again what a killed sitting
+    wrote after its last checkpoint, and `read_log` takes what was written last.
 
     Args:
         path: the CSV file, created with the first row.
@@ -32,8 +34,7 @@ class TrainingLog(GeneralTracker):
     def __init__(self, path: Path):
         super().__init__()
         self.path = path
-        self._row: dict[str, float] = {}
-        self._start = 0  # of the row in the file, bytes
+        self._begun = False
 
     @property
     def tracker(self) -> Path:
@@ -41,7 +42,7 @@ class TrainingLog(GeneralTracker):
         return self.path
 
     def log(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
-        """Write scalars, named as in `COLUMNS` with or without a leading "validation/".
+        """Append a row of scalars, named as in `COLUMNS` with or without a leading "validation/".
 
         Raises:
             ValueError: there is no such column.
@@ -51,53 +52,48 @@ class TrainingLog(GeneralTracker):
         unknown = values.keys() - set(COLUMNS)
         if unknown or step is None:
             raise ValueError(f"the training log has no column {', '.join(sorted(unknown)) or 'without a step'}")
+        # Nine digits tell any two float32 apart: the best evaluation of the log is the one whose weights were kept.
+        cells = (f"{values[name]:.9g}" if name in values else "" for name in COLUMNS[1:])
         try:
-            if not self._row:
-                self._start = _end_before(self.path, step)
-            elif step != self._row["step"]:
-                self._start = self.path.stat().st_size
-            self._row = {**(self._row if step == self._row.get("step") else {}), "step": step, **values}
-            # Nine digits tell any two float32 apart: the best evaluation of the log is the one whose weights were kept.
-            cells = (f"{self._row[name]:.9g}" if name in self._row else "" for name in COLUMNS[1:])
-            line = ",".join([str(step), *cells]) + "\n"
-            with open(self.path, "r+b" if self.path.exists() else "w+b") as file:
-                if not self._start:
-                    self._start = file.write(HEAD.encode())
-                file.seek(self._start)
-                file.write(line.encode())
-                file.truncate()
+            if not self._begun:
+                self._begin()
+            with open(self.path, "a", encoding="utf-8") as file:
+                file.write(",".join([str(step), *cells]) + "\n")
         except OSError as error:
             raise unwritable(self.path, error) from error
 
-
-def _end_before(path: Path, step: int) -> int:
-    """Where the rows before `step` end, bytes; 0 where the file is not there or is not ours."""
-    end = 0
-    try:
-        with open(path, "rb") as file:
-            for line in file:
-                first = line.partition(b",")[0]
-                whole = line.endswith(b"\n")  # the last one may have been cut by a kill
-                if not (whole and (int(first) < step if end else line == HEAD.encode())):
-                    break
-                end += len(line)
-    except (FileNotFoundError, ValueError):
-        pass
-    return end
+    def _begin(self) -> None:
+        """Start the file, or a line of its own behind one that a kill cut short."""
+        there = self.path.read_bytes() if self.path.exists() else b""
+        if not there.startswith(HEAD.encode()):  # not there, or that of a version with other columns
+            self.path.write_text(HEAD, encoding="utf-8")
+        elif not there.endswith(b"\n"):
+            with open(self.path, "a", encoding="utf-8") as file:
+                file.write("\n")
+        self._begun = True
 
 
 def read_log(path: Path) -> NDArray[np.void] | None:
-    """The rows of a training log as a structured array with the fields `COLUMNS`, NaN where a cell is empty.
+    """The rows of a training log as a structured array with the fields `COLUMNS`, NaN where there is no figure.
+
+    One row for each step, in their order. A row replaces all that was written earlier for later steps, and what was
+    written earlier for the same figure of its step.
 
     Returns:
         None where there is no such file, it is not a training log, or it has no row.
     """
+    rows: dict[float, dict[str, float]] = {}
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8", newline="") as file:
             if file.readline() != HEAD:
                 return None
-            lines = [line for line in file if line.endswith("\n")]
-        types = [(name, float) for name in COLUMNS]
-        return np.genfromtxt(lines, delimiter=",", dtype=types, ndmin=1) if lines else None
-    except (OSError, ValueError):
+            for cells in csv.reader(file):
+                if len(cells) != len(COLUMNS):  # cut short by a kill
+                    continue
+                row = {name: float(cell) for name, cell in zip(COLUMNS, cells, strict=True) if cell}
+                rows = {step: earlier for step, earlier in rows.items() if step <= row["step"]}
+                rows[row["step"]] = {**rows.get(row["step"], {}), **row}
+    except (OSError, ValueError, KeyError):
         return None
+    table = [tuple(row.get(name, math.nan) for name in COLUMNS) for row in rows.values()]
+    return np.array(table, dtype=[(name, float) for name in COLUMNS]) if table else None

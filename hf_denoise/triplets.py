@@ -335,7 +335,5 @@ def _weights(table: datasets.Dataset, data: str) -> list[float]:
     except (TypeError, ValueError):
         weights = [math.nan]
     if not all(0 < weight < math.inf for weight in weights):
-        raise UserError(
-            f"{data}: column weight says how often a row is drawn, and must hold a number above 0 in each row."
-        )
+        raise UserError(f"{data}: column weight, how often a row is drawn, must hold a number above 0 in each row.")
     return weights

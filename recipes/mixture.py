@@ -2,9 +2,10 @@
 
     python recipes/mixture.py --photos PHOTOS --real REAL --tiles TILES --output MIXTURE
 
-Each folder holds `train` and `validation`, or is split by `load_triplets`; test splits are left alone. Of all patches 13 %
-are of REAL and 4 % of TILES; within a folder a picture is drawn by its number of pixels to the power of 0.7, so that
-large ones show more of themselves and do not drown the others. Where a row has no degraded picture, training makes it.
+Each folder holds `train` and `validation`, or is split by `load_triplets`; test splits are left alone. Of all patches
+13 % are of REAL and 4 % of TILES; within a folder a picture is drawn by its number of pixels to the power of 0.7, so
+that large ones show more of themselves and do not drown the others. Rows without a degraded picture get theirs in
+training.
 """
 
 import argparse

@@ -136,6 +136,48 @@ def test_stream_covers_every_epoch_once_and_resumes_anywhere():
         assert list(SampleStream(size=7, total=30, seed=3, start=start)) == whole[start:]
 
 
+def test_rows_are_drawn_by_their_weights_and_never_twice_alike(tmp_path):
+    stream = list(SampleStream(size=40, total=400, seed=3, weights=[1.0] * 39 + [13.0]))
+    draws = [index for _, index in stream]
+    assert 95 <= draws.count(39) <= 105  # a quarter
+    assert all(7 <= draws.count(index) <= 8 for index in (0, 20, 38)) or all(
+        5 <= draws.count(i) <= 10 for i in range(39)
+    )
+    assert len({draw for draw, _ in stream}) == 400
+    assert list(SampleStream(40, 400, 3, start=77, weights=[1.0] * 39 + [13.0])) == stream[77:]
+    data = samples(triplets(tmp_path, [(60, 70)] * 2, degraded=False), patch=16)
+    first, again = (data[draw, 0]["degraded"] for draw in (1, 2))  # of one epoch
+    assert not torch.equal(first, again)
+
+
+def test_a_row_without_a_degraded_image_gets_one_beside_rows_that_bring_theirs(tmp_path):
+    source = triplets(tmp_path, [(40, 40)] * 2)
+    own = source.to_list()
+    own[1]["degraded"] = None
+    mixed = datasets.Dataset.from_list(own, features=source.features)
+    batch = samples(mixed, patch=24).__getitems__([(1, 0), (1, 1)])
+    assert torch.allclose(batch["clean"][0] + batch["degraded"][0], torch.ones(()))
+    assert (batch["degraded"][1] - batch["clean"][1]).std() * 255 == pytest.approx(25, rel=0.1)
+
+
+def test_colours_change_before_the_noise_in_the_share_that_was_asked(tmp_path):
+    source = triplets(tmp_path, [(40, 40)], degraded=False)
+    for share in (0.0, 0.4, 1.0):
+        data = samples(source, patch=24, colour=share)
+        changed = 0
+        for draw in range(1, 101):
+            sample = data[draw, 0]
+            red, green, blue = (sample["clean"] * 255).round()
+            as_it_was = (blue == 0).all() and len(set(red.flatten().tolist())) == len(
+                set(green.flatten().tolist())
+            ) == 24
+            changed += not as_it_was
+            assert (sample["degraded"] - sample["clean"]).std() * 255 == pytest.approx(25, rel=0.15)
+        assert changed / 100 == pytest.approx(share, abs=0.15)
+    pairs = samples(triplets(tmp_path, [(40, 40)]), patch=24, colour=1.0)
+    assert not pairs[1, 0]["clean"][2].any()  # real noise has colours of its own: the pair stays as it is
+
+
 def test_small_data_fill_large_batches(tmp_path):
     data = samples(triplets(tmp_path, [(16, 16)] * 3), patch=16)
     batches = list(training_loader(data, 8, SampleStream(3, 16, seed=0), workers=0))

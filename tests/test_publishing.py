@@ -20,7 +20,7 @@ from hf_denoise.errors import UserError
 from hf_denoise.model import DenoisingUNet
 from hf_denoise.options import parse
 from hf_denoise.publishing import Publisher
-from hf_denoise.training import TrainConfig
+from hf_denoise.train_config import TrainConfig
 from hf_denoise.training_log import TrainingLog
 
 SHA = "3f5c9a0d" * 5

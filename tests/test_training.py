@@ -1,6 +1,7 @@
 """Training judged by what it learns, checkpoints by killing the process, many processes by launching them."""
 
 import csv
+import dataclasses
 import io
 import json
 import os
@@ -32,7 +33,9 @@ from hf_denoise.metrics import psnr
 from hf_denoise.options import parse
 from hf_denoise.options import run as run_options
 from hf_denoise.run_folder import recorded_options
-from hf_denoise.training import Progress, TrainConfig, learning_rate, train
+from hf_denoise.schedule import Progress, learning_rate
+from hf_denoise.train_config import TrainConfig
+from hf_denoise.training import train
 
 ROOT = Path(__file__).parents[1]
 SMALL = [
@@ -384,7 +387,7 @@ def test_stops_early_and_on_the_clock(photos, tmp_path):
 def test_a_cpu_that_emulates_bf16_is_named(photos, tmp_path, monkeypatch, caplog):
     options = ("--max-steps", "1", "--batch", "1", "--patch", "32", "--precision", "bf16")
     for fast in (True, False):
-        monkeypatch.setattr("hf_denoise.training.multiplies_bfloat16", lambda fast=fast: fast)
+        monkeypatch.setattr("hf_denoise.training_setup.multiplies_bfloat16", lambda fast=fast: fast)
         trained = here(photos, tmp_path / str(fast), *options)
         assert trained.returncode == 0, trained.stderr
         assert ("--precision no" in caplog.text) != fast
@@ -472,6 +475,35 @@ def test_published_choices_are_the_defaults():
     cosine = TrainConfig(data="d", output="o", schedule="cosine", warmup_steps=0)
     assert learning_rate(cosine, 0, 0.0) == pytest.approx(cosine.learning_rate)
     assert learning_rate(cosine, 500, 1.0) == pytest.approx(0)
+
+
+def test_a_constant_rate_falls_over_its_last_steps_alone():
+    config = TrainConfig(data="d", output="o", schedule="constant", warmup_steps=9, max_steps=1000, learning_rate=1.0)
+    assert learning_rate(config, 4, 0.0) == pytest.approx(0.5)
+    assert [learning_rate(config, step, 0.5) for step in (9, 500, 999)] == [1, 1, 1]
+    falling = dataclasses.replace(config, decay_steps=250)
+    assert [learning_rate(falling, step, 0.5) for step in (749, 750, 875, 1000)] == pytest.approx([1, 1, 0.5, 0])
+
+
+def test_a_run_saves_by_the_clock_and_counts_its_pixels(photos, tmp_path):
+    options = ("--max-steps", "40", "--eval-every", "1000", "--batch", "2", "--patch", "32", "--schedule", "constant")
+    process = subprocess.Popen(
+        command(photos, tmp_path / "run", *options, "--max-steps", "100000", "--save-minutes", "0.001"),
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    while not (tmp_path / "run" / "last" / "state").exists():  # long before the first evaluation
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    report = json.loads((tmp_path / "run" / "last" / "evaluation.json").read_text())
+    steps = report["training"]["steps"]
+    assert steps % 10 == 0 and report["training"]["megapixels"] == pytest.approx(steps * 2 * 32 * 32 / 1e6)
+    more = here(photos, tmp_path / "run", *options, "--resume", "--max-steps", str(steps + 20), "--decay-steps", "20")
+    assert more.returncode == 0, more.stderr
+    rows = list(csv.DictReader((tmp_path / "run" / "log.csv").open()))
+    assert float(rows[-1]["megapixels"]) == pytest.approx((steps + 20) * 2 * 32 * 32 / 1e6)
+    assert float(rows[-1]["learning_rate"]) == pytest.approx(1e-3 / 20)
 
 
 def test_budget_is_steps_or_minutes_whichever_ends_first():
