@@ -44,7 +44,7 @@ def test_resumed_run_has_the_rows_of_a_whole_one(tmp_path, killed_at):
     train(TrainingLog(tmp_path / "whole.csv"), range(1, 101))
     train(TrainingLog(tmp_path / "resumed.csv"), range(1, 51))
     with open(tmp_path / "resumed.csv", "a") as file:
-        file.write("".join(f"{step},9,0.9,0.001,60,,,,\n" for step in range(60, killed_at + 1, 10)))
+        file.write("".join(f"{step},,0.9,0.001,60,,,,\n" for step in range(60, killed_at + 1, 10)))
         file.write("77,9,0.9,,,,,,\n90,0.4")  # a step that the resumed run does not log, and half a row
     train(TrainingLog(tmp_path / "resumed.csv"), range(51, 101))
     np.testing.assert_equal(*(read_log(tmp_path / name).tolist() for name in ("resumed.csv", "whole.csv")))
