@@ -11,7 +11,7 @@ import sys
 
 import datasets
 
-from hf_denoise.triplets import load_triplets
+from hf_denoise.data.triplets import load_triplets
 
 
 def columns(table: datasets.Dataset, part: str) -> datasets.Dataset:

@@ -31,7 +31,7 @@ def test_space_front_matter_names_the_app():
 
 
 def test_readme_names_only_options_that_exist():
-    from hf_denoise.training import TrainConfig
+    from hf_denoise.training.loop import TrainConfig
 
     for line in re.findall(r"train\.py --.*", README):
         for option in re.findall(r"--([a-z0-9-]+)", line):

@@ -14,12 +14,12 @@ from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
 from huggingface_hub.errors import RepositoryNotFoundError
 
 from hf_denoise.errors import UserError
-from hf_denoise.hub_errors import hub_errors
-from hf_denoise.hub_files import WEIGHTS
-from hf_denoise.model import DenoisingUNet
+from hf_denoise.hub.errors import hub_errors
+from hf_denoise.hub.files import WEIGHTS
+from hf_denoise.imaging.picture import Picture
+from hf_denoise.inference.denoiser import Denoiser
+from hf_denoise.model.unet import DenoisingUNet
 from hf_denoise.page.stop import Watch, held
-from hf_denoise.picture import Picture
-from hf_denoise.pipeline import Denoiser
 
 try:  # on a ZeroGPU Space a graphics card is lent to functions that ask for one
     from spaces import GPU as lent_gpu  # noqa: N811
