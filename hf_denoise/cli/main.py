@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import tyro
 from tyro.conf import Positional, arg
 
-from hf_denoise import __version__
+from hf_denoise._version import __version__
 from hf_denoise.cli.inputs import Job, check_targets, is_done, plan, view_path, views
 from hf_denoise.distributed.launch import Processes, join_processes, rank, start_cpu_processes
 from hf_denoise.errors import UserError

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ import numpy as np
 from hf_denoise.data.layouts import SPLIT_NAMES, Layout, is_utf8, read_layout, visible_files
 from hf_denoise.data.triplet_checks import IMAGE_COLUMNS, Problem, check_triplets
 from hf_denoise.errors import UserError, cause_of
+from hf_denoise.hub.ids import is_hub_id
 
 if TYPE_CHECKING:
     import datasets
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 SPLITS = ("train", "validation", "test")
 SHOWN_PROBLEMS = 3
 
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _logger = logging.getLogger(__name__)
 
 
@@ -141,7 +140,7 @@ def _open(
         return _tables_of(layout), problems
     if exists:
         raise UserError(f"{data} is a file: give the folder that holds the images, or the id of a dataset on the Hub.")
-    if not _HUB_ID.fullmatch(str(data)):
+    if not is_hub_id(str(data)):
         raise UserError(
             f"{data} does not exist: give a folder of images or the id of a dataset on the Hub (user/name)."
         )

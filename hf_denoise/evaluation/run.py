@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from tqdm import tqdm
 
-from hf_denoise import __version__
+from hf_denoise._version import __version__
 from hf_denoise.data.decoded import Decoded
 from hf_denoise.data.loader import SampleMaker, TripletDataset
 from hf_denoise.data.triplets import load_triplets

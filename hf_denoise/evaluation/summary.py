@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import bootstrap
 
-from hf_denoise.inference.removed import structure
 from hf_denoise.metrics.quality import contrast, contrast_kept, psnr, ssim
+from hf_denoise.metrics.structure import structure
 
 METRICS = ("psnr", "ssim", "defect_psnr", "contrast_kept", "structure")
 INPUT, MODEL = "input", "model"  # the methods that are always there; the others are peers

@@ -9,6 +9,7 @@ import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from huggingface_hub.repocard import REGEX_YAML_BLOCK
 
+from hf_denoise.hub.ids import is_hub_id
 from hf_denoise.hub.tables import (
     LABELS,
     classes_table,
@@ -23,7 +24,6 @@ from hf_denoise.hub.tables import (
 
 MARKER = "<!-- Rendered by hf_denoise and replaced at the next save; delete this line to keep changes made by hand. -->"
 AS_IN_DATA = "as in the data"  # in place of a degradation, where the data bring degraded images
-HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 METRICS = ("psnr", "ssim", "defect_psnr", "contrast_kept")
 
 
@@ -69,6 +69,7 @@ def render_card(
         pipeline_tag="image-to-image",
         license="apache-2.0",
         tags=["image-denoising", "image-restoration", "unet", "scse", "timm", "pytorch_model_hub_mixin"],
+        # A report names a local folder without its path, so that what has the form of an id is one.
         datasets=[training["data"]] if is_hub_id(training.get("data")) else None,
         metrics=sorted({evaluation.metric_type for evaluation in evaluations}) or None,
         model_name=title if evaluations else None,
@@ -151,11 +152,6 @@ def architecture_facts(config: dict[str, Any]) -> list[tuple[str, str]]:
         ),
     }
     return [(name, escape(say(config[key]))) for key, (name, say) in wording.items() if key in config]
-
-
-def is_hub_id(data: Any) -> bool:
-    """Whether `data`, as a report names it, is a dataset on the Hub: a local folder is named without its path."""
-    return isinstance(data, str) and HUB_ID.fullmatch(data) is not None
 
 
 def recipe_yaml(report: dict[str, Any] | None) -> str | None:

@@ -148,7 +148,7 @@ class Denoiser:
             removed: image to write with what was taken away, upright, see `hf_denoise.inference.removed.removed_view`.
 
         Returns:
-            How much structure what was taken away holds, see `hf_denoise.inference.removed.structure`; None without
+            How much structure what was taken away holds, see `hf_denoise.metrics.structure.structure`; None without
                 `removed`.
 
         Raises:
@@ -163,11 +163,13 @@ class Denoiser:
             noisy = self.picture(noisy, strength, progress)  # the noisy pixels are freed before the file is encoded
             noisy.save(target)
             return None
-        from hf_denoise.inference.removed import (  # takes a second to load
+        from hf_denoise.inference.removed import (
             difference,
-            structure,
             view_header,
             view_picture,
+        )
+        from hf_denoise.metrics.structure import (
+            structure,
         )
 
         check_target(view_header(noisy), Path(removed))

@@ -15,7 +15,7 @@ import torch
 from huggingface_hub import ModelCard
 from tqdm import tqdm
 
-from hf_denoise import __version__
+from hf_denoise._version import __version__
 from hf_denoise.errors import UserError, cause_of
 from hf_denoise.files import make_writable, written_beside
 from hf_denoise.hub.files import CARD

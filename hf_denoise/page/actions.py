@@ -17,8 +17,9 @@ from hf_denoise.errors import UserError
 from hf_denoise.imaging.blending import blend, blend_pictures, check_strength
 from hf_denoise.imaging.images import from_pil
 from hf_denoise.imaging.picture import Picture, to_8_bits
-from hf_denoise.inference.removed import difference, removed_view, structure
+from hf_denoise.inference.removed import difference, removed_view
 from hf_denoise.metrics.quality import contrast_kept, noise_level, psnr, ssim
+from hf_denoise.metrics.structure import structure
 from hf_denoise.noise.degradations import parse_degradation
 from hf_denoise.page.models import denoiser, fully_denoised
 from hf_denoise.page.results import (

@@ -14,7 +14,8 @@ from hf_denoise.errors import UserError
 from hf_denoise.hub.card import plain
 from hf_denoise.hub.errors import HubUnreachableError
 from hf_denoise.hub.files import LOG
-from hf_denoise.training.upload import create_repo, quiet_client, upload
+from hf_denoise.hub.repositories import create_repo, quiet_client
+from hf_denoise.training.upload import upload
 
 Strategy = Literal["end", "every-eval"]
 PAUSES = (20.0,)  # seconds before the final push tries again; the Hub's client tries each request for 23 s by itself

@@ -1,20 +1,16 @@
 """Publishing a saved model on the Hugging Face Hub, with the log and the learning curves of its run beside it."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from huggingface_hub import CommitOperationAdd, HfApi, get_token
-from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
-from huggingface_hub.utils.logging import get_verbosity, set_verbosity, set_verbosity_error
+from huggingface_hub import HfApi
 
 from hf_denoise.errors import UserError
-from hf_denoise.evaluation.plots import learning_curves
 from hf_denoise.hub.card import recipe_yaml, render_card
 from hf_denoise.hub.commit import commit_model
-from hf_denoise.hub.errors import hub_errors
 from hf_denoise.hub.files import CARD, CONFIG, CURVES, LOG, RECIPE, REPORT, WEIGHTS, read_object, read_report
+from hf_denoise.hub.repositories import create_repo
 from hf_denoise.model.unet import DenoisingUNet
+from hf_denoise.training.curves import learning_curves
 from hf_denoise.training.log import read_log
 
 
@@ -47,33 +43,6 @@ def push(
     upload(folder, repo_id, token=token, branch=branch)
     url = f"{HfApi().endpoint}/{repo_id}"
     return f"{url}/tree/{branch}" if branch else url
-
-
-def create_repo(repo_id: str, *, private: bool = False, token: str | None = None, branch: str | None = None) -> str:
-    """Create the repository of a model, and the branch, where they are missing, and find out if it can be written to.
-
-    Args:
-        repo_id, private, token, branch: as in `push`.
-
-    Returns:
-        The full id, "user/name".
-
-    Raises:
-        UserError: the id is malformed, there is no token or no network, or the Hub refused.
-    """
-    with hub_errors(repo_id, pushing=True):
-        if not (token or get_token()):
-            raise UserError(
-                "no token for the Hub; log in with 'hf auth login', or set HF_TOKEN to a token that may write"
-            )
-        api = HfApi(token=token)
-        repo_id = api.create_repo(repo_id, private=private or None, exist_ok=True).repo_id
-        if branch:
-            api.create_branch(repo_id, branch=branch, exist_ok=True)
-        # Where the repository exists, a token that may only read has passed so far. This uploads nothing.
-        with quiet_client():
-            api.preupload_lfs_files(repo_id, [CommitOperationAdd(CONFIG, b"{}")], revision=branch)
-    return repo_id
 
 
 def upload(
@@ -112,18 +81,3 @@ def upload(
         files |= {LOG: folder.parent / LOG, CURVES: learning_curves(log)}
     card = render_card(config, report, model_id=repo_id, curves=CURVES if CURVES in files else None)
     commit_model(repo_id, files, card, folder / CARD, message=message, token=token, branch=branch)
-
-
-@contextmanager
-def quiet_client(bars: bool = False) -> Iterator[None]:
-    """Without the warnings of the Hub's client and, unless `bars`, its progress bars: they break into a training's."""
-    shown, verbosity = not are_progress_bars_disabled(), get_verbosity()
-    set_verbosity_error()
-    if not bars:
-        disable_progress_bars()
-    try:
-        yield
-    finally:
-        set_verbosity(verbosity)
-        if shown:
-            enable_progress_bars()

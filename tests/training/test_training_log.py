@@ -8,7 +8,7 @@ import pytest
 from accelerate import Accelerator
 from PIL import Image
 
-from hf_denoise.evaluation.plots import learning_curves
+from hf_denoise.training.curves import learning_curves
 from hf_denoise.training.log import TrainingLog, read_log
 
 SCORES = {"validation/psnr": 30.5, "validation/ssim": 0.9, "validation/defect_psnr": math.nan}
