@@ -12,8 +12,8 @@ from typing import Any
 import gradio as gr
 from gradio.utils import get_upload_folder
 
-from hf_denoise.degradations import KINDS
 from hf_denoise.errors import UserError
+from hf_denoise.noise.degradations import KINDS
 from hf_denoise.page import looks
 from hf_denoise.page.actions import (
     add_noise,
@@ -36,7 +36,7 @@ from hf_denoise.page.components import FigureTable, PageImage, PixelView, ScoreL
 from hf_denoise.page.models import operators_denoiser
 from hf_denoise.page.samples import EXAMPLE_FOLDER, EXAMPLES
 from hf_denoise.page.stop import NOW, asked
-from hf_denoise.sweep import sweep
+from hf_denoise.page.sweep import sweep
 
 # Seconds. One that is used again is touched, which begins the hour anew.
 KEPT, SWEEP_EVERY = 3600, 600

@@ -19,15 +19,15 @@ from picture import draw
 from tqdm import tqdm
 
 from hf_denoise import Denoiser
+from hf_denoise.cli.options import run
 from hf_denoise.cpu import keep_freed_memory
-from hf_denoise.decoded import Decoded
-from hf_denoise.degradations import parse_degradation
+from hf_denoise.data.decoded import Decoded
+from hf_denoise.data.loader import SampleMaker, TripletDataset
+from hf_denoise.data.triplets import load_triplets
 from hf_denoise.errors import UserError
 from hf_denoise.files import make_writable
-from hf_denoise.loader import SampleMaker, TripletDataset
-from hf_denoise.metrics import psnr, ssim
-from hf_denoise.options import run
-from hf_denoise.triplets import load_triplets
+from hf_denoise.metrics.quality import psnr, ssim
+from hf_denoise.noise.degradations import parse_degradation
 
 NOISY = "noisy input"
 GLOBAL = "global gates"

@@ -16,13 +16,13 @@ from machine import table
 from tqdm import tqdm
 
 from hf_denoise import Denoiser
-from hf_denoise.decoded import Decoded, MemoryMapped
-from hf_denoise.degradations import parse_degradation
+from hf_denoise.cli.options import run
+from hf_denoise.data.decoded import Decoded, MemoryMapped
+from hf_denoise.data.loader import SampleMaker, SampleStream, TripletDataset
+from hf_denoise.data.triplets import load_triplets
 from hf_denoise.files import make_writable
-from hf_denoise.loader import SampleMaker, SampleStream, TripletDataset
-from hf_denoise.metrics import contrast_kept, psnr
-from hf_denoise.options import run
-from hf_denoise.triplets import load_triplets
+from hf_denoise.metrics.quality import contrast_kept, psnr
+from hf_denoise.noise.degradations import parse_degradation
 
 SPLITS = ("validation", "test")
 ROOT = Path(__file__).resolve().parents[1]

@@ -13,9 +13,9 @@ import machine
 from http_page import Outcome, PageServer, file_data
 from tqdm import tqdm
 
+from hf_denoise.cli.options import run
 from hf_denoise.errors import UserError
 from hf_denoise.files import make_writable
-from hf_denoise.options import run
 
 MIB = 2**20
 _TRACE = re.compile(r'Traceback|File "|line \d+, in |Error:|Exception|<[\w.]+ (object|@)|\b0x[0-9a-f]{6,}')

@@ -24,8 +24,8 @@ from skimage import data
 from tqdm import tqdm
 
 from hf_denoise import DenoisingUNet
+from hf_denoise.cli.options import run
 from hf_denoise.files import recover
-from hf_denoise.options import run
 
 
 @dataclass

@@ -17,9 +17,9 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from tqdm import tqdm
 
+from hf_denoise.cli.options import run
 from hf_denoise.errors import UserError
 from hf_denoise.files import make_writable
-from hf_denoise.options import run
 
 MIB = 2**20
 OWN = 0.95  # correlation with the own clean picture; that of two different ones is near 0

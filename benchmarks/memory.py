@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
+from hf_denoise.cli.options import run
 from hf_denoise.errors import UserError
 from hf_denoise.files import make_writable
-from hf_denoise.options import run
 
 BLOCK = 256  # rows of a picture that are drawn at once
 

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from hf_denoise import Denoiser, DenoisingUNet
 from hf_denoise.errors import UserError
-from hf_denoise.folding import fold_batch_norm
+from hf_denoise.model.folding import fold_batch_norm
 
 OURS = "hf_denoise"
 Timer = Callable[[], float]  # runs once, gives seconds

@@ -18,12 +18,12 @@ from tqdm import tqdm
 from tyro.conf import Positional
 
 from hf_denoise import Denoiser
-from hf_denoise.decoded import Decoded, to_float
-from hf_denoise.degradations import parse_degradation
-from hf_denoise.evaluation import load_split
+from hf_denoise.cli.options import run
+from hf_denoise.data.decoded import Decoded, to_float
+from hf_denoise.evaluation.run import load_split
 from hf_denoise.files import make_writable
-from hf_denoise.metrics import psnr
-from hf_denoise.options import run
+from hf_denoise.metrics.quality import psnr
+from hf_denoise.noise.degradations import parse_degradation
 
 Picture = NDArray[np.float32]
 

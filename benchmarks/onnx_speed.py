@@ -9,11 +9,11 @@ import machine
 import torch
 from tqdm import tqdm
 
+from hf_denoise.cli.options import run
 from hf_denoise.errors import UserError
-from hf_denoise.export import SIZES, difference, session, timings, to_onnx
 from hf_denoise.files import make_writable
-from hf_denoise.options import run
-from hf_denoise.pipeline import Denoiser
+from hf_denoise.inference.denoiser import Denoiser
+from hf_denoise.inference.export import SIZES, difference, session, timings, to_onnx
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from skimage.restoration import denoise_tv_chambolle, denoise_wavelet
 
-from hf_denoise.peers import Picture, Run, load_bm3d, nl_means
+from hf_denoise.evaluation.peers import Picture, Run, load_bm3d, nl_means
 
 
 @dataclass(frozen=True)

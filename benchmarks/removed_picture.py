@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_denoise.removed import removed_view
+from hf_denoise.inference.removed import removed_view
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from memory import picture
 from PIL import Image
 from tqdm import tqdm
 
+from hf_denoise.cli.options import run
 from hf_denoise.errors import UserError
 from hf_denoise.files import make_writable
-from hf_denoise.options import run
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,11 @@ from machine import describe, sentence, table
 from PIL import Image
 from tqdm import tqdm
 
-from hf_denoise.degradations import parse_degradation
-from hf_denoise.loader import SampleMaker
-from hf_denoise.options import run
-from hf_denoise.streaming import ShardStream
-from hf_denoise.triplets import open_stream
+from hf_denoise.cli.options import run
+from hf_denoise.data.loader import SampleMaker
+from hf_denoise.data.streaming import ShardStream
+from hf_denoise.data.triplets import open_stream
+from hf_denoise.noise.degradations import parse_degradation
 
 
 @dataclass

@@ -17,14 +17,14 @@ from tqdm import tqdm
 from tyro.conf import Positional
 
 from hf_denoise import Denoiser
-from hf_denoise.degradations import gaussian, parse_degradation, poisson_gaussian
+from hf_denoise.cli.options import run
 from hf_denoise.errors import UserError
+from hf_denoise.evaluation.peers import nl_means
 from hf_denoise.files import make_writable
-from hf_denoise.images import read_image
-from hf_denoise.options import run
-from hf_denoise.peers import nl_means
-from hf_denoise.picture import FORMATS
-from hf_denoise.removed import structure
+from hf_denoise.imaging.images import read_image
+from hf_denoise.imaging.picture import FORMATS
+from hf_denoise.metrics.structure import structure
+from hf_denoise.noise.degradations import gaussian, parse_degradation, poisson_gaussian
 
 Photo = NDArray[np.float32]
 Rng = np.random.Generator
@@ -256,9 +256,9 @@ def text(results: dict[str, Any], sigmas: Sequence[float], photos: int) -> str:
         [
             "# Structure in what was removed",
             machine.sentence(results["machine"]),
-            f"`hf_denoise.removed.structure` on {photos} photographs: 0 is noise alone, 1 is structure alone, at the "
-            "place where that is most. A cell is the median and, in brackets, the lowest and the highest of all "
-            f"photographs. One megapixel in colour takes {results['seconds_per_megapixel']:.2f} s.",
+            f"`hf_denoise.metrics.structure.structure` on {photos} photographs: 0 is noise alone, 1 is structure "
+            "alone, at the place where that is most. A cell is the median and, in brackets, the lowest and the highest "
+            f"of all photographs. One megapixel in colour takes {results['seconds_per_megapixel']:.2f} s.",
             "![The number against the share of a defect that was removed, with examples](structure.png)",
             "## True noise",
             "Noisy minus clean: the answer is 0. Noise that is cut off at black or white has no zero mean there.",

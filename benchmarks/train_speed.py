@@ -21,11 +21,11 @@ import torch.nn.functional as F
 from machine import describe, sentence, table
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from hf_denoise.cli.options import run
 from hf_denoise.cpu import keep_freed_memory
-from hf_denoise.model import DenoisingUNet
-from hf_denoise.options import run
-from hf_denoise.train_config import TrainConfig
-from hf_denoise.training import train
+from hf_denoise.model.unet import DenoisingUNet
+from hf_denoise.training.config import TrainConfig
+from hf_denoise.training.loop import train
 
 
 @dataclass

@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from skimage import data
 
-from hf_denoise.degradations import parse_degradation
-from hf_denoise.picture import to_8_bits
+from hf_denoise.imaging.picture import to_8_bits
+from hf_denoise.noise.degradations import parse_degradation
 
 FOLDER = Path(__file__).resolve().parent
 TEXT = """Report on the inspection of bridge No. 14

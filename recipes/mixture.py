@@ -12,7 +12,7 @@ import argparse
 
 import datasets
 
-from hf_denoise.triplets import load_triplets
+from hf_denoise.data.triplets import load_triplets
 
 SHARES = {"photos": 0.83, "real": 0.13, "tiles": 0.04}
 VALIDATION = {"photos": 16, "real": 8, "tiles": 8}  # pictures

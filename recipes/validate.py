@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from hf_denoise import DenoisingUNet
-from hf_denoise.camera import jpeg
-from hf_denoise.decoded import Decoded, to_float
-from hf_denoise.degradations import gaussian
-from hf_denoise.metrics import psnr
-from hf_denoise.triplets import load_triplets
+from hf_denoise.data.decoded import Decoded, to_float
+from hf_denoise.data.triplets import load_triplets
+from hf_denoise.metrics.quality import psnr
+from hf_denoise.noise.camera import jpeg
+from hf_denoise.noise.degradations import gaussian
 
 Array = NDArray[np.float32]
 Case = tuple[str, Array, Array, NDArray[np.bool_] | None]  # column, degraded and clean (H, W, 3), where it is measured

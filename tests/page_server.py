@@ -41,7 +41,7 @@ def clean_pixels() -> np.ndarray:
 
 
 def noisy_pixels(sigma: int = 25) -> np.ndarray:
-    from hf_denoise.degradations import parse_degradation
+    from hf_denoise.noise.degradations import parse_degradation
 
     return parse_degradation(f"gaussian:{sigma}")(clean_pixels(), np.random.default_rng(1)).clip(0, 1)
 

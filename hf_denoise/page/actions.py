@@ -13,11 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from hf_denoise.blending import blend, blend_pictures, check_strength
-from hf_denoise.degradations import parse_degradation
 from hf_denoise.errors import UserError
-from hf_denoise.images import from_pil
-from hf_denoise.metrics import contrast_kept, noise_level, psnr, ssim
+from hf_denoise.imaging.blending import blend, blend_pictures, check_strength
+from hf_denoise.imaging.images import from_pil
+from hf_denoise.imaging.picture import Picture, to_8_bits
+from hf_denoise.inference.removed import difference, removed_view
+from hf_denoise.metrics.quality import contrast_kept, noise_level, psnr, ssim
+from hf_denoise.metrics.structure import structure
+from hf_denoise.noise.degradations import parse_degradation
 from hf_denoise.page.models import denoiser, fully_denoised
 from hf_denoise.page.results import (
     Pixels,
@@ -36,8 +39,6 @@ from hf_denoise.page.results import (
 )
 from hf_denoise.page.samples import EXAMPLES, example_of
 from hf_denoise.page.stop import Watch, asked
-from hf_denoise.picture import Picture, to_8_bits
-from hf_denoise.removed import difference, removed_view, structure
 
 VIEW = (640, 440)  # pixels of the screen that the view of single pixels takes
 OVERVIEW_SIDE = 800  # pixels; of the picture that shows where they are

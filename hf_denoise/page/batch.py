@@ -17,15 +17,16 @@ from pathlib import Path, PurePosixPath
 
 import gradio as gr
 
-from hf_denoise.blending import blend_pictures, check_strength
 from hf_denoise.errors import UserError, cause_of
-from hf_denoise.metrics import noise_level
+from hf_denoise.imaging.blending import blend_pictures, check_strength
+from hf_denoise.imaging.picture import Picture
+from hf_denoise.inference.removed import difference
+from hf_denoise.metrics.quality import noise_level
+from hf_denoise.metrics.structure import structure
 from hf_denoise.page.actions import shown_errors, without_folders
 from hf_denoise.page.models import denoiser, fully_denoised
 from hf_denoise.page.results import extension, keep_file, new_folder, read_picture
 from hf_denoise.page.stop import Watch
-from hf_denoise.picture import Picture
-from hf_denoise.removed import difference, structure
 
 MAX_FILES = 500
 MAX_BYTES = 2_000_000_000  # of all pictures in a ZIP, unpacked

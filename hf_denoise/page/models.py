@@ -1,7 +1,6 @@
 """The networks of the page: the operator's, and those that visitors name by their Hub id."""
 
 import os
-import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -14,12 +13,13 @@ from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
 from huggingface_hub.errors import RepositoryNotFoundError
 
 from hf_denoise.errors import UserError
-from hf_denoise.hub_errors import hub_errors
-from hf_denoise.hub_files import WEIGHTS
-from hf_denoise.model import DenoisingUNet
+from hf_denoise.hub.errors import hub_errors
+from hf_denoise.hub.files import WEIGHTS
+from hf_denoise.hub.ids import is_hub_id
+from hf_denoise.imaging.picture import Picture
+from hf_denoise.inference.denoiser import Denoiser
+from hf_denoise.model.unet import DenoisingUNet
 from hf_denoise.page.stop import Watch, held
-from hf_denoise.picture import Picture
-from hf_denoise.pipeline import Denoiser
 
 try:  # on a ZeroGPU Space a graphics card is lent to functions that ask for one
     from spaces import GPU as lent_gpu  # noqa: N811
@@ -31,7 +31,6 @@ except ImportError:
 
 KEPT_MODELS = 3  # of visitors, in memory
 MAX_BYTES = 500_000_000  # of weights; the packaged ones have 4 million
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 
 _visitors_models: OrderedDict[str, Denoiser] = OrderedDict()
 _keeping = threading.Lock()  # for moments: who asks for a model in memory must not wait for another's download
@@ -55,7 +54,7 @@ def denoiser(model: str | None = None) -> Denoiser:
         UserError: no such id, a folder of the server, weights of more than 500 MB, or as `DenoisingUNet`.
     """
     model = (model or "").strip()
-    if model and (not _HUB_ID.fullmatch(model) or Path(model).exists()):
+    if model and (not is_hub_id(model) or Path(model).exists()):
         raise UserError(f"'{model[:100]}' is not the id of a model on the Hub; write it as user/name")
     return _in_memory(model) or _loaded(model)
 

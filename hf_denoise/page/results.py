@@ -22,11 +22,11 @@ from gradio.utils import get_upload_folder
 from numpy.typing import NDArray
 from PIL import Image
 
-from hf_denoise.images import read_image
-from hf_denoise.metrics import noise_level
+from hf_denoise.imaging.images import read_image
+from hf_denoise.imaging.picture import FORMATS, Picture, full_scale, to_8_bits
+from hf_denoise.metrics.quality import noise_level
 from hf_denoise.page.models import fully_denoised
 from hf_denoise.page.stop import held
-from hf_denoise.picture import FORMATS, Picture, full_scale, to_8_bits
 
 MAX_PIXELS = 100_000_000  # about 10 GB; a larger picture could end the process, and with it the page for all others
 PREVIEW_SIDE = 2048  # pixels; the page shows no more than this, the download has all

@@ -1,0 +1,1 @@
+"""From files to training samples: layouts, triplets, decoded pixels, patches; synthetic defects."""

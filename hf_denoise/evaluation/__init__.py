@@ -1,0 +1,1 @@
+"""Measuring a denoiser over a data set: numbers, cases, other denoisers, the report."""

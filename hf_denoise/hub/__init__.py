@@ -1,0 +1,1 @@
+"""The Hugging Face Hub: fetching, checking and committing the files of a model, and its card."""

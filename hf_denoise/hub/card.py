@@ -1,0 +1,180 @@
+"""The model card: a template filled in from a model's config and its measured report, never by hand."""
+
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from huggingface_hub.repocard import REGEX_YAML_BLOCK
+
+from hf_denoise.hub.ids import is_hub_id
+from hf_denoise.hub.tables import (
+    LABELS,
+    classes_table,
+    columns,
+    escape,
+    finite,
+    has_intervals,
+    peers_of,
+    plain,
+    results_table,
+)
+
+MARKER = "<!-- Rendered by hf_denoise and replaced at the next save; delete this line to keep changes made by hand. -->"
+AS_IN_DATA = "as in the data"  # in place of a degradation, where the data bring degraded images
+METRICS = ("psnr", "ssim", "defect_psnr", "contrast_kept")
+
+
+def template_path() -> Path:
+    """The card template: inside the package where that is a wheel, beside it in a source checkout."""
+    inside = Path(__file__).parents[1] / "model_card.md"
+    return inside if inside.is_file() else inside.parents[1] / inside.name
+
+
+def is_handwritten(card: Path) -> bool:
+    """Whether `card` is a README.md that somebody wrote or edited, which a save must not replace."""
+    return card.is_file() and MARKER not in card.read_text(encoding="utf-8", errors="replace")
+
+
+def has_text(card: Path) -> bool:
+    """Whether `card` says more than its metadata, which is all that the Hub writes for a new repository."""
+    return bool(REGEX_YAML_BLOCK.sub("", card.read_text(encoding="utf-8", errors="replace"), count=1).strip())
+
+
+def render_card(
+    config: dict[str, Any], report: dict[str, Any] | None, *, model_id: str | None = None, curves: str | None = None
+) -> ModelCard:
+    """Render the card of a `DenoisingUNet`.
+
+    Args:
+        config: the options of the network, as in `config.json`.
+        report: measured metrics and the training run, as in `evaluation.json`: `{"results": [...], "training": {...}}`.
+            PSNR in dB. None, or an empty list of results: the card says that the model was not measured.
+        model_id: the repository on the Hub, "user/name", where it is known.
+        curves: name of the picture of the learning curves that lies beside the card, where there is one.
+
+    Returns:
+        The card. Every finite number of `report["results"]` is also in its `model-index`, unrounded.
+    """
+    report = report or {}
+    results = report.get("results") or []
+    encoder = plain(config.get("encoder", "ResNet"))
+    title = plain(model_id).rpartition("/")[2] if model_id else f"hf_denoise {encoder}"
+    evaluations = list(model_index(results))
+    training = report.get("training") or {}
+    data = ModelCardData(
+        library_name="hf_denoise",
+        pipeline_tag="image-to-image",
+        license="apache-2.0",
+        tags=["image-denoising", "image-restoration", "unet", "scse", "timm", "pytorch_model_hub_mixin"],
+        # A report names a local folder without its path, so that what has the form of an id is one.
+        datasets=[training["data"]] if is_hub_id(training.get("data")) else None,
+        metrics=sorted({evaluation.metric_type for evaluation in evaluations}) or None,
+        model_name=title if evaluations else None,
+        eval_results=evaluations or None,
+    )
+    return ModelCard.from_template(
+        data,
+        template_path=str(template_path()),
+        marker=MARKER,
+        title=escape(title),
+        model_id=plain(model_id) if model_id else "path/to/this/folder",
+        results=results_table(results, METRICS) if results else "",
+        classes=classes_table(results, ("psnr", "defect_psnr", "contrast_kept")),
+        shown=columns(results, METRICS),
+        intervals=has_intervals(results),
+        peers=any(peers_of(result) for result in results),
+        training=training_facts(training),
+        curves=curves,
+        architecture={"encoder": escape(encoder), "facts": architecture_facts(config)},
+    )
+
+
+def model_index(results: Iterable[dict[str, Any]]) -> Iterable[EvalResult]:
+    """One `EvalResult` per data set, degradation and metric; an infinite or missing value has no place in JSON."""
+    for result in results:
+        name = plain(result.get("dataset", "unknown"))
+        for metric in METRICS:
+            if finite(result.get(metric)):
+                yield EvalResult(
+                    task_type="image-to-image",
+                    task_name="Image denoising",
+                    dataset_type=re.sub(r"[^\w./-]+", "-", name).lower(),
+                    dataset_name=name,
+                    dataset_split=plain(result["split"]) if result.get("split") else None,
+                    dataset_revision=plain(result["revision"]) if result.get("revision") else None,
+                    dataset_config=plain(result["degradation"]) if result.get("degradation") else None,
+                    metric_type=metric,
+                    metric_name=LABELS[metric],
+                    metric_value=result[metric],
+                )
+
+
+def training_facts(training: dict[str, Any]) -> dict[str, Any] | None:
+    """What the card says of the training run; None where nothing was recorded."""
+    revision = f" at commit {escape(training['revision'])}" if training.get("revision") else ""
+    facts = [
+        ("Data", escape(training["data"]) + revision if training.get("data") else None),
+        ("Degraded images", escape(training["degradation"]) if training.get("degradation") else None),
+        ("Steps", f"{training['steps']:,}" if finite(training.get("steps")) else None),
+        ("Time", f"{training['minutes']:.0f} minutes" if finite(training.get("minutes")) else None),
+        ("Hardware", escape(training["hardware"]) if training.get("hardware") else None),
+    ]
+    recipe = training.get("recipe")
+    if not training:
+        return None
+    return {
+        "facts": [(name, value) for name, value in facts if value],
+        "recipe": yaml_block(recipe) if recipe else None,
+        "licences": [escape(licence) for licence in training.get("licences") or []],
+    }
+
+
+def architecture_facts(config: dict[str, Any]) -> list[tuple[str, str]]:
+    """The options of the network in words."""
+
+    def yes_no(option: bool) -> str:
+        return "yes" if option else "no"
+
+    wording: dict[str, tuple[str, Callable[[Any], str]]] = {
+        "encoder": ("Encoder", str),
+        "encoder_levels": ("Encoder levels", lambda levels: f"{levels}, the deepest at stride {2**levels}"),
+        "decoder_channels": ("Decoder channels, deepest first", lambda widths: "-".join(map(str, widths))),
+        "decoder_depths": ("Residual blocks, deepest first", lambda depths: "-".join(map(str, depths))),
+        "decoder_batch_norm": ("BatchNorm in the decoder", yes_no),
+        "full_resolution_skip": ("Full-resolution skip", yes_no),
+        "residual": ("Global residual", yes_no),
+        "gate_window": (
+            "Channel gates pool over",
+            lambda side: f"a window of {side} x {side} pixels" if side else "the whole image",
+        ),
+    }
+    return [(name, escape(say(config[key]))) for key, (name, say) in wording.items() if key in config]
+
+
+def recipe_yaml(report: dict[str, Any] | None) -> str | None:
+    """The recipe of a training run as `train.py --config` takes it; None where it was not recorded."""
+    training = (report or {}).get("training") or {}
+    recipe = training.get("recipe")
+    if not isinstance(recipe, dict) or not recipe:
+        return None
+    data = plain(training.get("data") or "DATA")
+    if training.get("revision"):
+        data += f", commit {plain(training['revision'])}"
+    head = f"# Trained on {data}. Again: accelerate launch train.py --config recipe.yaml --data DATA --output runs/x\n"
+    return head + yaml_text({name: value for name, value in recipe.items() if value is not None})
+
+
+def yaml_text(options: dict[str, Any]) -> str:
+    """Options as YAML, a line each."""
+    plain_options = {key: list(value) if isinstance(value, tuple) else value for key, value in options.items()}
+    return yaml.safe_dump(plain_options, sort_keys=False, allow_unicode=True, default_flow_style=None)
+
+
+def yaml_block(options: Any) -> str:
+    """A fenced YAML block; the fence is longer than any run of backticks inside."""
+    text = yaml_text(options).strip()
+    fence = "`" * max([3, *(len(run) + 1 for run in re.findall("`+", text))])
+    return f"{fence}yaml\n{text}\n{fence}"

@@ -1,0 +1,273 @@
+"""16-bit and floating-point image files, which Pillow cannot hold: PNG by imagecodecs, TIFF by tifffile.
+
+imagecodecs is what tifffile itself needs for LZW and most other compressed TIFFs, so that 16-bit colour PNG costs no
+further dependency. Both are imported where they are used: most images have 8 bits.
+"""
+
+import math
+import struct
+import zlib
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import numpy as np
+from PIL import Image, PngImagePlugin, TiffImagePlugin
+
+from hf_denoise.errors import UserError
+from hf_denoise.imaging.file_checks import check_directories, check_segments, check_tiff_size
+
+_EXIF_IFD, _GPS_IFD = 0x8769, 0x8825
+# What describes the picture; every other tag of a TIFF says how the file is laid out.
+_DESCRIPTIVE_TAGS = (270, 271, 272, 274, 305, 306, 315, 33432, _EXIF_IFD, _GPS_IFD)
+_LAYOUTS = {
+    ("MINISBLACK", 1): "L",
+    ("MINISBLACK", 2): "LA",
+    ("RGB", 3): "RGB",
+    ("RGB", 4): "RGBA",
+    ("SEPARATED", 4): "CMYK",
+}
+# The others need decoders that few files use and few people have tested.
+_COMPRESSIONS = {1: "none", 5: "LZW", 8: "deflate", 32946: "deflate", 32773: "PackBits"}
+_LARGEST_SPARE_TILE = 2**22  # pixels; a tile may be larger than the picture, but not by as much as its header likes
+_DEPTHS = ("uint16", "float16", "float32", "float64")
+# Not all that tifffile knows: which others can be set differs between its versions.
+_DIALECTS = ("eer", "lsm", "ndpi", "scanimage")
+_PHOTOMETRIC = {"L": "minisblack", "LA": "minisblack", "RGB": "rgb", "RGBA": "rgb", "CMYK": "separated"}
+
+
+@dataclass(frozen=True)
+class TiffHeader:
+    """What a TIFF says about itself before its pixels are decoded. `mode` is None unless it is 16-bit or float."""
+
+    width: int
+    height: int
+    mode: str | None
+    dtype: np.dtype | None
+    compressed: bool
+
+
+def is_tiff(head: bytes) -> bool:
+    """Whether a file that begins with these bytes is a TIFF or BigTIFF."""
+    return head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
+def _opened(file: BinaryIO) -> Any:
+    """A `tifffile.TiffFile` that takes no notice of the dialects of microscopes that change how pages are read."""
+    import tifffile
+
+    file.seek(0)
+    no_dialects: dict[str, Any] = {f"is_{dialect}": False for dialect in _DIALECTS}
+    return tifffile.TiffFile(file, **no_dialects)
+
+
+def _full_pages(tiff: Any) -> list[Any]:
+    """The pages, without the thumbnails of reduced resolution that cameras put beside the picture."""
+    return [page for page in tiff.pages if not page.is_reduced]
+
+
+def read_tiff_header(file: BinaryIO, name: str) -> TiffHeader:
+    """Read the header of a TIFF.
+
+    Raises:
+        UserError: several pages, or more than 8 bits in a layout other than grey, RGB or CMYK of 16-bit or float, or
+            in a compression other than LZW, deflate and PackBits.
+        ValueError: the header is damaged.
+    """
+    import tifffile
+
+    check_directories(file)
+    with _opened(file) as tiff:
+        pages: list[Any] = _full_pages(tiff)
+        if not pages:
+            raise ValueError("it has no page")
+        if len(pages) > 1:
+            raise UserError(f"'{name}' holds {len(pages)} pages; extract the one to denoise into a file of its own")
+        page = pages[0]
+        numbers = (page.imagewidth, page.imagelength, page.samplesperpixel, page.compression)
+        if not all(isinstance(number, int) and number > 0 for number in numbers):
+            raise ValueError("its size is no number")
+        mode = None
+        if not isinstance(page.bitspersample, int) or page.bitspersample > 8:
+            layout = getattr(page.photometric, "name", str(page.photometric))
+            mode = _LAYOUTS.get((layout, page.samplesperpixel))
+            known = page.dtype is not None and page.bitspersample == 8 * page.dtype.itemsize
+            if mode is None or not known or str(page.dtype) not in _DEPTHS or page.imagedepth != 1:
+                raise UserError(
+                    f"'{name}' is a TIFF of {page.samplesperpixel} x {page.dtype or page.bitspersample} {layout} "
+                    "samples, which is not supported; convert it to 8-bit, 16-bit or float32 grey or RGB"
+                )
+            if page.compression not in _COMPRESSIONS:
+                raise UserError(
+                    f"'{name}' is a TIFF of {page.bitspersample} bits that is compressed in a way that is not "
+                    f"supported ({page.compression}); save it with LZW or deflate compression, or with none"
+                )
+        samples = page.samplesperpixel if page.photometric != tifffile.PHOTOMETRIC.YCBCR else 1  # chroma may be coarser
+        check_tiff_size(page.imagewidth * page.imagelength * samples * page.bitspersample // 8, file, page.compression)
+        return TiffHeader(page.imagewidth, page.imagelength, mode, page.dtype, page.compression != 1)
+
+
+def read_tiff(file: BinaryIO) -> tuple[np.ndarray, dict[str, Any]]:
+    """Decode the one picture of a TIFF that `read_tiff_header` accepted.
+
+    Returns:
+        (H, W) or (H, W, C) array in the file's own dtype, and what it has of `icc_profile` and `dpi`.
+
+    Raises:
+        ValueError: the pixels are damaged; many other types too.
+    """
+    import tifffile
+
+    metadata: dict[str, Any] = {}
+    with _opened(file) as tiff:
+        page = _full_pages(tiff)[0]
+        _check_pixels(page, file)
+        pixels = page.asarray()
+        if page.samplesperpixel > 1 and page.planarconfig == tifffile.PLANARCONFIG.SEPARATE:
+            pixels = np.moveaxis(pixels, 0, -1)
+        if 34675 in page.tags:
+            metadata["icc_profile"] = bytes(page.tags[34675].value)
+        if 282 in page.tags and 283 in page.tags and page.resolutionunit > 1:
+            dpi = page.get_resolution("INCH")
+            if is_resolution(dpi):
+                metadata["dpi"] = dpi
+    return pixels, {key: value for key, value in metadata.items() if value}
+
+
+def _check_pixels(page: Any, file: BinaryIO) -> None:
+    """Whether what the header says about strips and tiles can be believed."""
+    rows, columns = page.chunks[:2] if page.planarconfig == 1 else page.chunks[-2:]
+    if rows * columns > max(4 * page.imagewidth * page.imagelength, _LARGEST_SPARE_TILE):
+        raise ValueError(f"its tiles are {columns} x {rows} pixels")
+    segments = list(zip(page.dataoffsets, page.databytecounts, strict=True))
+    size = page.dtype.itemsize
+    check_segments(segments, file, int(page.compression), math.prod(page.chunks) * size, math.prod(page.shape) * size)
+
+
+def read_tiff_exif(file: BinaryIO) -> bytes | None:
+    """The tags of a TIFF that describe the picture (camera, date, orientation, EXIF, GPS), as an EXIF block."""
+    file.seek(0)
+    head = file.read(16)  # Image.Exif itself knows no BigTIFF
+    stored, kept = _directory(file, head, None), Image.Exif()
+    for tag in _DESCRIPTIVE_TAGS:
+        if tag not in stored:
+            continue
+        if tag in (_EXIF_IFD, _GPS_IFD):
+            if ifd := dict(_directory(file, head, stored[tag])):
+                kept[tag] = ifd
+        else:
+            kept[tag] = stored[tag]
+    return keep_text(kept).tobytes() if len(kept) else None
+
+
+def keep_text(exif: Image.Exif) -> Image.Exif:
+    """The same block with its text as bytes where it is not ASCII: Pillow, which reads it as Latin-1, writes "?"."""
+    for tag, value in list(exif.items()):
+        if isinstance(value, str) and not value.isascii():
+            exif[tag] = value.encode("latin-1", "replace")
+    return exif
+
+
+def is_resolution(dpi: tuple[float, ...]) -> bool:
+    """Whether a resolution can be written: some files have 0/0, which is none."""
+    return all(math.isfinite(value) and value > 0 for value in dpi)
+
+
+def _directory(file: BinaryIO, head: bytes, place: int | None) -> TiffImagePlugin.ImageFileDirectory_v2:
+    """The tags at a place in a TIFF that begins with `head`; None is its first page."""
+    directory = TiffImagePlugin.ImageFileDirectory_v2(head[: 16 if head[2:4] in (b"+\0", b"\0+") else 8])
+    file.seek(directory.next if place is None else place)
+    directory.load(file)
+    return directory
+
+
+def write_tiff(file: BinaryIO, pixels: np.ndarray, mode: str, metadata: dict[str, Any], compressed: bool) -> None:
+    """Encode (H, W) or (H, W, C) pixels of any dtype into `file`, which is open for writing and reading."""
+    import tifffile
+
+    exif = Image.Exif()
+    exif.load(metadata.get("exif", b""))
+    subs = {tag: exif.get_ifd(tag) for tag in (_EXIF_IFD, _GPS_IFD) if tag in exif}
+    tags: list[tuple[int, int, int, Any, bool]] = []
+    for tag, value in exif.items():
+        if tag in subs:
+            tags.append((tag - 1, 4, 1, 0, True))  # tifffile drops the tag itself; the place is filled in below
+        elif tag in _DESCRIPTIVE_TAGS:
+            tags.append((tag, 3, 1, value, True) if isinstance(value, int) else (tag, 2, 0, _as_text(value), True))
+    dpi = metadata.get("dpi")
+    with tifffile.TiffWriter(file) as tiff:
+        tiff.write(
+            pixels,
+            photometric=_PHOTOMETRIC[mode],
+            planarconfig="contig" if pixels.ndim == 3 else None,
+            extrasamples=["unassalpha"] if mode in ("LA", "RGBA") else None,
+            compression="adobe_deflate" if compressed else None,
+            predictor=compressed,
+            iccprofile=metadata.get("icc_profile"),
+            resolution=tuple(dpi) if dpi else None,
+            resolutionunit="INCH" if dpi else None,
+            extratags=tags,
+            software=False,
+            metadata=None,
+        )
+    for tag, values in subs.items():
+        _append_ifd(file, tag, values)
+
+
+def _as_text(value: Any) -> bytes:
+    return str(value).encode("latin-1", "replace")  # as Pillow has read it
+
+
+def _append_ifd(file: BinaryIO, tag: int, values: dict[int, Any]) -> None:
+    """Write an IFD at the end of a TIFF and point `tag` of the first page at it: tifffile has no way to."""
+    import tifffile
+
+    ifd = TiffImagePlugin.ImageFileDirectory_v2(prefix=b"II" if struct.pack("=H", 1) == b"\1\0" else b"MM")
+    for key, value in values.items():
+        ifd[key] = value
+    offset = file.seek(0, 2)
+    offset += file.write(b"\0" * (offset % 2))
+    file.write(ifd.tobytes(offset))
+    file.flush()
+    file.seek(0)
+    with tifffile.TiffFile(file) as tiff:
+        page: Any = tiff.pages[0]
+        place = page.tags[tag - 1]
+        place.overwrite(offset)
+        file.seek(place.offset)
+        file.write(struct.pack(f"{tiff.byteorder}H", tag))
+
+
+def deep_png_mode(head: bytes) -> str | None:
+    """Pillow's mode for a file that begins with these bytes (26 at least) if it is a PNG of 16 bits, else None.
+
+    Pillow itself says RGBA for grey with alpha.
+    """
+    if head[:8] != b"\x89PNG\r\n\x1a\n" or head[24:25] != b"\x10":
+        return None
+    return {0: "I;16", 2: "RGB", 4: "LA", 6: "RGBA"}.get(head[25])
+
+
+def read_deep_png(file: BinaryIO) -> np.ndarray:
+    """Decode a 16-bit PNG: (H, W) or (H, W, C) uint16, C = 2, 3 or 4."""
+    import imagecodecs
+
+    file.seek(0)
+    return imagecodecs.png_decode(file.read())
+
+
+def write_deep_png(file: BinaryIO, pixels: np.ndarray, metadata: dict[str, Any], color_key: tuple | None) -> None:
+    """Encode (H, W) or (H, W, C) uint16 as PNG, with its metadata."""
+    import imagecodecs
+
+    encoded = memoryview(imagecodecs.png_encode(pixels))
+    header = 33  # signature and IHDR; the chunks that follow must stand before the pixels
+    file.write(encoded[:header])
+    if icc := metadata.get("icc_profile"):
+        PngImagePlugin.putchunk(file, b"iCCP", b"ICC Profile\0\0" + zlib.compress(icc))
+    if dpi := metadata.get("dpi"):
+        PngImagePlugin.putchunk(file, b"pHYs", struct.pack(">IIB", *(round(value / 0.0254) for value in dpi), 1))
+    if color_key:
+        PngImagePlugin.putchunk(file, b"tRNS", struct.pack(f">{len(color_key)}H", *color_key))
+    if exif := metadata.get("exif"):
+        PngImagePlugin.putchunk(file, b"eXIf", exif.removeprefix(b"Exif\0\0"))
+    file.write(encoded[header:])

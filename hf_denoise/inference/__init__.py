@@ -1,0 +1,1 @@
+"""Images in, denoised images out: tiles, grey pictures, what was removed, export to ONNX."""

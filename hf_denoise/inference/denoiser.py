@@ -1,0 +1,282 @@
+"""Denoiser: images in, images out, of any size, depth and kind."""
+
+import math
+import os
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+
+from hf_denoise.cpu import keep_freed_memory, multiplies_bfloat16
+from hf_denoise.errors import UserError
+from hf_denoise.hub.files import PACKAGED
+from hf_denoise.imaging.blending import check_strength
+from hf_denoise.imaging.images import from_pil, read_image
+from hf_denoise.imaging.picture import Picture, check_floats, check_target, full_scale
+from hf_denoise.inference.grey import is_grey
+from hf_denoise.inference.restraint import Corrections, apply_gains
+from hf_denoise.inference.self_ensemble import SelfEnsemble
+from hf_denoise.inference.tiles import HALO, grid_step, spans
+from hf_denoise.model.folding import fold_batch_norm
+from hf_denoise.model.unet import DenoisingUNet
+
+Progress = Callable[[int, int], None]
+
+
+class Denoiser:
+    """Removes noise from images, and keeps everything else about them.
+
+    Around the network it does two things. Of a picture that is grey but for its noise it averages the channels, see
+    `hf_denoise.inference.grey`. And where the network took away more than noise explains, or there was hardly any
+    noise, it puts that back, see `hf_denoise.inference.restraint`.
+
+    Args:
+        model: the network. What runs is a copy in evaluation mode, with BatchNorm folded into the convolutions.
+        tile: side in pixels of the tiles that a large image is cut into, from 1 up; rounded up to the grid of the
+            network (32 for the standard one). Memory grows with its square.
+        precision: "float32", "bfloat16", or "auto": bfloat16 where the hardware multiplies it faster.
+        device: "cpu", "cuda", "cuda:1", "mps", or "auto": the first of CUDA, MPS and CPU that is there.
+        self_ensemble: average over the eight turns and flips of the picture, see `hf_denoise.inference.self_ensemble`;
+            about 0.1 dB more for eight times the time.
+
+    Raises:
+        UserError: an option out of its range, or a device that is not there.
+    """
+
+    def __init__(
+        self,
+        model: DenoisingUNet,
+        *,
+        tile: int = 1024,
+        precision: str = "auto",
+        device: str = "auto",
+        self_ensemble: bool = False,
+    ):
+        if tile < 1:
+            raise UserError(f"tile must be at least 1 pixel, got {tile}")
+        if precision not in ("auto", "float32", "bfloat16"):
+            raise UserError(f"precision must be auto, float32 or bfloat16, got '{precision}'")
+        self.device = _pick_device(device)
+        self.precision = _pick_precision(self.device) if precision == "auto" else precision
+        if self.device.type == "cpu":
+            keep_freed_memory()
+        self.model = fold_batch_norm(model).to(self.device).to(memory_format=torch.channels_last)
+        step = grid_step(model)
+        self.tile = math.ceil(tile / step) * step
+        self.halo = math.ceil(HALO / step) * step
+        self.self_ensemble = self_ensemble
+        self.network: nn.Module = SelfEnsemble(self.model, step) if self_ensemble else self.model
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        model_id: str | os.PathLike[str] | None = None,
+        *,
+        tile: int = 1024,
+        precision: str = "auto",
+        device: str = "auto",
+        self_ensemble: bool = False,
+        revision: str | None = None,
+        token: str | None = None,
+    ) -> "Denoiser":
+        """Load a saved model.
+
+        Args:
+            model_id: a folder, or the id of a repository on the Hub; None is the model that ships with the package,
+                which needs no network.
+            tile, precision, device, self_ensemble: see the class.
+            revision: branch, tag or commit on the Hub.
+            token: access token for a private repository.
+
+        Raises:
+            UserError: the model cannot be fetched or does not load, or as the class.
+        """
+        model = DenoisingUNet.from_pretrained(os.fspath(model_id or PACKAGED), revision=revision, token=token)
+        return cls(model, tile=tile, precision=precision, device=device, self_ensemble=self_ensemble)
+
+    def __call__(self, image: Any, strength: float = 1.0, progress: Progress | None = None) -> Any:
+        """Denoise one image.
+
+        Args:
+            image: one of
+                - a path: gives a Pillow image that shows upright, turned as the EXIF orientation says. Pillow has no
+                  16-bit colour, so such a file comes back with 8 bits: `file` keeps all 16.
+                - a Pillow image: gives one of the same mode and size, in the stored orientation, with its metadata.
+                - an array of uint8, uint16 or float, (H, W), (H, W, 1), (H, W, 3) or (H, W, 4): gives the same shape
+                  and dtype; the fourth channel is alpha and comes back as it is. Floats are 0 to 1, noise may lie
+                  outside; they come back as float32 in [0, 1].
+            strength: from 0, the input, to 1, fully denoised.
+            progress: called with (tiles done, tiles in all) after each tile.
+
+        Raises:
+            UserError: the file cannot be read, the kind of image is not supported, a float is NaN, infinite or far
+                out of range, or strength is out of range.
+        """
+        check_strength(strength)
+        if isinstance(image, np.ndarray):
+            return self._array(image, strength, progress)
+        if isinstance(image, Image.Image):
+            result = self.picture(from_pil(image), strength, progress).to_pil()
+            result.info = {**image.info, **result.info}
+            return result
+        if isinstance(image, str | os.PathLike):
+            return self.picture(read_image(image), strength, progress).upright().to_pil()
+        raise UserError(f"cannot denoise a {type(image).__name__}; give a path, a Pillow image or a NumPy array")
+
+    def file(
+        self,
+        source: str | os.PathLike[str],
+        target: str | os.PathLike[str],
+        strength: float = 1.0,
+        progress: Progress | None = None,
+        removed: str | os.PathLike[str] | None = None,
+    ) -> float | None:
+        """Denoise a file into another, which may be the same.
+
+        Size, mode, bit depth, alpha, palette, ICC profile, EXIF and resolution stay; the pixels stay in stored order
+        with their orientation tag. The format is that of the target's extension.
+
+        Args:
+            source: image to read, see `hf_denoise.imaging.images.read_image`.
+            target: image to write, see `hf_denoise.imaging.picture.Picture.save`.
+            strength, progress: as in a call.
+            removed: image to write with what was taken away, upright, see `hf_denoise.inference.removed.removed_view`.
+
+        Returns:
+            How much structure what was taken away holds, see `hf_denoise.metrics.structure.structure`; None without
+                `removed`.
+
+        Raises:
+            UserError: `source` cannot be read, the format of `target` cannot hold it (both before any work), or
+                `target` or `removed` cannot be written; then nothing is left there, and a `target` already written
+                stays.
+        """
+        check_strength(strength)
+        noisy = read_image(source)
+        check_target(noisy.header, Path(target))
+        if removed is None:
+            noisy = self.picture(noisy, strength, progress)  # the noisy pixels are freed before the file is encoded
+            noisy.save(target)
+            return None
+        from hf_denoise.inference.removed import (
+            difference,
+            view_header,
+            view_picture,
+        )
+        from hf_denoise.metrics.structure import (
+            structure,
+        )
+
+        check_target(view_header(noisy), Path(removed))
+        clean = self.picture(noisy, strength, progress)
+        clean.save(target)
+        change = difference(noisy, clean)
+        view_picture(change, noisy).save(removed)
+        return structure(change)
+
+    def picture(self, picture: Picture, strength: float = 1.0, progress: Progress | None = None) -> Picture:
+        """Denoise a decoded file; see `blend_pictures` for another strength without another run."""
+        check_strength(strength)
+        total = self.tiles(*picture.header.size) * len(picture.planes)
+        done = 0
+
+        def advance(tile: int, tiles: int) -> None:
+            if progress:
+                progress(done + tile, total)
+
+        planes = []
+        for plane in picture.planes:
+            planes.append(self._plane(plane, strength, advance))
+            done += total // len(picture.planes)
+        return picture.with_planes(tuple(planes))
+
+    def tiles(self, width: int, height: int) -> int:
+        """How many tiles an image of this size takes."""
+        return len(list(spans(width, self.tile, self.halo))) * len(list(spans(height, self.tile, self.halo)))
+
+    def _array(self, image: np.ndarray, strength: float, progress: Progress | None) -> np.ndarray:
+        if image.dtype not in (np.uint8, np.uint16) and image.dtype.kind != "f":
+            raise UserError(f"cannot denoise an array of {image.dtype}; convert it to uint8, uint16 or float32")
+        if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (1, 3, 4)) or 0 in image.shape:
+            raise UserError(
+                f"cannot denoise an array of shape {image.shape}; it must be (H, W), (H, W, 1), (H, W, 3) or (H, W, 4)"
+            )
+        check_floats(image, "the array")
+        if image.dtype.kind == "f":
+            image = image.astype(np.float32, copy=False)
+        if image.ndim == 2 or image.shape[2] == 3:
+            return self._plane(image, strength, progress)
+        if image.shape[2] == 1:
+            return self._plane(image[..., 0], strength, progress)[..., None]
+        return np.dstack([self._plane(image[..., :3], strength, progress), image[..., 3]])
+
+    def _plane(self, plane: np.ndarray, strength: float, progress: Progress | None) -> np.ndarray:
+        """Denoise (H, W) or (H, W, 3): tile by tile, so that only a tile is ever held as floats."""
+        if strength == 0:  # not worth the network
+            if progress:
+                tiles = self.tiles(plane.shape[1], plane.shape[0])
+                progress(tiles, tiles)
+            return plane.clip(0, 1) if plane.dtype.kind == "f" else plane.copy()
+        full = np.float32(full_scale(plane.dtype))
+        output = np.empty(plane.shape, plane.dtype)
+        height, width = plane.shape[:2]
+        grey = plane.ndim == 2 or is_grey(plane)
+        corrections = Corrections.of_size(height, width)
+        pieces = [
+            (rows, columns)
+            for rows in spans(height, self.tile, self.halo)
+            for columns in spans(width, self.tile, self.halo)
+        ]
+        for done, ((window_y, core_y), (window_x, core_x)) in enumerate(pieces, start=1):
+            stored = torch.from_numpy(plane[window_y, window_x].astype(np.float32) / full)
+            noisy = stored[None] if plane.ndim == 2 else stored.permute(2, 0, 1)  # (C, h, w)
+            clean = self._forward(noisy)
+            if grey:  # the channels are three estimates of one picture
+                clean = clean.mean(dim=0, keepdim=True)
+            core = (
+                slice(None),
+                slice(core_y.start - window_y.start, core_y.stop - window_y.start),
+                slice(core_x.start - window_x.start, core_x.stop - window_x.start),
+            )
+            noisy, clean = noisy[core], clean[core].clip(0, 1)
+            corrections.add(core_y.start, core_x.start, noisy, clean)
+            result = (clean[0] if plane.ndim == 2 else clean.permute(1, 2, 0)).numpy()
+            output[core_y, core_x] = np.rint(result * full) if plane.dtype.kind == "u" else result
+            if progress:
+                progress(done, len(pieces))
+        gains = corrections.gains()
+        if gains is not None or strength < 1:
+            apply_gains(plane, output, gains, strength)
+        return output
+
+    @torch.inference_mode()
+    def _forward(self, noisy: torch.Tensor) -> torch.Tensor:
+        """The network on one tile: (1 or 3, h, w) float32 -> (3, h, w), on the CPU. One channel goes as three."""
+        batch = noisy.expand(3, -1, -1)[None].to(self.device).contiguous(memory_format=torch.channels_last)
+        half = self.precision == "bfloat16"
+        with torch.autocast(self.device.type, torch.bfloat16) if half else nullcontext():
+            return self.network(batch)[0].float().cpu()
+
+
+def _pick_device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"device '{name}' is not available here; use auto, cpu, cuda or mps") from error
+    return device
+
+
+def _pick_precision(device: torch.device) -> str:
+    if device.type == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    if device.type == "cpu":
+        return "bfloat16" if multiplies_bfloat16() else "float32"
+    return "float32"

@@ -1,0 +1,1 @@
+"""Models of noise that turn a clean picture into a degraded one."""

@@ -1,0 +1,1 @@
+"""A training run: options, data, loop, loss, checkpoints, log and publishing."""

@@ -1,0 +1,146 @@
+"""What a training run can be told, with defaults and help texts."""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from hf_denoise.errors import UserError
+from hf_denoise.model.unet import DenoisingUNet
+
+RANGES: tuple[tuple[tuple[str, ...], str, Callable[[float], bool]], ...] = (
+    (
+        ("patch", "batch", "accumulate", "max_steps", "eval_every", "validation_images", "decay_steps"),
+        "at least 1",
+        lambda value: value >= 1,
+    ),
+    (
+        ("seed", "workers", "warmup_steps", "plateau_patience", "early_stopping"),
+        "at least 0",
+        lambda value: value >= 0,
+    ),
+    (("learning_rate", "weight_decay", "defect_weight"), "at least 0", lambda value: value >= 0),
+    (("clip_norm", "max_minutes", "save_minutes"), "above 0", lambda value: value > 0),
+    (("grey_share", "colour_share", "defect_share", "l1_share"), "0 to 1", lambda value: 0 <= value <= 1),
+    (("ema_decay",), "at least 0 and below 1", lambda value: 0 <= value < 1),
+    (("plateau_factor",), "above 0 and below 1", lambda value: 0 < value < 1),
+)
+
+
+@dataclass
+class TrainConfig:
+    """Train a DenoisingUNet on triplets (degraded image, defect mask, clean image)."""
+
+    data: str
+    """Triplets: a folder in one of the known layouts, or the id of a dataset on the Hub."""
+    output: str
+    """Folder of the run: best/, last/ and TensorBoard logs."""
+    resume: bool = False
+    """Continue the run in --output from its last/ checkpoint, with the options it began with where none are given."""
+    streaming: bool = False
+    """Read --data, a dataset on the Hub or a `datasets` folder, shard by shard while training; nothing is stored."""
+    skip_bad: bool = False
+    """Leave out unreadable or unmatched files instead of stopping."""
+    seed: int = 0
+    """Seed of splits, weights, patches and noise."""
+
+    degradation: str = "gaussian:0-55"
+    """Noise for data without degraded images: KIND:STRENGTH or KIND:LOW-HIGH, sigma on the 0..255 scale."""
+    patch: int = 96
+    """Side of the training patches, pixels."""
+    grey_share: float = 0.15
+    """Share of the patches (0..1) made grey, half of them with the same noise in all channels."""
+    colour_share: float = 0.0
+    """Share of the patches (0..1) whose channels change places and whose saturation is changed, before the noise."""
+    defect_share: float = 0.5
+    """Share of the patches (0..1) that are cut around a defect, of images that have one."""
+    batch: int = 8
+    """Patches per step and process."""
+    accumulate: int = 1
+    """Batches per optimizer step and process: the loss and its gradient are those of one batch so many times larger."""
+    workers: int | None = None
+    """Processes that prepare batches, per training process; 0 prepares them in the training process. Default: 2, and 0
+    where a process trains on one or two CPU cores, which they would only share."""
+
+    init_from: str | None = None
+    """Start from a saved model: a folder, a Hub id, or `packaged`, the one in the package. Its network is taken too."""
+    freeze_encoder: bool = False
+    """Train the decoder alone: the weights of the encoder and the statistics of its BatchNorm stay."""
+    encoder: str = "resnet34"
+    """Any ResNet that timm lists."""
+    encoder_pretrained: bool = True
+    """Start from ImageNet weights, fetched from the Hub."""
+    encoder_levels: int = 3
+    """Encoder feature maps used, 1 to 5."""
+    decoder_channels: tuple[int, ...] = (64, 48, 16)
+    """Channels of the decoder levels, deepest first."""
+    decoder_depths: tuple[int, ...] = (1, 2, 0)
+    """Residual blocks of the decoder levels, deepest first."""
+    decoder_batch_norm: bool = False
+    """BatchNorm in the decoder."""
+    full_resolution_skip: bool = True
+    """Add a stride-1 skip to the encoder's features."""
+    residual: bool = True
+    """Predict a correction to the input instead of the image."""
+    gate_window: int = 96
+    """Window of the channel gates in evaluation, pixels; 0 pools over the whole image."""
+
+    defect_weight: float = 5.0
+    """Lambda of the loss: MSE outside the masks + lambda * MSE inside; chosen by benchmarks/defect_weight.py."""
+    l1_share: float = 0.0
+    """First share of the budget (0..1) trained with absolute instead of squared error."""
+    learning_rate: float = 1e-3
+    """Peak learning rate of AdamW."""
+    weight_decay: float = 1e-4
+    """Weight decay of AdamW."""
+    clip_norm: float = 1.0
+    """Largest norm of the gradient."""
+    warmup_steps: int = 200
+    """Steps of linear warm-up."""
+    schedule: Literal["plateau", "cosine", "constant"] = "plateau"
+    """ReduceLROnPlateau on the validation PSNR, a cosine over the budget, or constant."""
+    decay_steps: int | None = None
+    """Over so many steps before the end the rate of `--schedule constant` falls linearly to 0. Default: never."""
+    plateau_factor: float = 0.5
+    """ReduceLROnPlateau: factor on the learning rate."""
+    plateau_patience: int = 5
+    """ReduceLROnPlateau: evaluations without a better PSNR before the learning rate falls."""
+    ema_decay: float = 0.999
+    """Decay per step of the averaged weights that are evaluated and saved; 0 turns averaging off."""
+
+    max_steps: int = 20_000
+    """Budget: optimizer steps."""
+    max_minutes: float | None = None
+    """Budget: minutes of training, earlier sittings of a resumed run counted in."""
+    eval_every: int = 500
+    """Steps between evaluations, which also save checkpoints."""
+    save_minutes: float = 10.0
+    """Save a checkpoint in `last/` where the one before is older than so many minutes of training."""
+    validation_images: int | None = None
+    """Evaluate on the first so many validation images. Default: all of them, with --streaming 64."""
+    early_stopping: int = 0
+    """Stop after so many evaluations without a better PSNR; 0 never."""
+    precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
+    """Mixed precision; auto leaves it to `accelerate launch` and its configuration."""
+    trackers: tuple[str, ...] = ("tensorboard",)
+    """Experiment trackers that Accelerate knows, such as tensorboard or wandb."""
+
+    push_to_hub: str | None = None
+    """Repository on the Hub, user/name, for the best weights, the card with learning curves, recipe and log."""
+    hub_strategy: Literal["end", "every-eval"] = "end"
+    """Push when the training ends, or also after every evaluation, in the background."""
+    hub_private: bool = False
+    """Create the repository private."""
+
+    def check(self) -> None:
+        """Raises: UserError: a number is out of its range."""
+        for names, allowed, fits in RANGES:
+            for name in names:
+                value = getattr(self, name)
+                if value is not None and not fits(value):
+                    raise UserError(f"--{name.replace('_', '-')} must be {allowed}, got {value}")
+
+    def model_options(self) -> dict[str, Any]:
+        """The fields that DenoisingUNet takes."""
+        names = DenoisingUNet._hub_mixin_init_parameters
+        return {name: value for name, value in dataclasses.asdict(self).items() if name in names}

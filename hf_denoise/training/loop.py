@@ -1,0 +1,177 @@
+"""The training loop, on Hugging Face Accelerate: from triplets to `best/` and `last/` checkpoints."""
+
+import math
+from contextlib import nullcontext
+from pathlib import Path
+
+import torch
+from accelerate.utils import gather_object
+from torch import Tensor
+from tqdm import tqdm
+
+from hf_denoise.data.loader import Sample
+from hf_denoise.errors import UserError
+from hf_denoise.training.config import TrainConfig
+from hf_denoise.training.interruption import StopRequest
+from hf_denoise.training.losses import WeightedMSELoss, count_pixels
+from hf_denoise.training.pace import Pace
+from hf_denoise.training.schedule import learning_rate
+from hf_denoise.training.setup import Training, set_up
+
+Step = tuple[Tensor, Tensor, list[str]]
+
+READ_EVERY = 10  # steps between readings of the loss and, with several processes, agreements on time and interruptions
+
+
+def train(config: TrainConfig) -> Path:
+    """Run the training that `config` describes.
+
+    Returns:
+        The folder of the best checkpoint, which `DenoisingUNet.from_pretrained` loads.
+
+    Raises:
+        UserError: the data, the options or the output folder cannot be used, or the loss is no longer finite.
+        KeyboardInterrupt: Ctrl-C or SIGTERM came, and the run is saved; its message says how to go on.
+    """
+    config.check()
+    training = set_up(config)
+    accelerator, progress, config = training.accelerator, training.progress, training.config
+    pace, recent = Pace(accelerator), RecentSteps(training)
+    loss_function = WeightedMSELoss(config.defect_weight)
+    batches = iter(training.data.batches)
+    hidden = not accelerator.is_local_main_process
+    stopped = False
+
+    training.set_mode()
+    with (
+        StopRequest() as stop,
+        tqdm(initial=progress.step, total=config.max_steps, unit="step", disable=hidden) as bar,
+    ):
+        while True:
+            if accelerator.num_processes == 1 or progress.step % READ_EVERY == 0:
+                progress.minutes, stopped = pace.agree(progress.minutes, stop.made)
+            spent = progress.spent(config)
+            if stopped or spent >= 1 or 0 < config.early_stopping <= progress.evaluations_since_best:
+                break
+            rate = learning_rate(config, progress.step, spent)
+            if rate is not None:
+                for group in training.optimizer.param_groups:
+                    group["lr"] = rate
+            loss_function.l1 = spent < config.l1_share
+            recent.add(*take_step(training, loss_function, pace.wait_for(batches, config.accumulate)))
+            progress.step += 1
+            training.average()
+            bar.update()
+            evaluates = progress.step % config.eval_every == 0 or progress.step == config.max_steps
+            if progress.step % READ_EVERY == 0 or evaluates:
+                recent.report(pace, bar)
+            if evaluates:
+                training.evaluate()
+                if training.publisher:
+                    training.publisher.evaluated(training.run.best)
+                pace.restart()
+            elif progress.step % READ_EVERY == 0 and progress.minutes - progress.saved_minutes >= config.save_minutes:
+                training.save()
+                pace.restart()
+    recent.read()
+    if stopped:
+        training.save()
+    elif progress.evaluated < progress.step:
+        training.evaluate()
+    accelerator.end_training()
+    if stopped:
+        raise KeyboardInterrupt(f"stopped at step {progress.step}; '{training.run.last}' is saved, go on with --resume")
+    if training.publisher:
+        print(training.publisher.finish(training.run.best))
+    return training.run.best
+
+
+def take_step(
+    training: Training, loss_function: WeightedMSELoss, parts: list[Sample]
+) -> tuple[Tensor, Tensor, list[str]]:
+    """One step of the optimizer over batches that count as one.
+
+    Returns:
+        The share of this process in the loss, the number of valid pixels of all processes, and the names of the
+        triplets of this one.
+    """
+    accelerator, network = training.accelerator, training.network
+    counts = count_pixels((part["mask"], part["valid"]) for part in parts)
+    total = torch.zeros((), device=accelerator.device)
+    for number, part in enumerate(parts, start=1):
+        # Processes exchange gradients once per step.
+        with nullcontext() if number == len(parts) else accelerator.no_sync(network):
+            output = network(part["degraded"])
+            loss = loss_function(output, part["clean"], part["mask"], part["valid"], counts)
+            accelerator.backward(loss)
+        total += loss.detach()
+    accelerator.clip_grad_norm_(training.trained, training.config.clip_norm)
+    training.optimizer.step()
+    training.optimizer.zero_grad()
+    return total, counts.sum(), [name for part in parts for name in part["name"]]
+
+
+class RecentSteps:
+    """Losses and pixels of the last few steps, read together: a reading makes a GPU wait."""
+
+    def __init__(self, training: Training):
+        self.training = training
+        self._steps: list[Step] = []
+
+    def add(self, loss: Tensor, pixels: Tensor, names: list[str]) -> None:
+        """Keep what `take_step` gave."""
+        self._steps.append((loss, pixels, names))
+
+    def report(self, pace: Pace, bar: "tqdm[None]") -> None:
+        """Show and log the figures of these steps."""
+        config, accelerator, progress = self.training.config, self.training.accelerator, self.training.progress
+        images = len(self._steps) * config.batch * config.accumulate * accelerator.num_processes
+        figures = {
+            "loss": self.read(),
+            "megapixels": progress.pixels / 1e6,
+            "learning_rate": self.training.optimizer.param_groups[0]["lr"],
+            **pace.figures(images),
+        }
+        accelerator.log(figures, step=progress.step)
+        bar.total = round(progress.step / progress.spent(config))  # minutes may well run out before steps
+        bar.set_postfix(
+            {"psnr": f"{self.training.scores['psnr']:.2f}"} if self.training.scores else {},
+            loss=f"{figures['loss']:.3g}",
+            lr=f"{figures['learning_rate']:.1e}",
+            images_s=f"{figures['images_per_second']:.0f}",
+            data=f"{figures['waiting_for_data']:.0%}",
+        )
+
+    def read(self) -> float:
+        """The loss of the last step over all processes; counts the pixels and forgets the steps.
+
+        Raises:
+            UserError: one of the losses is not finite.
+        """
+        if not self._steps:
+            return math.nan
+        steps, self._steps = self._steps, []
+        losses = torch.stack([loss for loss, _, _ in steps])
+        pixels = torch.stack([count for _, count, _ in steps])
+        self.training.progress.pixels += int(pixels.sum().item())
+        means = self.training.accelerator.reduce(torch.stack([losses[-1], losses.sum()]), reduction="mean")
+        last, total = means.tolist()
+        if not math.isfinite(total):
+            self._raise_not_finite(losses.tolist(), [names for _, _, names in steps])
+        return last
+
+    def _raise_not_finite(self, losses: list[float], names: list[list[str]]) -> None:
+        # The weights of all processes are lost with the first of them that met it.
+        own = [(index, names[index]) for index, loss in enumerate(losses) if not math.isfinite(loss)][:1]
+        found = gather_object(own)
+        first = min(index for index, _ in found)
+        batch = ", ".join(name for index, batch in found for name in batch if index == first)
+        last = self.training.run.last
+        saved = last.exists()
+        raise UserError(
+            f"the loss is no longer finite at step {self.training.progress.step - len(losses) + first + 1}, in the "
+            f"batch of {batch}; "
+            + (f"'{last}' holds the last good checkpoint; " if saved else "")
+            + "look at those images, or lower --learning-rate"
+            + (", and use --resume" if saved else "")
+        )

@@ -1,0 +1,47 @@
+"""What a run says of itself: in its report, and through it in the model card."""
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Any
+
+from hf_denoise.hub.card import AS_IN_DATA
+from hf_denoise.training.config import TrainConfig
+from hf_denoise.training.data import TrainingData
+from hf_denoise.training.schedule import Progress
+
+NOT_IN_RECIPE = ("data", "output", "resume", "push_to_hub", "hub_strategy", "hub_private")
+
+
+def training_report(
+    config: TrainConfig, data: TrainingData, progress: Progress, scores: dict[str, float], hardware: str
+) -> dict[str, Any]:
+    """What the model card says of a run.
+
+    Args:
+        config: of the run.
+        data: of the run; its degradation and revision go into the report.
+        progress: where the run is.
+        scores: of the evaluation at this step; empty where there was none.
+        hardware: what it runs on, in words.
+    """
+    measured = {name: score for name, score in scores.items() if math.isfinite(score)}
+    commit = {"revision": data.revision} if data.revision else {}
+    name = config.data if data.revision else Path(config.data).resolve().name
+    result = {"dataset": name, **commit, "split": "validation", "degradation": data.degradation, **measured}
+    recipe = {option: value for option, value in dataclasses.asdict(config).items() if option not in NOT_IN_RECIPE}
+    if data.degradation == AS_IN_DATA:
+        del recipe["degradation"]  # it was not used
+    if config.init_from and Path(config.init_from).exists():
+        recipe["init_from"] = Path(config.init_from).name  # the folders above it stay private
+    training = {
+        "data": name,
+        **commit,
+        "degradation": data.degradation,
+        "recipe": recipe,
+        "steps": progress.step,
+        "megapixels": round(progress.pixels / 1e6, 6),
+        "minutes": round(progress.minutes, 1),
+        "hardware": hardware,
+    }
+    return {"results": [result] if measured else [], "training": training}

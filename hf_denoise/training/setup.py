@@ -1,0 +1,187 @@
+"""What a training run consists of, made from its options and ready for the process it runs in."""
+
+import dataclasses
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator, DataLoaderConfiguration
+from accelerate.tracking import get_available_trackers
+from accelerate.utils import InitProcessGroupKwargs, set_seed
+from timm.utils import ModelEmaV3
+from torch import nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from hf_denoise.cpu import keep_freed_memory, multiplies_bfloat16
+from hf_denoise.distributed.launch import leave_at_exit
+from hf_denoise.distributed.sync_batch_norm import synchronize_batch_norm
+from hf_denoise.errors import UserError
+from hf_denoise.hub.files import LOG
+from hf_denoise.model.unet import DenoisingUNet
+from hf_denoise.training.config import TrainConfig
+from hf_denoise.training.data import TrainingData, open_data
+from hf_denoise.training.log import TrainingLog
+from hf_denoise.training.publishing import Publisher
+from hf_denoise.training.report import training_report
+from hf_denoise.training.run_folder import RunFolder
+from hf_denoise.training.schedule import Progress
+from hf_denoise.training.validation import validate
+
+_logger = logging.getLogger(__name__)
+
+AVERAGE_EVERY = 4  # steps between updates of the averaged weights, which cost 2 % of a step
+
+
+@dataclass
+class Training:
+    """The parts of a run, on the device of this process.
+
+    Attributes:
+        config: its options; the network's are those of the model it started from.
+        accelerator, run, publisher: processes and devices, the folder, and the Hub where it is pushed there.
+        network: what is trained, as prepared by Accelerate.
+        served: what is evaluated and saved: the averaged weights, or those of `network`.
+        averaged: keeps the average, where one is wanted.
+        trained: the parameters that change.
+        optimizer, plateau: AdamW, and ReduceLROnPlateau on it.
+        progress: where the run is.
+        data: batches and validation images.
+        scores: of the last evaluation of this sitting.
+    """
+
+    config: TrainConfig
+    accelerator: Accelerator
+    run: RunFolder
+    publisher: Publisher | None
+    network: nn.Module
+    served: DenoisingUNet
+    averaged: ModelEmaV3 | None
+    trained: list[nn.Parameter]
+    optimizer: torch.optim.Optimizer
+    plateau: ReduceLROnPlateau
+    progress: Progress
+    data: TrainingData
+    scores: dict[str, float] = field(default_factory=dict)
+
+    def set_mode(self) -> None:
+        """Training mode, except for a frozen encoder, whose BatchNorm uses the statistics it came with."""
+        self.network.train()
+        if self.config.freeze_encoder:
+            unwrapped: Any = getattr(self.network, "module", self.network)
+            unwrapped.encoder.eval()
+
+    def average(self) -> None:
+        """Let the averaged weights follow."""
+        if self.averaged is not None and self.progress.step % AVERAGE_EVERY == 0:
+            network = self.accelerator.unwrap_model(self.network)
+            self.averaged.update(network, step=self.progress.step // AVERAGE_EVERY)
+
+    def evaluate(self) -> None:
+        """Evaluate, and save what was evaluated: as the best where it is."""
+        self.scores = validate(self.served, self.data.validation, self.accelerator)
+        self.progress.evaluated = self.progress.step
+        self.accelerator.log({f"validation/{name}": score for name, score in self.scores.items()}, self.progress.step)
+        self.plateau.step(self.scores["psnr"])
+        self.save(is_best=self.progress.note_evaluation(self.scores["psnr"]))
+        self.set_mode()
+
+    def save(self, is_best: bool = False) -> None:
+        """Write a checkpoint from which the run goes on exactly as it would have."""
+        progress, data = self.progress, self.data
+        progress.saved_minutes = progress.minutes
+        measured = self.scores if progress.evaluated == progress.step else {}
+        hardware = f"{self.accelerator.num_processes} x {self.accelerator.device.type}"
+        report = training_report(self.config, data, progress, measured, hardware)
+        self.run.save(self.served, report, data.stream, is_best)
+
+
+def set_up(config: TrainConfig) -> Training:
+    """Make the parts of a run, or put them back to where its last checkpoint left them.
+
+    Raises:
+        UserError: the data, the options or the output folder cannot be used.
+    """
+    accelerator = make_accelerator(config)
+    run = RunFolder(config, accelerator)
+    publisher = None
+    if config.push_to_hub and accelerator.is_main_process:
+        publisher = Publisher(config.push_to_hub, config.hub_strategy, private=config.hub_private)
+    model, config = make_model(config, run)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(trained, config.learning_rate, weight_decay=config.weight_decay, fused=True)
+    # Not given to Accelerate, which would step it once per process.
+    plateau = ReduceLROnPlateau(optimizer, mode="max", factor=config.plateau_factor, patience=config.plateau_patience)
+    averaged = None
+    if config.ema_decay:
+        averaged = ModelEmaV3(model, decay=config.ema_decay**AVERAGE_EVERY, use_warmup=True)
+    progress = Progress()
+    network: nn.Module = model.to(memory_format=torch.channels_last)
+    if accelerator.num_processes > 1:
+        network = synchronize_batch_norm(network)
+    network, optimizer = accelerator.prepare(network, optimizer)
+    accelerator.register_for_checkpointing(plateau, progress)
+    if averaged is not None:
+        accelerator.register_for_checkpointing(averaged.module.to(accelerator.device))
+    if config.resume:
+        run.load()
+        for group in optimizer.param_groups:  # a lower rate, given now, holds where the plateau is in charge too
+            group["lr"] = min(group["lr"], config.learning_rate)
+    data = open_data(config, accelerator, run, progress.step)
+    accelerator.init_trackers("hf_denoise")
+    served = averaged.module if averaged is not None else accelerator.unwrap_model(network)
+    return Training(
+        *(config, accelerator, run, publisher, network, served, averaged, trained, optimizer, plateau, progress, data)
+    )
+
+
+def make_accelerator(config: TrainConfig) -> Accelerator:
+    """Processes, devices, precision and trackers.
+
+    Raises:
+        UserError: a tracker cannot be had.
+    """
+    check_trackers(config.trackers)
+    accelerator = Accelerator(
+        mixed_precision=None if config.precision == "auto" else config.precision,
+        log_with=[*config.trackers, TrainingLog(Path(config.output) / LOG)],
+        project_dir=config.output,
+        dataloader_config=DataLoaderConfiguration(non_blocking=True),
+        # One process of a machine fetches and decodes the data, which may well take longer than the usual ten minutes.
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(days=30))],
+    )
+    leave_at_exit(accelerator.state)
+    set_seed(config.seed)
+    if accelerator.device.type == "cpu":
+        keep_freed_memory()
+        if accelerator.mixed_precision == "bf16" and accelerator.is_main_process and not multiplies_bfloat16():
+            _logger.warning("this CPU emulates bf16, which takes several times as long; use --precision no")
+    return accelerator
+
+
+def make_model(config: TrainConfig, run: RunFolder) -> tuple[DenoisingUNet, TrainConfig]:
+    """The network that the run starts from, and the options with those of that network."""
+    start = str(run.last) if config.resume else config.init_from
+    if start:
+        model = DenoisingUNet.from_pretrained(start)
+        # A resumed run goes on to record where its encoder came from, which a saved model does not know.
+        fetched = config.encoder_pretrained if config.resume else False
+        config = dataclasses.replace(config, **{**model._hub_mixin_config, "encoder_pretrained": fetched})
+    else:
+        model = DenoisingUNet(**config.model_options())
+    if config.freeze_encoder:
+        model.encoder.requires_grad_(False)
+    return model, config
+
+
+def check_trackers(names: Sequence[str]) -> None:
+    """Raises: UserError: Accelerate does not know a tracker, or would leave it out, as its package is missing."""
+    known = ["all", *(str(name.value) for name in get_available_trackers())]
+    for name in names:
+        if name not in known:
+            raise UserError(
+                f"--trackers: '{name}' is not known, or its package is not installed; here are {', '.join(known)}"
+            )

@@ -1,0 +1,83 @@
+"""Publishing a saved model on the Hugging Face Hub, with the log and the learning curves of its run beside it."""
+
+from pathlib import Path
+
+from huggingface_hub import HfApi
+
+from hf_denoise.errors import UserError
+from hf_denoise.hub.card import recipe_yaml, render_card
+from hf_denoise.hub.commit import commit_model
+from hf_denoise.hub.files import CARD, CONFIG, CURVES, LOG, RECIPE, REPORT, WEIGHTS, read_object, read_report
+from hf_denoise.hub.repositories import create_repo
+from hf_denoise.model.unet import DenoisingUNet
+from hf_denoise.training.curves import learning_curves
+from hf_denoise.training.log import read_log
+
+
+def push(
+    folder: str | Path, repo_id: str, *, private: bool = False, token: str | None = None, branch: str | None = None
+) -> str:
+    """Upload a saved model to the Hub in one commit; creates the repository, and the branch, if missing.
+
+    The weights go up as they lie in the folder, in half precision if that is how they are stored; see `upload` for
+    what goes with them. Nothing in the folder changes.
+
+    Args:
+        folder: a saved model, such as `runs/x/best`. It is loaded first, strictly.
+        repo_id: "user/name", or "name" for the owner of the token.
+        private: a new repository is private. An old one stays what it is.
+        token: write token; None takes `HF_TOKEN` or the one that is logged in.
+        branch: where to commit; None is the main branch.
+
+    Returns:
+        The URL of the model's page.
+
+    Raises:
+        UserError: the folder is not a saved model, there is no token or no network, or the Hub refused.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError(f"'{folder}' is not a folder; give the folder of a saved model, such as runs/x/best")
+    DenoisingUNet.from_pretrained(folder)
+    repo_id = create_repo(repo_id, private=private, token=token, branch=branch)
+    upload(folder, repo_id, token=token, branch=branch)
+    url = f"{HfApi().endpoint}/{repo_id}"
+    return f"{url}/tree/{branch}" if branch else url
+
+
+def upload(
+    folder: Path,
+    repo_id: str,
+    *,
+    token: str | None = None,
+    branch: str | None = None,
+    message: str = "Upload DenoisingUNet",
+) -> None:
+    """Commit a saved model to a repository that exists, without building the network.
+
+    With the model go its report, the recipe as `train.py --config` takes it, the training log that lies beside the
+    folder (`runs/x/log.csv` for `runs/x/best`) and its learning curves. The card is rendered with the repository's id
+    in it, unless somebody wrote or edited it by hand, in the folder or on the Hub; a licence that was chosen on the
+    Hub stays.
+
+    Args:
+        folder: a saved model.
+        repo_id: "user/name".
+        token, branch: as in `push`.
+        message: of the commit.
+
+    Raises:
+        HubUnreachableError: the network or the Hub is down, or somebody else committed at the same time.
+        UserError: the folder is not a saved model, or the Hub refused.
+    """
+    config, report = read_object(folder, CONFIG, folder), read_report(folder, folder)
+    files: dict[str, Path | bytes] = {CONFIG: folder / CONFIG, WEIGHTS: folder / WEIGHTS}
+    if report is not None:
+        files[REPORT] = folder / REPORT
+    if recipe := recipe_yaml(report):
+        files[RECIPE] = recipe.encode()
+    log = read_log(folder.parent / LOG)
+    if report is not None and log is not None:
+        files |= {LOG: folder.parent / LOG, CURVES: learning_curves(log)}
+    card = render_card(config, report, model_id=repo_id, curves=CURVES if CURVES in files else None)
+    commit_model(repo_id, files, card, folder / CARD, message=message, token=token, branch=branch)

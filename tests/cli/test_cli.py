@@ -1,0 +1,335 @@
+"""`hf-denoise`, as a user runs it: what is written where, what is said, and with which exit status."""
+
+import errno
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hf_denoise import __version__
+from hf_denoise.cli.main import main
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """Run `hf-denoise` in this process, which has torch loaded, and catch what it says."""
+    out, err = io.StringIO(), io.StringIO()
+    before = Path.cwd()
+    os.chdir(cwd)
+    try:
+        with redirect_stdout(out), redirect_stderr(err):
+            status = main([str(argument) for argument in arguments])
+    except SystemExit as stop:  # tyro's way out
+        status = int(stop.code or 0)
+    finally:
+        os.chdir(before)
+    return subprocess.CompletedProcess(arguments, status, out.getvalue(), err.getvalue())
+
+
+def spawn(*arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """Run `hf-denoise` in a process of its own; it must never show a stack trace."""
+    result = subprocess.run(
+        [sys.executable, "-m", "hf_denoise.cli", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert "Traceback" not in result.stderr
+    return result
+
+
+def errors(result: subprocess.CompletedProcess[str]) -> str:
+    """What follows `error: ` on stderr, of a run that ended with status 2."""
+    assert result.returncode == 2, result.stderr
+    assert "error: " in result.stderr
+    return result.stderr.split("error: ", 1)[1]
+
+
+def picture(path: Path, mode: str = "RGB", size: tuple[int, int] = (24, 16)) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.effect_noise(size, 60).convert(mode).save(path)
+    return path
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_help_and_version_are_there_and_fast() -> None:
+    start = time.perf_counter()
+    result = spawn("--help")
+    assert result.returncode == 0
+    for command in ("denoise", "push"):
+        assert command in result.stdout
+    assert spawn("--version").stdout.strip() == f"hf_denoise {__version__}"
+    assert "--strength" in run("denoise", "--help").stdout
+    assert time.perf_counter() - start < 10
+    heavy = ("torch", "timm", "gradio", "accelerate", "onnx")
+    code = f"import sys, hf_denoise.cli.main; sys.exit(any(name in sys.modules for name in {heavy}))"
+    assert subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(ROOT)}).returncode == 0
+
+
+def test_one_file_into_a_file_changes_format_but_not_size(tmp_path: Path) -> None:
+    source = tmp_path / "in.png"
+    noise = np.random.default_rng(0).normal(128, 25, (16, 24, 3))
+    Image.fromarray(noise.clip(0, 255).astype(np.uint8)).save(source)
+    result = spawn("denoise", source, "-o", tmp_path / "out.jpg")
+    assert result.returncode == 0, result.stderr
+    after = Image.open(tmp_path / "out.jpg")
+    assert (after.format, after.mode, after.size) == ("JPEG", "RGB", (24, 16))
+    before = np.asarray(Image.open(source), np.float32)
+    assert np.asarray(after, np.float32).std() < 0.7 * before.std()
+    assert "tile" in result.stderr
+
+
+def test_folders_files_and_globs_into_a_folder(tmp_path: Path) -> None:
+    picture(tmp_path / "photos/a.png")
+    picture(tmp_path / "photos/deep/er/b.jpg", "L")
+    (tmp_path / "photos/notes.txt").write_text("not an image")
+    picture(tmp_path / "single.bmp")
+    picture(tmp_path / "more/g1.tif")
+    picture(tmp_path / "more/g2.tif")
+    (tmp_path / "more/g3.txt").write_text("not an image")
+    result = run("denoise", "photos", "single.bmp", "more/g*", "-o", "out/new", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert files(tmp_path / "out/new") == ["a.png", "deep/er/b.jpg", "g1.tif", "g2.tif", "single.bmp"]
+    assert Image.open(tmp_path / "out/new/deep/er/b.jpg").mode == "L"
+    assert "5/5" in result.stderr
+
+
+def test_links_to_folders_are_followed_once_and_hidden_files_left_out(tmp_path: Path) -> None:
+    """As training does, see `test_links_to_folders_are_followed_and_never_in_circles`."""
+    for name in ("in/a.png", "in/deep/b.png", "elsewhere/c.gif", "beside/d.png"):
+        picture(tmp_path / name)
+    (tmp_path / "in/linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "in/deep/top").symlink_to(tmp_path / "in")
+    (tmp_path / "in/deep/above").symlink_to(tmp_path)
+    for name in ("._a.png", ".cache/e.png", "__MACOSX/f.png"):
+        (tmp_path / "in" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "in" / name).write_bytes(b"what a Mac or a program keeps there")
+    os.mkfifo(tmp_path / "in/pipe.png")
+    result = run("denoise", "in", "-o", "out", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert files(tmp_path / "out") == ["a.png", "deep/b.png", "linked/c.gif"]
+
+
+def test_what_cannot_be_read_in_a_folder_is_named_and_the_rest_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture(tmp_path / "in/a.png")
+    picture(tmp_path / "in/locked/b.png")
+    (tmp_path / "in/nowhere.png").symlink_to("missing.png")
+    (tmp_path / "in/self.png").symlink_to("self.png")
+    scandir = os.scandir
+
+    def locked(path: str) -> Iterator[os.DirEntry]:  # no permissions stop the super-user, who may run the tests
+        if Path(path).name == "locked":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", locked)
+    message = errors(run("denoise", "in", "-o", "out", cwd=tmp_path))
+    assert message.startswith("3 inputs could not be denoised")
+    assert "'in/locked' cannot be read (Permission denied)" in message
+    assert "in/nowhere.png' does not exist" in message
+    assert "in/self.png' cannot be opened" in message
+    assert files(tmp_path / "out") == ["a.png"]
+    assert errors(run("denoise", "in/locked", "-o", "new", cwd=tmp_path)).startswith("'in/locked' cannot be read")
+
+
+def test_results_inside_the_input_folder_are_no_inputs_of_the_next_run(tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+    for _ in range(2):
+        assert run("denoise", ".", "-o", "out", "--overwrite", cwd=tmp_path).returncode == 0
+    assert files(tmp_path) == ["a.png", "out/a.png"]
+
+
+def test_strength_0_writes_the_input(tmp_path: Path) -> None:
+    source = picture(tmp_path / "a.png")
+    assert run("denoise", source, "-o", tmp_path / "out", "--strength", 0).returncode == 0
+    assert np.array_equal(Image.open(tmp_path / "out/a.png"), Image.open(source))
+
+
+def test_nothing_is_replaced_unless_asked_for(tmp_path: Path) -> None:
+    source = picture(tmp_path / "a.png")
+    content = source.read_bytes()
+    assert "'a.png' already exists" in errors(run("denoise", "a.png", "-o", "a.png", cwd=tmp_path))
+    assert "a.png' already exists" in errors(run("denoise", "a.png", "-o", tmp_path, cwd=tmp_path))
+    assert source.read_bytes() == content
+    assert run("denoise", "a.png", "-o", "a.png", "--overwrite", cwd=tmp_path).returncode == 0
+    assert source.read_bytes() != content
+    assert files(tmp_path) == ["a.png"]
+
+
+def test_resume_does_what_is_missing_and_replaces_nothing_else(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png", "deep/c.png"):
+        picture(tmp_path / "in" / name)
+    old = picture(tmp_path / "out/a.png").read_bytes()
+    picture(tmp_path / "out/b-removed.png")
+    result = run("denoise", "in", "-o", "out", "--resume", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "1 of 3 images are done already" in result.stderr
+    assert (tmp_path / "out/a.png").read_bytes() == old
+    assert files(tmp_path / "out") == ["a.png", "b-removed.png", "b.png", "deep/c.png"]
+    # With what was removed, a result alone is half of the work.
+    assert run("denoise", "in", "-o", "out", "--resume", "--removed", cwd=tmp_path).returncode == 0
+    assert (tmp_path / "out/a.png").read_bytes() != old
+    assert files(tmp_path / "out/deep") == ["c-removed.png", "c.png"]
+    times = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.png")}
+    again = run("denoise", "in", "-o", "out", "--resume", "--removed", cwd=tmp_path)
+    assert (again.returncode, again.stdout) == (0, "")
+    assert {path: path.stat().st_mtime_ns for path in times} == times
+
+
+def test_resume_never_replaces_an_input_and_excludes_overwrite(tmp_path: Path) -> None:
+    content = picture(tmp_path / "a.png").read_bytes()
+    assert "'a.png' is an input" in errors(run("denoise", "a.png", "-o", "a.png", "--resume", cwd=tmp_path))
+    assert "choose one" in errors(run("denoise", "a.png", "-o", "out", "--resume", "--overwrite", cwd=tmp_path))
+    assert (tmp_path / "a.png").read_bytes() == content
+    assert files(tmp_path) == ["a.png"]
+
+
+def test_two_inputs_for_one_output_are_refused(tmp_path: Path) -> None:
+    picture(tmp_path / "x/a.png")
+    picture(tmp_path / "y/a.png")
+    message = errors(run("denoise", "x", "y", "-o", "out", cwd=tmp_path))
+    assert "'x/a.png' and 'y/a.png' would both be written to 'out/a.png'" in message
+    assert not (tmp_path / "out").exists()
+
+
+def test_removed_is_written_beside_and_its_structure_is_printed(tmp_path: Path) -> None:
+    source = tmp_path / "in/deep/photo.png"
+    source.parent.mkdir(parents=True)
+    noise = np.random.default_rng(0).normal(128, 5, (96, 96, 3))
+    Image.fromarray(noise.clip(0, 255).astype(np.uint8)).save(source)
+    picture(tmp_path / "in/grey.jpg", "L")
+    result = run("denoise", "in", "-o", "out", "--removed", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert files(tmp_path / "out") == ["deep/photo-removed.png", "deep/photo.png", "grey-removed.png", "grey.jpg"]
+    before, after = (np.asarray(Image.open(path), np.float32) for path in (source, tmp_path / "out/deep/photo.png"))
+    view = Image.open(tmp_path / "out/deep/photo-removed.png")
+    assert view.mode == "RGB"
+    assert np.abs(np.asarray(view) - (127.5 + 4 * (before - after)).clip(0, 255)).max() <= 1
+    assert sorted(result.stdout.splitlines()) == [
+        f"in{os.sep}{name}: removed noise holds structure 0.00" for name in (f"deep{os.sep}photo.png", "grey.jpg")
+    ]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere file names are Unicode")
+def test_a_name_that_is_not_utf8_is_denoised_and_printed(tmp_path: Path) -> None:
+    for name in (os.fsdecode(b"caf\xe9.png"), "z.png"):
+        picture(tmp_path / "in" / name)
+    with redirect_stdout(io.TextIOWrapper(io.BytesIO(), "utf-8")) as out, redirect_stderr(io.StringIO()):
+        assert main(["denoise", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--removed"]) == 0
+        out.flush()
+    said = out.buffer.getvalue().decode()  # type: ignore[attr-defined]
+    assert [line.partition(": ")[0] for line in said.splitlines()] == [
+        f"{tmp_path}/in/{name}" for name in ("caf\\udce9.png", "z.png")
+    ]
+    written = {os.fsencode(path.name) for path in (tmp_path / "out").iterdir()}
+    assert written == {b"caf\xe9.png", b"caf\xe9-removed.png", b"z.png", b"z-removed.png"}
+
+
+def test_a_view_of_what_was_removed_replaces_nothing_unless_asked_for(tmp_path: Path) -> None:
+    picture(tmp_path / "in/a.png")
+    old = picture(tmp_path / "out/a-removed.png").read_bytes()
+    assert "a-removed.png' already exists" in errors(run("denoise", "in", "-o", "out", "--removed", cwd=tmp_path))
+    assert files(tmp_path / "out") == ["a-removed.png"]
+    assert (tmp_path / "out/a-removed.png").read_bytes() == old
+    assert run("denoise", "in", "-o", "out", "--removed", "--overwrite", cwd=tmp_path).returncode == 0
+    assert (tmp_path / "out/a-removed.png").read_bytes() != old
+    assert run("denoise", "in", "-o", "new", cwd=tmp_path).stdout == ""
+    assert files(tmp_path / "new") == ["a.png"]
+
+
+@pytest.mark.parametrize("other", ["a.jpg", "a-removed.png"])
+def test_two_files_for_one_view_are_refused_before_the_work(tmp_path: Path, other: str) -> None:
+    picture(tmp_path / "in/a.png")
+    picture(tmp_path / "in" / other)
+    message = errors(run("denoise", "in", "-o", "out", "--removed", "--overwrite", cwd=tmp_path))
+    assert "both be written to 'out/a-removed.png'" in message
+    assert "'in/a.png'" in message
+    assert f"'in/{other}'" in message
+    assert not (tmp_path / "out").exists()
+
+
+def test_bad_files_are_listed_and_the_others_are_done(tmp_path: Path) -> None:
+    picture(tmp_path / "in/good.png")
+    whole = picture(tmp_path / "in/cut.jpg", size=(64, 64)).read_bytes()
+    (tmp_path / "in/cut.jpg").write_bytes(whole[:-200])
+    (tmp_path / "in/text.png").write_text("not an image")
+    (tmp_path / "in/empty.png").write_bytes(b"")
+    message = errors(spawn("denoise", "in", "-o", "out", cwd=tmp_path))
+    assert message.startswith("3 inputs could not be denoised")
+    for name, reason in (("cut.jpg", "cut short"), ("text.png", "not a PNG"), ("empty.png", "empty")):
+        assert any(f"in/{name}'" in line and reason in line for line in message.splitlines())
+    assert files(tmp_path / "out") == ["good.png"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["missing.png", "-o", "out"], "'missing.png' does not exist"),
+        (["no*.png", "-o", "out"], "no image matches 'no*.png'"),
+        (["empty", "-o", "out"], "'empty' holds no images"),
+        (["text.png", "-o", "out"], "text.png' is not a PNG"),
+        (["a.png", "-o", "file/out"], "cannot write to 'file/out'"),
+        (["a.png", "-o", "/proc/out"], "cannot write to '/proc/out'"),
+        (["alpha.png", "-o", "out.jpg"], "JPEG has no transparency"),
+        (["a.png", "-o", "out", "--strength", "1.5"], "strength must be from 0"),
+        (["a.png", "-o", "out", "--tile", "0"], "tile must be at least 1"),
+        (["a.png", "-o", "out", "--model", "no/such/model"], "'no/such/model' is neither"),
+        (["a.png", "-o", "out", "--device", "cuda:9"], "device 'cuda:9' is not available"),
+        (["-o", "out"], "no input"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_nothing_is_written(tmp_path: Path, arguments: list[str], reason: str) -> None:
+    picture(tmp_path / "a.png")
+    picture(tmp_path / "alpha.png", "RGBA")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("")
+    (tmp_path / "text.png").write_text("not an image")
+    before = files(tmp_path)
+    message = errors(run("denoise", *arguments, cwd=tmp_path))
+    assert reason in message
+    assert message.count("\n") == 1
+    assert files(tmp_path) == before
+
+
+def test_an_unknown_command_is_refused() -> None:
+    assert run("sharpen").returncode == 2
+    assert run("denoise", "a.png").returncode == 2
+    assert "not a folder" in errors(run("push", "no-such-folder", "user/repo"))
+
+
+def test_ctrl_c_ends_with_130_and_leaves_no_half_file(tmp_path: Path) -> None:
+    picture(tmp_path / "in.png", size=(1500, 1500))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hf_denoise.cli", "denoise", "in.png", "-o", "out.png", "--tile", "64"],
+        stderr=subprocess.PIPE,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        # A shell has its background jobs ignore Ctrl-C, and a test run in one hands that on.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    assert process.stderr
+    shown = b""
+    while b"tile" not in shown:
+        shown += process.stderr.read(1)
+    process.send_signal(signal.SIGINT)
+    _, rest = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert b"Traceback" not in rest
+    assert files(tmp_path) == ["in.png"]

@@ -1,0 +1,270 @@
+"""`hf-denoise make-triplets`: a folder of clean images in, a dataset that loads, trains and uploads out."""
+
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import datasets
+import numpy as np
+import pytest
+from huggingface_hub import DatasetCard
+from PIL import Image
+from skimage import data
+
+from hf_denoise.cli.main import main as cli
+from hf_denoise.data import making
+from hf_denoise.data.defects import KINDS
+from hf_denoise.data.making import make_triplets
+from hf_denoise.data.triplets import load_triplets
+from hf_denoise.errors import UserError
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory, monkeypatch):
+    """Nothing that `load_dataset` prepares outlives the test."""
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+def photo(number: int, grey: bool = False) -> np.ndarray:
+    """A part of a photograph, another one for each number."""
+    top, left = 20 * (number // 10), 30 * (number % 10)
+    crop = data.astronaut()[top : top + 60, left : left + 72]
+    return crop[..., 1] if grey else crop
+
+
+def write_photos(folder: Path, count: int = 10, start: int = 0, grey: bool = False) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(start, start + count):
+        Image.fromarray(photo(number, grey)).save(folder / f"{number:02d}.png")
+    return folder
+
+
+def rows(folder: Path) -> dict[str, dict]:
+    loaded = datasets.load_dataset(str(folder))
+    return {row["name"]: {**row, "split": split} for split, table in loaded.items() for row in table}
+
+
+def pixels(folder: Path) -> dict[str, list[bytes]]:
+    return {
+        name: [row[column].tobytes() for column in ("clean", "mask", "degraded") if column in row]
+        for name, row in rows(folder).items()
+    }
+
+
+def test_a_folder_of_photos_becomes_a_dataset(tmp_path):
+    source = write_photos(tmp_path / "photos")
+    counts = make_triplets(source, tmp_path / "out", per_image=2, degradation="gaussian:10")
+    assert {split: sum(count.values()) for split, count in counts.items()} == {"train": 14, "validation": 4, "test": 2}
+    assert sorted(file.name for file in (tmp_path / "out").rglob("*") if file.is_file()) == [
+        "README.md",
+        "contact-sheet.jpg",
+        "test-00000-of-00001.parquet",
+        "train-00000-of-00001.parquet",
+        "validation-00000-of-00001.parquet",
+    ]
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["out", "photos"]
+
+    loaded = datasets.load_dataset(str(tmp_path / "out"))
+    features = loaded["train"].features
+    assert list(features) == ["name", "clean", "mask", "degraded", "defect"]
+    assert all(isinstance(features[column], datasets.Image) for column in ("clean", "mask", "degraded"))
+    assert features["defect"].names == list(KINDS)
+    for name, row in rows(tmp_path / "out").items():
+        original = photo(int(name[:2])).astype(int)
+        clean, degraded, mask = (np.asarray(row[column]).astype(int) for column in ("clean", "degraded", "mask"))
+        assert row["clean"].format == "PNG" and row["clean"].mode == "RGB" and row["mask"].mode == "L"
+        assert set(np.unique(mask)) == {0, 255}
+        assert np.array_equal(mask == 255, np.abs(clean - original).max(axis=2) >= 2)
+        assert np.array_equal(clean[mask == 0], original[mask == 0])
+        assert 4 < np.std(degraded - clean) < 12
+
+    triplets = load_triplets(tmp_path / "out")
+    assert {split: len(table) for split, table in triplets.items()} == {"train": 14, "validation": 4, "test": 2}
+    assert set(triplets["train"]["defect"]) <= set(KINDS)
+    sheet = Image.open(tmp_path / "out" / "contact-sheet.jpg")
+    assert sheet.width > 3 * 72 and sheet.height > 60
+
+
+def test_variants_of_a_photo_are_on_one_side_and_take_turns(tmp_path):
+    make_triplets(write_photos(tmp_path / "photos"), tmp_path / "out", per_image=5, degradation="none")
+    found = rows(tmp_path / "out")
+    assert len(found) == 50
+    for number in range(10):
+        variants = [row for name, row in found.items() if name.startswith(f"{number:02d}_")]
+        assert len({row["split"] for row in variants}) == 1
+        assert {row["defect"] for row in variants} == set(range(5))
+        assert len({row["mask"].tobytes() for row in variants}) == 5
+
+
+def test_own_splits_are_kept(tmp_path):
+    write_photos(tmp_path / "photos" / "train", 4)
+    write_photos(tmp_path / "photos" / "validation", 2, start=4)
+    counts = make_triplets(tmp_path / "photos", tmp_path / "out", degradation="none", kinds=["pit"])
+    assert counts == {"train": {"pit": 4}, "validation": {"pit": 2}}
+    assert {name: row["split"] for name, row in rows(tmp_path / "out").items()} == {
+        **{f"train/{number:02d}_0": "train" for number in range(4)},
+        **{f"validation/{number:02d}_0": "validation" for number in (4, 5)},
+    }
+
+
+def test_the_seed_decides_every_pixel(tmp_path):
+    source = write_photos(tmp_path / "photos", 4)
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        make_triplets(source, tmp_path / name, seed=seed)
+    a, b, c = (pixels(tmp_path / name) for name in "abc")
+    assert a == b
+    assert all(a[name] != c[name] for name in a)
+
+
+def test_other_photos_and_options_do_not_change_the_defects_of_a_photo(tmp_path):
+    make_triplets(write_photos(tmp_path / "many", 8), tmp_path / "a", per_image=2, degradation="none")
+    make_triplets(write_photos(tmp_path / "few", 3, start=4), tmp_path / "b", per_image=1)
+    a, b = pixels(tmp_path / "a"), pixels(tmp_path / "b")
+    assert sorted(b) == ["04_0", "05_0", "06_0"]
+    assert all(b[name][:2] == a[name] for name in b)
+
+
+def test_no_degradation_leaves_the_noise_to_training(tmp_path):
+    make_triplets(write_photos(tmp_path / "photos", 3), tmp_path / "out", degradation="none")
+    assert load_triplets(tmp_path / "out")["train"].column_names == ["name", "clean", "mask", "defect"]
+    assert "no degraded image" in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_grey_photos_stay_grey_also_in_the_noise(tmp_path):
+    write_photos(tmp_path / "photos", 2, grey=True)
+    Image.fromarray(photo(5, grey=True)).convert("RGB").save(tmp_path / "photos" / "rgb.png")
+    Image.fromarray(photo(6, grey=True).astype(np.uint16) * 257).save(tmp_path / "photos" / "deep.png")
+    make_triplets(tmp_path / "photos", tmp_path / "out", degradation="camera:8")
+    for row in rows(tmp_path / "out").values():
+        assert row["clean"].mode == row["degraded"].mode == "L"
+
+
+def test_a_camera_changes_the_target_too(tmp_path):
+    make_triplets(write_photos(tmp_path / "photos", 3), tmp_path / "out", degradation="camera:4")
+    for name, row in rows(tmp_path / "out").items():
+        original = photo(int(name[:2])).astype(int)
+        clean, degraded = (np.asarray(row[column]).astype(int) for column in ("clean", "degraded"))
+        untouched = np.asarray(row["mask"]) == 0
+        assert np.abs(clean - original)[untouched].mean() > 0.5
+        assert np.abs(degraded - clean).mean() > 0.5
+
+
+def test_images_with_a_defect_of_their_own_are_left_out(tmp_path, caplog):
+    for defect, numbers in (("good", range(4)), ("hole", range(4, 6))):
+        for number in numbers:
+            for role, image in (("clean", photo(number)), ("mask", np.eye(60, 72, dtype=np.uint8) * 255)):
+                if role == "clean" or defect == "hole":
+                    path = tmp_path / "data" / role / defect / f"{number:02d}.png"
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    Image.fromarray(image).save(path)
+    with caplog.at_level(logging.WARNING):
+        make_triplets(tmp_path / "data", tmp_path / "out", degradation="none")
+    assert rows(tmp_path / "out").keys() == {f"good/{number:02d}_0" for number in range(4)}
+    assert "2 of the images" in caplog.text
+
+
+def test_bad_files_and_tiny_images(tmp_path):
+    source = write_photos(tmp_path / "photos", 5)
+    (source / "broken.png").write_bytes(b"not an image")
+    with pytest.raises(UserError, match=r"broken\.png.*--skip-bad|--skip-bad.*broken\.png"):
+        make_triplets(source, tmp_path / "out")
+    (source / "broken.png").unlink()
+    Image.fromarray(photo(9)[:5]).save(source / "tiny.png")
+    with pytest.raises(UserError, match=r"tiny.*--skip-bad"):
+        make_triplets(source, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    (source / "broken.png").write_bytes(b"not an image")
+    make_triplets(source, tmp_path / "out", skip_bad=True, degradation="none")
+    assert rows(tmp_path / "out").keys() == {f"{number:02d}_0" for number in range(5)}
+
+
+def test_an_output_that_exists_is_refused(tmp_path):
+    source = write_photos(tmp_path / "photos", 3)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "precious.txt").write_text("mine")
+    with pytest.raises(UserError, match="out' exists and is not an empty folder"):
+        make_triplets(source, tmp_path / "out")
+    with pytest.raises(UserError, match=r"precious\.txt' exists"):
+        make_triplets(source, tmp_path / "out" / "precious.txt")
+    with pytest.raises(UserError, match="lies in the data"):
+        make_triplets(source, source / "made")
+    with pytest.raises(UserError, match=r"out-.* is not UTF-8.*choose another folder"):
+        make_triplets(source, tmp_path / os.fsdecode(b"out-\xe9"))
+    assert (tmp_path / "out" / "precious.txt").read_text() == "mine"
+    (tmp_path / "out" / "precious.txt").unlink()
+    make_triplets(source, tmp_path / "out", degradation="none")
+    assert len(rows(tmp_path / "out")) == 3
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"kinds": ["crack", "dent"]}, "--kinds.*'dent'.*scratch"),
+        ({"kinds": []}, "--kinds"),
+        ({"per_image": 0}, "--per-image"),
+        ({"seed": -1}, "--seed"),
+        ({"degradation": "rain:3"}, "rain"),
+    ],
+)
+def test_options_out_of_range_are_refused_before_the_work(tmp_path, options, message):
+    with pytest.raises(UserError, match=message):
+        make_triplets(tmp_path / "does-not-exist", tmp_path / "out", **options)
+
+
+def test_a_failure_leaves_nothing_behind(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    source = write_photos(tmp_path / "photos", 3)
+    monkeypatch.setattr(making, "draw_defects", full)
+    with pytest.raises(UserError, match="No space left"):
+        make_triplets(source, tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["photos"]
+
+
+def test_large_data_are_cut_into_shards_in_the_order_of_the_hub(tmp_path, monkeypatch):
+    monkeypatch.setattr(making, "SHARD_BYTES", 30_000)
+    make_triplets(write_photos(tmp_path / "photos", 6), tmp_path / "out")
+    shards = sorted(file.name for file in (tmp_path / "out" / "data").iterdir() if file.name.startswith("train"))
+    assert len(shards) > 1
+    assert shards == [f"train-{index:05d}-of-{len(shards):05d}.parquet" for index in range(len(shards))]
+    assert len(rows(tmp_path / "out")) == 6
+
+
+def test_the_card_says_what_is_in_the_data(tmp_path):
+    counts = make_triplets(write_photos(tmp_path / "my_photos"), tmp_path / "out", seed=7, kinds=["crack", "stain"])
+    card = DatasetCard.load(tmp_path / "out" / "README.md")
+    assert card.data.license == "other"
+    assert card.data.configs[0]["data_files"][0] == {"split": "train", "path": "data/train-*"}
+    train = counts["train"]
+    assert f"| train | {train['crack']} | {train['stain']} | 7 |" in card.text
+    assert "Seed: 7" in card.text and "gaussian:25" in card.text and "my_photos" in card.text
+    assert "licences of the photographs" in card.text and "contact-sheet.jpg" in card.text
+    assert str(tmp_path) not in card.content
+
+
+def test_the_command_line_names_every_kind():
+    assert cli.MakeTriplets.__dataclass_fields__["kinds"].default == tuple(KINDS)
+
+
+def test_command_line(tmp_path, capsys):
+    source = write_photos(tmp_path / "photos", 4)
+    arguments = [str(source), str(tmp_path / "out"), "--kinds", "pit", "dead-row", "--per-image", "2", "--seed", "3"]
+    result = subprocess.run(
+        [sys.executable, "-m", "hf_denoise.cli", "make-triplets", *arguments],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=Path(__file__).parents[2],
+    )
+    assert "contact-sheet.jpg" in result.stdout and "drawing defects" in result.stderr
+    # Another process, the same pixels.
+    make_triplets(source, tmp_path / "here", kinds=["pit", "dead-row"], per_image=2, seed=3)
+    assert pixels(tmp_path / "here") == pixels(tmp_path / "out")
+
+    capsys.readouterr()
+    assert cli.main(["make-triplets", *arguments]) == 2
+    assert capsys.readouterr().err.startswith("error: ")

@@ -1,0 +1,321 @@
+"""The model card: what it says is what was measured, and nothing in it can break its YAML or its Markdown."""
+
+import json
+import math
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from hub_server import card_errors
+from huggingface_hub import ModelCard
+
+import hf_denoise.hub.card
+from hf_denoise.hub.card import has_text, recipe_yaml, render_card
+
+CONFIG = {
+    "encoder": "resnet18",
+    "encoder_levels": 4,
+    "decoder_channels": [128, 96, 64, 32],
+    "decoder_depths": [1, 1, 2, 0],
+    "decoder_batch_norm": False,
+    "full_resolution_skip": True,
+    "residual": True,
+    "gate_window": 96,
+}
+RESULT = {
+    "dataset": "CBSD68",
+    "split": "test",
+    "degradation": "gaussian:25",
+    "images": 68,
+    "psnr": 30.9134567,
+    "ssim": 0.881234,
+    "defect_psnr": None,
+    "input_psnr": 20.17,
+    "input_ssim": 0.4012,
+    "input_defect_psnr": None,
+}
+TILES = {**RESULT, "dataset": "tiles", "degradation": "mixture", "defect_psnr": 29.06, "input_defect_psnr": 21.5}
+TRAINING = {
+    "data": "962 photographs",
+    "recipe": {"patch": 96, "learning_rate": 0.001, "decoder_channels": (128, 96), "degradation": "gaussian:0-55"},
+    "steps": 25000,
+    "minutes": 110.2,
+    "hardware": "2 CPU cores",
+}
+
+
+def metadata(card: ModelCard) -> dict:
+    """The YAML block, parsed by YAML alone."""
+    return yaml.safe_load(str(card).split("---\n")[1])
+
+
+def section(card: ModelCard, title: str) -> str:
+    return card.text.split(f"## {title}\n")[1].split("\n## ")[0]
+
+
+def rows(text: str) -> list[list[str]]:
+    """The cells of the lines of a Markdown table, without its head."""
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines[2:]]
+
+
+def test_model_index_holds_every_measured_number():
+    card = render_card(CONFIG, {"results": [RESULT, TILES], "training": None}, model_id="ada/denoiser")
+    entries = metadata(card)["model-index"][0]["results"]
+    found = {
+        (entry["dataset"]["name"], metric["type"]): metric["value"] for entry in entries for metric in entry["metrics"]
+    }
+    assert found == {
+        ("CBSD68", "psnr"): RESULT["psnr"],
+        ("CBSD68", "ssim"): RESULT["ssim"],
+        ("tiles", "psnr"): TILES["psnr"],
+        ("tiles", "ssim"): TILES["ssim"],
+        ("tiles", "defect_psnr"): 29.06,
+    }
+    assert [entry["dataset"]["config"] for entry in entries] == ["gaussian:25", "mixture"]
+    assert card_errors(str(card)) == []
+
+
+def test_metadata_says_what_the_model_is():
+    data = metadata(render_card(CONFIG, {"results": [RESULT]}, model_id="ada/denoiser"))
+    assert (data["library_name"], data["pipeline_tag"], data["license"]) == (
+        "hf_denoise",
+        "image-to-image",
+        "apache-2.0",
+    )
+    assert data["metrics"] == ["psnr", "ssim"]
+    assert "image-denoising" in data["tags"]
+
+
+def test_table_shows_input_and_output():
+    results = rows(section(render_card(CONFIG, {"results": [RESULT, TILES]}), "Results"))
+    assert results == [
+        ["CBSD68 (test)", "68", "gaussian:25", "20.17 → 30.91", "0.4012 → 0.8812", "-"],
+        ["tiles (test)", "68", "mixture", "20.17 → 30.91", "0.4012 → 0.8812", "21.50 → 29.06"],
+    ]
+
+
+def test_no_defect_column_without_masks():
+    assert len(rows(section(render_card(CONFIG, {"results": [RESULT]}), "Results"))[0]) == 5
+
+
+PEER = {"psnr": 30.71, "ssim": 0.872, "defect_psnr": 28.4, "contrast_kept": 0.66, "sigma": 25.0, "intervals": {}}
+CLASS = {
+    "images": 6,
+    "psnr": 29.36,
+    "input_psnr": 20.17,
+    "defect_psnr": 28.5,
+    "contrast_kept": 0.97,
+    "input_contrast_kept": 1.0,
+    "intervals": {"contrast_kept": [0.83, 1.0]},
+    "peers": {"bm3d": PEER},
+}
+FULL = {
+    **TILES,
+    "contrast_kept": 0.9612,
+    "input_contrast_kept": 1.002,
+    "intervals": {"psnr": [29.75, 31.39], "ssim": None, "contrast_kept": [0.94, 1.0]},
+    "peers": {"bm3d": PEER},
+    "classes": {"blowhole": CLASS},
+}
+
+
+def test_contrast_intervals_and_peers_are_shown_where_they_were_measured():
+    text = section(render_card(CONFIG, {"results": [FULL]}), "Results")
+    overall, classes = text.split("By class of defect")
+    assert rows(overall) == [
+        [
+            *("tiles (test)", "68", "mixture", "this model", "20.17 → 30.91 (29.75 to 31.39)", "0.4012 → 0.8812"),
+            *("21.50 → 29.06", "1.00 → 0.96 (0.94 to 1.00)"),
+        ],
+        ["tiles (test)", "68", "mixture", "bm3d, told sigma 25", "30.71", "0.8720", "28.40", "0.66"],
+    ]
+    assert rows(classes) == [
+        [
+            *("tiles (test)", "mixture", "blowhole", "6", "this model", "20.17 → 29.36", "28.50"),
+            "1.00 → 0.97 (0.83 to 1.00)",
+        ],
+        ["tiles (test)", "mixture", "blowhole", "6", "bm3d", "30.71", "28.40", "0.66"],
+    ]
+    assert "median" in text and "bootstrap" in text and "other denoisers" in text
+    plainer = section(render_card(CONFIG, {"results": [RESULT]}), "Results")
+    assert not any(word in plainer for word in ("median", "bootstrap", "other denoisers", "By class"))
+
+
+def test_model_index_has_the_contrast_kept_and_no_peer():
+    card = render_card(CONFIG, {"results": [FULL]}, model_id="ada/denoiser")
+    metrics = {metric["type"]: metric["value"] for metric in metadata(card)["model-index"][0]["results"][0]["metrics"]}
+    assert metrics == {"psnr": FULL["psnr"], "ssim": FULL["ssim"], "defect_psnr": 29.06, "contrast_kept": 0.9612}
+    assert card_errors(str(card)) == []
+
+
+@pytest.mark.parametrize("junk", [3, "x", ["x"], {"x": 3}, {"x": {"psnr": "y", "intervals": 3}}])
+def test_report_of_somebody_else_does_not_break_the_card(junk):
+    """`evaluation.json` comes from the Hub with a model."""
+    result = {**RESULT, "intervals": junk, "peers": junk, "classes": junk}
+    assert rows(section(render_card(CONFIG, {"results": [result]}), "Results"))[0][-1] == "0.4012 → 0.8812"
+
+
+@pytest.mark.parametrize("report", [None, {}, {"results": []}, {"results": [], "training": TRAINING}])
+def test_unmeasured_model_says_so(report):
+    card = render_card(CONFIG, report)
+    assert "has not been measured" in section(card, "Results")
+    assert not rows(section(card, "Results"))
+    assert "model-index" not in metadata(card)
+    assert card_errors(str(card)) == []
+
+
+def test_partial_report_leaves_gaps_not_numbers():
+    """What training knows of its own validation: no images count, no input, no SSIM."""
+    card = render_card(CONFIG, {"results": [{"dataset": "photos", "degradation": "gaussian:0-55", "psnr": 31.5}]})
+    assert rows(section(card, "Results")) == [["photos", "-", "gaussian:0-55", "31.50", "-"]]
+
+
+def test_infinite_and_missing_values_stay_out_of_the_model_index():
+    result = {**RESULT, "psnr": math.inf, "ssim": math.nan, "defect_psnr": math.nan}
+    card = render_card(CONFIG, {"results": [result, TILES]})
+    entries = metadata(card)["model-index"][0]["results"]
+    assert [entry["dataset"]["name"] for entry in entries] == ["tiles"]
+    json.dumps(entries, allow_nan=False)
+    assert rows(section(card, "Results"))[0][3:] == ["20.17 → ∞", "0.4012 → -", "-"]
+
+
+def test_training_is_shown_as_recorded():
+    text = section(render_card(CONFIG, {"results": [], "training": TRAINING}), "Training")
+    for fact in ("962 photographs", "25,000", "110 minutes", "2 CPU cores"):
+        assert fact in text
+    recipe = yaml.safe_load(text.split("```yaml\n")[1].split("\n```")[0])
+    assert recipe == {**TRAINING["recipe"], "decoder_channels": [128, 96]}
+    assert "Licences" not in text
+
+
+SHA = "3f5c9a0d" * 5
+
+
+def test_dataset_on_the_hub_is_named_with_its_commit():
+    result = {**RESULT, "dataset": "ada/triplets", "revision": SHA}
+    card = render_card(CONFIG, {"results": [result], "training": {"data": "ada/triplets", "revision": SHA}})
+    assert metadata(card)["datasets"] == ["ada/triplets"]
+    dataset = metadata(card)["model-index"][0]["results"][0]["dataset"]
+    assert (dataset["type"], dataset["name"], dataset["revision"]) == ("ada/triplets", "ada/triplets", SHA)
+    assert f"- Data: ada/triplets at commit {SHA}" in section(card, "Training")
+    assert card_errors(str(card)) == []
+
+
+@pytest.mark.parametrize("data", ["photos", "962 photographs", "/data/photos", "a/b/c", "a/b\n", 3, None])
+def test_other_data_is_no_dataset_of_the_hub(data):
+    card = render_card(CONFIG, {"results": [RESULT], "training": {"data": data, "steps": 1}})
+    assert "datasets" not in metadata(card)
+    assert "at commit" not in card.text
+
+
+def test_curves_are_shown_where_there_is_a_picture():
+    report = {"results": [RESULT], "training": TRAINING}
+    assert section(render_card(CONFIG, report, curves="curves.png"), "Training").count("](curves.png)") == 1
+    assert "![" not in render_card(CONFIG, report).text
+
+
+def test_recipe_is_what_the_training_takes():
+    recipe = recipe_yaml({"training": {**TRAINING, "recipe": {**TRAINING["recipe"], "max_minutes": None}}})
+    assert yaml.safe_load(recipe) == {**TRAINING["recipe"], "decoder_channels": [128, 96]}
+    assert recipe.startswith("# Trained on 962 photographs. Again: accelerate launch train.py --config recipe.yaml")
+
+
+@pytest.mark.parametrize(
+    "report", [None, {}, {"training": {}}, {"training": {"recipe": {}}}, {"training": {"recipe": 3}}]
+)
+def test_no_recipe_where_none_was_recorded(report):
+    assert recipe_yaml(report) is None
+
+
+@pytest.mark.parametrize("text", ["# Ours", "---\nlicense: mit\n---\n\nOurs", "Ours\n---\na: b\n---\n"])
+def test_card_with_text(tmp_path, text):
+    (tmp_path / "README.md").write_text(text)
+    assert has_text(tmp_path / "README.md")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "\n", "---\nlicense: mit\n---\n", "---\r\nlicense: mit\r\n---\r\n\r\n", "---\na: b\n---"]
+)
+def test_card_with_metadata_alone(tmp_path, text):
+    (tmp_path / "README.md").write_bytes(text.encode())
+    assert not has_text(tmp_path / "README.md")
+
+
+def test_licences_appear_only_where_recorded():
+    licences = ["BSDS500: non-commercial research and education", "wallpapers: CC BY-SA 4.0"]
+    text = section(render_card(CONFIG, {"training": {**TRAINING, "licences": licences}}), "Training")
+    assert [line for line in text.split("### Licences")[1].splitlines() if line.startswith("- ")] == [
+        f"- {licence}" for licence in licences
+    ]
+    assert "BSDS" not in str(render_card(CONFIG, {"training": TRAINING}))
+
+
+def test_unrecorded_training_says_so():
+    assert "not recorded" in section(render_card(CONFIG, {"results": [RESULT]}), "Training")
+
+
+def test_architecture_comes_from_the_config():
+    facts = dict(rows(section(render_card({**CONFIG, "residual": False, "gate_window": 0}, None), "Architecture")))
+    assert facts["Encoder"] == "resnet18"
+    assert facts["Encoder levels"] == "4, the deepest at stride 16"
+    assert facts["Global residual"] == "no"
+    assert facts["Channel gates pool over"] == "the whole image"
+
+
+def test_usage_names_the_repository():
+    text = section(render_card(CONFIG, None, model_id="ada/denoiser"), "How to use it")
+    assert 'Denoiser.from_pretrained("ada/denoiser")' in text
+    assert "--model ada/denoiser" in text
+
+
+HOSTILE = [
+    "{{ 7 * 7 }}{% raw %}",
+    "a: b\n---\nlicense: mit",
+    "x | y | z",
+    "'\"#&*!%@`[]<b>\n\n# Head",
+    "- {a: [1",
+    "```\n# x",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_text_stays_text(text):
+    result = {**RESULT, "dataset": text, "degradation": text, "split": text}
+    named = {**result, "peers": {text: PEER}, "classes": {text: CLASS}}
+    training = {"data": text, "hardware": text, "recipe": {text: text}, "licences": [text]}
+    training["revision"] = result["revision"] = text
+    card = render_card({**CONFIG, "encoder": text}, {"results": [result], "training": training}, model_id=text)
+    assert yaml.safe_load(recipe_yaml({"training": training})) == {text: text}
+    reread = ModelCard(str(card))
+    one_line = " ".join(text.split())
+    assert card_errors(str(card)) == []
+    assert metadata(card)["license"] == reread.data.license == "apache-2.0"
+    assert reread.data.eval_results[0].dataset_name == one_line
+    plain = render_card(CONFIG, {"results": [RESULT], "training": {**TRAINING, "licences": ["x"]}})
+    heads = [[line for line in c.text.splitlines() if re.match("#+ ", line)] for c in (reread, plain)]
+    assert len(heads[0]) == len(heads[1])
+    assert len(rows(section(reread, "Results"))[0]) == 5
+    assert "49" not in card.text.split("## References")[0]
+    assert reread.text == card.text
+    named_text = section(render_card(CONFIG, {"results": [named]}), "Results")
+    assert len(rows(named_text.split("By class")[0])[1]) == 6
+    assert len(rows(named_text.split("By class")[1])[0]) == 8
+
+
+def test_template_travels_inside_an_installed_package(tmp_path):
+    """A wheel has no parent checkout: the template lies inside the package."""
+    (tmp_path / "hf_denoise").mkdir()
+    (tmp_path / "hf_denoise" / "__init__.py").touch()
+    shutil.copytree(Path(hf_denoise.hub.card.__file__).parent, tmp_path / "hf_denoise" / "hub")
+    shutil.copy(hf_denoise.hub.card.template_path(), tmp_path / "hf_denoise" / "model_card.md")
+    code = (
+        "from hf_denoise.hub.card import render_card\n"
+        "print(render_card({'encoder': 'resnet18'}, None).data.library_name)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "hf_denoise"

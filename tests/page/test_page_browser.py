@@ -1,0 +1,482 @@
+"""The page as people meet it, in Chromium."""
+
+import csv
+import io
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from page_server import (
+    Server,
+    clean_pixels,
+    from_file,
+    noisy_pixels,
+    scores,
+    to_8_bits,
+    upload,
+    wait_for_result,
+    wait_until_idle,
+)
+from PIL import Image
+
+from hf_denoise.metrics.quality import psnr
+from hf_denoise.noise.degradations import parse_degradation
+
+if TYPE_CHECKING:
+    from hub_server import HubServer
+    from playwright.sync_api import BrowserContext, Page
+
+# The page
+
+
+def test_opens_with_a_result_and_the_main_action_in_view(page: "Page") -> None:
+    assert "denoise" in page.title()
+    assert all(page.locator("#comparison img").evaluate_all("images => images.map((image) => image.alt)"))
+    assert all(page.locator("#removed img").evaluate_all("images => images.map((image) => image.alt)"))
+    assert all(page.locator("#examples img").evaluate_all("images => images.map((image) => image.alt)"))
+    for name in ("Denoise", "Download in full quality"):
+        box = page.get_by_role("button", name=name, exact=True).bounding_box()
+        assert box and box["y"] + box["height"] <= 900
+    assert scores(page)["PSNR"][1] > scores(page)["PSNR"][0] + 3
+    about = page.locator("#about").inner_text()
+    assert "trained on" in about and "fails" in about and "deleted" in about
+
+
+def open_measures(page: "Page") -> None:
+    page.get_by_role("button", name="Measure against").click()
+
+
+def test_upload_compare_download(page: "Page", pictures: Path, tmp_path: Path) -> None:
+    wait_for_result(page, lambda: upload(page, "#picture", pictures / "noisy.png"))
+    noise = scores(page)["Estimated noise level"]
+    assert noise[0] == pytest.approx(25, abs=4)
+    assert noise[1] < noise[0] / 3
+
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download in full quality").click()
+    assert download.value.suggested_filename == "noisy-denoised.png"
+    download.value.save_as(tmp_path / "result.png")
+    with Image.open(tmp_path / "result.png") as result:
+        assert (result.size, result.mode, result.format) == ((160, 120), "RGB", "PNG")
+    gain = psnr(from_file(tmp_path / "result.png"), clean_pixels()) - psnr(
+        from_file(pictures / "noisy.png"), clean_pixels()
+    )
+    assert gain > 3
+
+    # Half the strength leaves about half of the noise.
+    wait_for_result(page, lambda: page.get_by_label("number input for Strength").first.fill("0.5"))
+    assert noise[0] / 3 < scores(page)["Estimated noise level"][1] < noise[0] * 2 / 3
+    wait_for_result(page, page.get_by_role("button", name="Denoise", exact=True).click)
+
+
+def test_reference_and_mask_give_psnr_and_ssim(page: "Page", pictures: Path) -> None:
+    wait_for_result(page, lambda: upload(page, "#picture", pictures / "noisy.png"))
+    open_measures(page)
+    wait_for_result(page, lambda: upload(page, "#reference", pictures / "clean.png"))
+    assert set(scores(page)) == {"PSNR", "SSIM", "Structure removed"}
+    wait_for_result(page, lambda: upload(page, "#mask", pictures / "mask.png"))
+    shown = scores(page)
+    assert shown.pop("Structure removed")[0] < 0.05
+    assert set(shown) == {"PSNR", "SSIM", "PSNR in the mask", "SSIM in the mask", "Contrast kept"}
+    assert shown.pop("Contrast kept") == pytest.approx([1, 1], abs=0.5)
+    assert shown["PSNR"][0] == pytest.approx(psnr(from_file(pictures / "noisy.png"), clean_pixels()), abs=0.06)
+    assert all(after > before for before, after in shown.values())
+
+
+def test_removed_is_shown_in_the_place_of_the_comparison(page: "Page", pictures: Path) -> None:
+    wait_for_result(page, lambda: upload(page, "#picture", pictures / "noisy.png"))
+    download = page.get_by_role("button", name="Download in full quality")
+    below = download.bounding_box()
+    page.get_by_role("tab", name="Removed").click()
+    picture = page.get_by_alt_text("What was taken away")
+    picture.wait_for()
+    assert not page.locator("#comparison").is_visible()
+    assert download.bounding_box() == below
+
+    # Another strength arrives in the view that is open; half of it takes half away.
+    def shown() -> np.ndarray:
+        pixels = """(image) => {
+            const canvas = document.createElement("canvas");
+            [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
+            canvas.getContext("2d").drawImage(image, 0, 0);
+            return [...canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data];
+        }"""
+        return np.array(picture.evaluate(pixels)).reshape(120, 160, 4)[..., :3]
+
+    whole, source = shown(), picture.get_attribute("src")
+    page.get_by_label("number input for Strength").first.fill("0.5")
+    page.wait_for_function(
+        """(source) => {
+            const image = document.querySelector("#removed img");
+            return image && image.src !== source && image.naturalWidth;
+        }""",
+        arg=source,
+    )
+    half = shown()
+    weak = np.abs(whole - 128) < 120  # not cut off
+    assert half[weak] - 128 == pytest.approx((whole[weak] - 128) / 2, abs=5)
+    page.get_by_role("tab", name="Compare").click()
+    assert page.locator("#comparison img").last.is_visible()
+    assert download.bounding_box() == below
+
+
+def test_example_is_denoised_at_a_click(page: "Page") -> None:
+    wait_for_result(page, page.get_by_alt_text("Example: Scanned page, noisy").click)
+    assert set(scores(page)) == {"PSNR", "SSIM", "Structure removed"}
+    wait_for_result(page, page.get_by_alt_text("Example: Inspection, with a mask, noisy").click)
+    shown = scores(page)
+    assert shown["PSNR"][1] > shown["PSNR"][0] + 3
+    assert "PSNR in the mask" in shown
+
+
+def test_try_it_adds_noise_to_a_clean_picture(page: "Page", pictures: Path) -> None:
+    page.get_by_role("tab", name="Try it").click()
+    wait_for_result(page, lambda: upload(page, "#original", pictures / "clean.png"), "#noisy-comparison")
+    gaussian = scores(page, "#noisy-metrics")
+    assert gaussian["PSNR"][1] > gaussian["PSNR"][0] + 3
+    assert gaussian["SSIM"][1] > gaussian["SSIM"][0]
+
+    page.get_by_label("Noise", exact=True).click()
+    page.get_by_role("option", name="Salt and pepper").click()
+    page.get_by_text("percent of pixels").wait_for()
+    wait_for_result(page, page.get_by_role("button", name="Add noise and denoise").click, "#noisy-comparison")
+    degraded = parse_degradation("salt-pepper:5")(clean_pixels(), np.random.default_rng(0))
+    assert scores(page, "#noisy-metrics")["PSNR"][0] == pytest.approx(psnr(degraded, clean_pixels()), abs=0.06)
+
+
+def test_try_it_shows_the_clean_picture_that_was_given_last(page: "Page", pictures: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (2000, 1500), "grey").save(tmp_path / "middle.png")  # at work for some seconds
+    shown_width = "(width) => document.querySelector('#noisy-comparison img')?.naturalWidth === width"
+    page.get_by_role("tab", name="Try it").click()
+    upload(page, "#original", tmp_path / "middle.png")
+    page.locator("#original").get_by_text("middle").first.wait_for()
+    for caption in ("Scanned page", "Night photo"):  # 600 and 465 pixels wide
+        page.get_by_alt_text(f"Example: {caption}, clean").click()
+    page.wait_for_function(shown_width, arg=465)
+    page.locator("#original").get_by_label("Clear").click()  # an example again
+    upload(page, "#original", pictures / "clean.png")
+    page.wait_for_function(shown_width, arg=160)
+
+
+def test_bad_files_get_a_message(page: "Page", server: "Server", pictures: Path) -> None:
+    for name in ("truncated.jpg", "huge.png"):
+        upload(page, "#picture", pictures / name)
+        message = page.get_by_test_id("toast-body").filter(has_text=name)
+        message.wait_for()
+        assert str(server.folder) not in message.inner_text()
+        # No result of another picture is left to be taken for this one's.
+        assert page.get_by_role("button", name="Download in full quality").is_disabled()
+        assert not page.locator("#metrics dt").count()
+        wait_for_result(page, page.locator("#picture").get_by_label("Clear").click)  # the first example again
+
+    page.reload()  # without the messages so far
+    page.get_by_role("tab", name="Try it").click()
+    page.locator("#noisy-metrics dt").first.wait_for()
+    upload(page, "#original", pictures / "truncated.jpg")
+    page.get_by_test_id("toast-body").filter(has_text="truncated.jpg").wait_for()
+    assert not page.locator("#noisy-metrics dt").count()
+    wait_for_result(page, page.locator("#original").get_by_label("Clear").click, "#noisy-comparison")
+    assert server.process.poll() is None
+
+
+def test_phones_show_the_result_at_once_and_scroll_down_only(page: "Page", pictures: Path) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.reload()
+    page.locator("#comparison img").last.wait_for()
+    for tab in ("Many images", "Try it", "Denoise"):
+        page.get_by_role("tab", name=tab).click()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    for tab, shown in (("Removed", "What was taken away"), ("Pixels", "After, every pixel"), ("Difference", "Differ")):
+        page.get_by_role("tab", name=tab).click()
+        page.get_by_alt_text(shown).wait_for()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.get_by_role("tab", name="Compare").click()
+    page.evaluate("scrollTo(0, 0)")
+    wait_for_result(page, lambda: upload(page, "#picture", pictures / "noisy.png"))
+    assert page.evaluate("scrollY") == 0
+    for seen in (page.locator("#comparison"), page.get_by_role("button", name="Download in full quality")):
+        box = seen.bounding_box()
+        assert box and box["y"] + box["height"] <= 844
+
+
+GIVE = """([bytes, kind]) => {
+    const files = new DataTransfer();
+    files.items.add(new File([new Uint8Array(bytes)], "given.png", {type: "image/png"}));
+    const options = {bubbles: true, cancelable: true};
+    document.body.dispatchEvent(kind === "paste"
+        ? new ClipboardEvent("paste", {...options, clipboardData: files})
+        : new DragEvent("drop", {...options, dataTransfer: files}));
+}"""
+
+
+def test_a_picture_is_pasted_or_dropped_anywhere(page: "Page", pictures: Path) -> None:
+    for kind, name in (("paste", "noisy.png"), ("drop", "clean.png"), ("paste", "noisy.png")):
+        wait_for_result(page, lambda k=kind, n=name: page.evaluate(GIVE, [[*(pictures / n).read_bytes()], k]))
+        assert (scores(page)["Estimated noise level"][0] > 15) == (name == "noisy.png")
+    assert "given" in page.locator("#picture").inner_text()
+
+
+def test_a_picture_of_the_webcam(page: "Page") -> None:
+    page.get_by_role("button", name="Webcam").click()
+    page.get_by_text("Click to Access Webcam").click()
+    # Before the camera has given a frame there is nothing to capture.
+    page.wait_for_function("document.querySelector('#webcam video')?.videoWidth > 0")
+    page.wait_for_timeout(500)
+    wait_for_result(page, page.locator("#webcam").get_by_label("capture photo").click)
+    assert "Estimated noise level" in scores(page)
+
+
+def test_pixels_are_shown_as_they_are(page: "Page", tmp_path: Path) -> None:
+    noisy = np.tile(noisy_pixels(), (4, 15, 1))  # 2400 x 480: more than a preview shows
+    to_8_bits(noisy).save(tmp_path / "wide.png")
+    wait_for_result(page, lambda: upload(page, "#picture", tmp_path / "wide.png"))
+    page.get_by_role("tab", name="Pixels").click()
+    before = page.get_by_alt_text("Before, every pixel")
+    before.wait_for()
+
+    def shown() -> tuple[np.ndarray, str]:
+        import base64
+
+        url = before.get_attribute("src")
+        with Image.open(io.BytesIO(base64.b64decode(url.split(",")[1]))) as image:
+            return np.asarray(image), page.locator("#pixels p").inner_text()
+
+    pixels, caption = shown()
+    assert caption == "320 x 220 of 2400 x 480 pixels, from 1040, 130"  # the middle, at 2:1
+    stored = np.asarray(to_8_bits(noisy))
+    assert np.array_equal(pixels, stored[130:350, 1040:1360])
+    assert before.evaluate("(image) => image.getBoundingClientRect().width") == 640
+
+    # A click on the overview goes there: the upper left corner, as the picture is centred.
+    page.locator("#overview img").click(position={"x": 3, "y": 50})
+    page.get_by_text("from 0, 0").wait_for()
+    page.get_by_label("8:1").click()
+    page.get_by_text("80 x 55 of").wait_for()
+    assert np.array_equal(shown()[0], stored[:55, :80])
+
+    # The line between before and after moves by keyboard.
+    line = page.locator("#pixels").get_by_label("Place of the line")
+    line.focus()
+    page.keyboard.press("Home")
+    assert line.evaluate("(line) => getComputedStyle(line.parentElement).getPropertyValue('--split')") == "0%"
+
+
+def test_a_mask_is_drawn_on_the_picture(page: "Page", tmp_path: Path) -> None:
+    noisy = noisy_pixels()
+    noisy[50:70, 60:100] = 0
+    to_8_bits(noisy).save(tmp_path / "spot.png")
+    wait_for_result(page, lambda: upload(page, "#picture", tmp_path / "spot.png"))
+    page.get_by_role("tab", name="Mask").click()
+    canvas = page.locator("#editor canvas").first
+    canvas.wait_for()
+    page.wait_for_timeout(2000)  # the editor scales the picture in, and tells nobody when it has
+    box = canvas.bounding_box()
+    middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(middle[0] - 20, middle[1])
+    page.mouse.down()
+    page.mouse.move(middle[0] + 20, middle[1], steps=5)
+    page.mouse.up()
+    wait_for_metric(page, page.get_by_role("button", name="Use this mask").click, "Contrast kept")
+    assert scores(page)["Contrast kept"] == pytest.approx([1], abs=0.1)
+    open_measures(page)
+    assert "drawn-mask" in page.locator("#mask").inner_text()
+
+
+def wait_for_metric(page: "Page", action, name: str) -> None:
+    action()
+    page.locator("#metrics dt").filter(has_text=name).first.wait_for()
+
+
+def test_the_difference_to_the_clean_picture_is_shown(page: "Page", pictures: Path) -> None:
+    wait_for_result(page, lambda: upload(page, "#picture", pictures / "noisy.png"))
+    page.get_by_role("tab", name="Difference").click()
+    assert not page.locator("#difference img").count()
+    open_measures(page)
+    upload(page, "#reference", pictures / "clean.png")
+    page.get_by_alt_text("Difference between").wait_for()
+
+
+def test_cancel_stops_the_work(page: "Page", server: Server, pictures: Path) -> None:
+    upload(page, "#picture", pictures / "large.png")
+    page.locator("#comparison").get_by_text("/20").wait_for()  # tiles
+    page.get_by_role("button", name="Cancel").first.click()
+    wait_until_idle(server, 20)
+    assert not page.locator("#metrics dt").count()
+    assert page.get_by_role("button", name="Download in full quality").is_disabled()
+    wait_for_result(page, page.locator("#picture").get_by_label("Clear").click)
+
+
+def test_another_picture_takes_the_place_of_one_at_work(page: "Page", pictures: Path) -> None:
+    """Whatever is asked for while the network works: what was asked for last is shown, and stays."""
+
+    def drop(name: str) -> None:
+        page.evaluate(GIVE, [[*(pictures / name).read_bytes()], "drop"])
+
+    def strength(value: str) -> None:
+        page.get_by_label("number input for Strength").first.fill(value)
+
+    for ask in (
+        lambda: (drop("clean.png"), page.wait_for_timeout(30), drop("large.png"), drop("noisy.png")),
+        lambda: (strength("0.5"), page.get_by_alt_text("Example: Scanned page, noisy").click(), drop("noisy.png")),
+    ):
+        drop("large.png")
+        page.locator("#comparison").get_by_text("/20").wait_for()  # tiles: it was stopped the time before, not finished
+        ask()
+        page.wait_for_function("document.querySelector('#comparison img')?.naturalWidth === 160")
+        page.locator("#metrics dt").first.wait_for()
+        page.wait_for_timeout(1500)
+        assert page.locator("#comparison img").last.evaluate("(image) => image.naturalWidth") == 160
+        assert scores(page)["Estimated noise level"][0] == pytest.approx(25, abs=4)
+        assert "given" in page.locator("#picture").inner_text()
+        assert not page.get_by_test_id("toast-body").count()
+        strength("1")
+        page.wait_for_timeout(300)
+
+
+def test_many_pictures_and_one_bad_file(page: "Page", pictures: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "shots.zip", "w") as archive:
+        archive.write(pictures / "noisy.png", "line 1/a.png")
+        archive.write(pictures / "truncated.jpg", "line 2/b.jpg")
+    page.get_by_role("tab", name="Many images").click()
+    page.locator("#many input[type=file]").set_input_files([tmp_path / "shots.zip", pictures / "clean.png"])
+    page.get_by_text("shots").first.wait_for()
+    page.get_by_role("button", name="Denoise all").click()
+    table = page.locator("#table")
+    table.get_by_text("line 1/a.png").wait_for()
+    assert table.get_by_text("'b.jpg' is damaged").is_visible()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download all results").click()
+    download.value.save_as(tmp_path / "results.zip")
+    with zipfile.ZipFile(tmp_path / "results.zip") as results:
+        assert set(results.namelist()) == {"line 1/a.png", "clean.png", "metrics.csv"}
+        rows = list(csv.DictReader(io.StringIO(results.read("metrics.csv").decode())))
+    assert [row["File"] for row in rows] == ["line 1/a.png", "line 2/b.jpg", "clean.png"]
+    assert float(rows[0]["Noise before"]) > 3 * float(rows[0]["Noise after"])
+
+
+def test_other_files_take_the_place_of_those_at_work(page: "Page", pictures: Path) -> None:
+    page.get_by_role("tab", name="Many images").click()
+    files, table = page.locator("#many"), page.locator("#table")
+    upload(page, "#many", pictures / "large.png")
+    files.get_by_text("large").first.wait_for()
+    page.get_by_role("button", name="Denoise all").click()
+    table.get_by_text("/20").wait_for()  # tiles
+    files.get_by_label("Clear").click()
+    upload(page, "#many", pictures / "noisy.png")
+    files.get_by_text("noisy").first.wait_for()
+    assert page.get_by_role("button", name="Download all results").is_disabled()
+    page.get_by_role("button", name="Denoise all").click()
+    table.get_by_text("noisy.png").wait_for()
+    assert not table.get_by_text("large.png").count()
+
+
+def test_a_picture_added_stops_the_run_without_it(page: "Page", server: Server, pictures: Path) -> None:
+    page.get_by_role("tab", name="Many images").click()
+    files, table, run = page.locator("#many"), page.locator("#table"), page.get_by_role("button", name="Denoise all")
+    assert run.is_disabled()
+    upload(page, "#many", pictures / "large.png")
+    files.get_by_text("large").first.wait_for()
+    run.click()
+    table.get_by_text("/20").wait_for()  # tiles
+    upload(page, "#many", pictures / "noisy.png")
+    table.get_by_text("/20").wait_for(state="detached")
+    wait_until_idle(server, 20)
+    assert table.inner_text() == "The figures of each picture come here."  # what was stopped is no error
+    assert page.get_by_role("button", name="Download all results").is_disabled()
+
+
+def test_another_model_is_for_one_visitor_alone(
+    page: "Page", context: "BrowserContext", server: Server, pictures: Path, hub: "HubServer", tmp_path: Path
+) -> None:
+    from hf_denoise.model.unet import DenoisingUNet
+    from hf_denoise.training.upload import push
+
+    # A new residual network changes nothing: easily told from one that denoises.
+    model = DenoisingUNet(encoder="resnet10t", encoder_levels=2, decoder_channels=(8, 8), decoder_depths=(1, 0))
+    model.save_pretrained(tmp_path / "model")
+    push(tmp_path / "model", "ada/nothing", token="hf_ada")
+
+    wait_for_result(page, lambda: upload(page, "#picture", pictures / "noisy.png"))
+    page.get_by_role("button", name="Model").first.click()
+    field = page.get_by_label("Model on the Hub")
+    for wrong, sentence in (
+        ("ada/missing", "there is no public model 'ada/missing'"),
+        ("/etc", "is not the id of a model on the Hub"),
+    ):
+        field.fill(wrong)
+        page.get_by_role("button", name="Load model").click()
+        page.get_by_test_id("toast-body").filter(has_text=sentence).wait_for()
+    field.fill("ada/nothing")
+    wait_for_result(page, page.get_by_role("button", name="Load model").click)
+    page.get_by_text("In use: ada/nothing").wait_for()
+    before, after = scores(page)["Estimated noise level"]
+    assert after == pytest.approx(before, rel=0.05)
+
+    other = context.new_page()
+    other.goto(server.url)
+    other.locator("#comparison img").last.wait_for()
+    wait_for_result(other, lambda: upload(other, "#picture", pictures / "noisy.png"))
+    before, after = scores(other)["Estimated noise level"]
+    assert after < before / 3
+    other.close()
+
+
+def tab_to(page: "Page", name: str) -> None:
+    """Press Tab until what has the focus is called so. All on the way can be seen to have it, and has a name."""
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        page.wait_for_function(
+            "['auto', 'solid'].includes(getComputedStyle(document.activeElement).outlineStyle)"
+            "&& parseFloat(getComputedStyle(document.activeElement).outlineWidth) >= 3"
+        )
+        called = page.evaluate(
+            """() => {
+                const focused = document.activeElement;
+                return focused.ariaLabel || focused.innerText || focused.title || focused.querySelector("img")?.alt;
+            }"""
+        )
+        assert called
+        if name in called:
+            return
+    raise AssertionError(f"{name} is not reached")
+
+
+def test_all_can_be_done_by_keyboard(page: "Page", pictures: Path) -> None:
+    page.on("filechooser", lambda _: None)  # the browser must know before the key is pressed that it is wanted
+    tab_to(page, "Click to upload")
+    with page.expect_file_chooser() as chooser:
+        page.keyboard.press("Enter")
+    wait_for_result(page, lambda: chooser.value.set_files(pictures / "noisy.png"))
+    for name in ("Denoise", "Cancel", "Compare", "Pixels", "Removed", "Difference", "Mask"):
+        tab_to(page, name)
+    tab_to(page, "Place of the line")
+    after = page.get_by_alt_text("After: the denoised picture")
+    middle = after.evaluate("(image) => image.style.clipPath")
+    for _ in range(3):
+        page.keyboard.press("ArrowLeft")
+    assert after.evaluate("(image) => image.style.clipPath") != middle
+    assert page.locator("#comparison [role=slider]").get_attribute("aria-valuenow") == "44"
+    tab_to(page, "Download in full quality")
+    with page.expect_download() as download:
+        page.keyboard.press("Enter")
+    assert download.value.suggested_filename == "noisy-denoised.png"
+    tab_to(page, "range slider for Strength")
+    wait_for_result(page, lambda: page.keyboard.press("ArrowLeft"))
+    assert page.get_by_label("number input for Strength").first.input_value() == "0.95"
+    tab_to(page, "Example: Scanned page")
+    wait_for_result(page, lambda: page.keyboard.press("Enter"))
+    assert "PSNR" in scores(page)
+    for name in ("Measure against", "Webcam", "Model"):
+        tab_to(page, name)
+    page.get_by_role("tab", name="Many images").focus()
+    page.keyboard.press("Enter")
+    tab_to(page, "Click to upload")
+    with page.expect_file_chooser() as chooser:
+        page.keyboard.press("Enter")
+    chooser.value.set_files(pictures / "noisy.png")
+    page.get_by_role("button", name="Denoise all", disabled=False).wait_for()
+    for name in ("Strength", "Denoise all", "Cancel"):
+        tab_to(page, name)
