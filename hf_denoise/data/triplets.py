@@ -38,8 +38,8 @@ def load_triplets(
 
     Args:
         data: a folder in one of the layouts that `hf_denoise.data.layouts` names, a folder that `datasets` reads, or
-            the id of a dataset on the Hub, with image columns `clean`, `mask` (optional) and `degraded` (optional; where
-            a row has none, it is made), and `weight` (optional).
+            the id of a dataset on the Hub, with image columns `clean`, `mask` (optional), `degraded` (optional; where
+            a row has none, it is made) and a column `weight` (optional).
         seed: of the split; the same data and seed give the same split on every machine.
         skip_bad: leave out, with a logged warning, the triplets that cannot be used, instead of raising.
         splits: shares of train, validation and test; they sum to 1. Only for data without splits of their own (a lone
