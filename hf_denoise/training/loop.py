@@ -20,7 +20,7 @@ from hf_denoise.training.setup import Training, set_up
 
 Step = tuple[Tensor, Tensor, list[str]]
 
-READ_EVERY = 10  # steps between readings of the loss and, with several processes, agreements on time and interruptions
+READ_EVERY = 10  # steps between readings of the loss and, with several GPUs, agreements on time and interruptions
 
 
 def train(config: TrainConfig) -> Path:
@@ -40,6 +40,8 @@ def train(config: TrainConfig) -> Path:
     loss_function = WeightedMSELoss(config.defect_weight)
     batches = iter(training.data.batches)
     hidden = not accelerator.is_local_main_process
+    # Agreeing makes a GPU wait. CPUs step slowly: ten steps may well outlast the patience of who asked to stop.
+    agree_every = 1 if accelerator.num_processes == 1 or accelerator.device.type == "cpu" else READ_EVERY
     stopped = False
 
     training.set_mode()
@@ -48,7 +50,7 @@ def train(config: TrainConfig) -> Path:
         tqdm(initial=progress.step, total=config.max_steps, unit="step", disable=hidden) as bar,
     ):
         while True:
-            if accelerator.num_processes == 1 or progress.step % READ_EVERY == 0:
+            if progress.step % agree_every == 0:
                 progress.minutes, stopped = pace.agree(progress.minutes, stop.made)
             spent = progress.spent(config)
             if stopped or spent >= 1 or 0 < config.early_stopping <= progress.evaluations_since_best:
