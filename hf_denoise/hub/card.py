@@ -143,7 +143,6 @@ def architecture_facts(config: dict[str, Any]) -> list[tuple[str, str]]:
         "encoder_levels": ("Encoder levels", lambda levels: f"{levels}, the deepest at stride {2**levels}"),
         "decoder_channels": ("Decoder channels, deepest first", lambda widths: "-".join(map(str, widths))),
         "decoder_depths": ("Residual blocks, deepest first", lambda depths: "-".join(map(str, depths))),
-        "decoder_batch_norm": ("BatchNorm in the decoder", yes_no),
         "full_resolution_skip": ("Full-resolution skip", yes_no),
         "residual": ("Global residual", yes_no),
         "gate_window": (

@@ -130,7 +130,7 @@ def train(config: TrainConfig) -> Path:
     progress = Progress()
     network: nn.Module = model.to(memory_format=torch.channels_last)
     if accelerator.num_processes > 1:
-        network = synchronize_batch_norm(network)
+        network = synchronize_batch_norm(network, accelerator.device)
     network, optimizer = accelerator.prepare(network, optimizer)
     accelerator.register_for_checkpointing(plateau, progress)
     if averaged is not None:
