@@ -23,7 +23,7 @@ from hf_denoise.imaging.picture import Picture
 from hf_denoise.inference.removed import difference
 from hf_denoise.metrics.quality import noise_level
 from hf_denoise.metrics.structure import structure
-from hf_denoise.page.actions import shown_errors, without_folders
+from hf_denoise.page.errors import shown_errors, without_folders
 from hf_denoise.page.models import denoiser, fully_denoised
 from hf_denoise.page.results import extension, keep_file, new_folder, read_picture
 from hf_denoise.page.stop import Watch
