@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from skimage import data
 
-from hf_denoise.imaging.picture import to_8_bits
+from hf_denoise.arrays import to_8_bits
 from hf_denoise.noise.degradations import parse_degradation
 
 FOLDER = Path(__file__).resolve().parents[1] / "hf_denoise" / "page" / "examples"

@@ -7,9 +7,9 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
+from hf_denoise.arrays import to_8_bits
 from hf_denoise.imaging.blending import blend, blend_pictures, check_strength
 from hf_denoise.imaging.images import from_pil
-from hf_denoise.imaging.picture import to_8_bits
 from hf_denoise.inference.removed import difference, removed_view
 from hf_denoise.metrics.structure import structure
 from hf_denoise.noise.degradations import parse_degradation

@@ -34,7 +34,7 @@ TABLE = "metrics.csv"
 COLUMNS = ["File", "Noise before", "Noise after", "Structure", "Message"]
 _DRIVE = re.compile(r"[A-Za-z]:")
 
-Row = tuple[str, float | None, float | None, float | None, str]
+TableRow = tuple[str, float | None, float | None, float | None, str]
 
 _logger = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ def denoise_many(
     strength: float = 1.0,
     model: str | None = None,
     progress: gr.Progress = gr.Progress(),  # noqa: B008
-) -> tuple[str, list[Row]]:
+) -> tuple[str, list[TableRow]]:
     """Denoise several pictures, or a ZIP of them.
 
     Args:
@@ -112,7 +112,7 @@ def denoise_many(
 
 def row_of(
     results: zipfile.ZipFile, taken: set[str], member: Member, network: Callable[[Picture], Picture], strength: float
-) -> Row:
+) -> TableRow:
     """As `denoised_into`, for the table. A bad picture gives a row with a message."""
     try:
         return denoised_into(results, taken, member, network, strength)
@@ -128,7 +128,7 @@ def row_of(
 
 def denoised_into(
     results: zipfile.ZipFile, taken: set[str], member: Member, network: Callable[[Picture], Picture], strength: float
-) -> Row:
+) -> TableRow:
     """Denoise one picture into the ZIP of results, where an extension that says another format is put right."""
     name = PurePosixPath(member.name)
     with tempfile.TemporaryDirectory() as scratch:
@@ -215,7 +215,7 @@ def free_name(name: PurePosixPath, taken: set[str]) -> str:
     return str(free)
 
 
-def as_csv(rows: Iterable[Row]) -> str:
+def as_csv(rows: Iterable[TableRow]) -> str:
     file = io.StringIO()
     writer = csv.writer(file)
     writer.writerow(COLUMNS)

@@ -6,9 +6,10 @@ import gradio as gr
 import numpy as np
 from PIL import Image, ImageDraw
 
+from hf_denoise.arrays import to_8_bits
 from hf_denoise.errors import UserError
 from hf_denoise.imaging.blending import blend_pictures
-from hf_denoise.imaging.picture import Picture, to_8_bits
+from hf_denoise.imaging.picture import Picture
 from hf_denoise.page.errors import shown_errors
 from hf_denoise.page.results import as_url, new_folder, read_picture, result_of, shrink
 from hf_denoise.page.samples import EXAMPLES

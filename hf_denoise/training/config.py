@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from hf_denoise.errors import UserError
 from hf_denoise.model.hub_mixin import REMOVED_OPTIONS
@@ -33,7 +33,7 @@ class TrainConfig:
     """Train a DenoisingUNet on triplets (degraded image, defect mask, clean image)."""
 
     # Options that are gone, with the value that every run has now: recipes of earlier versions may hold them.
-    REMOVED: ClassVar[dict[str, Any]] = REMOVED_OPTIONS
+    REMOVED = REMOVED_OPTIONS
 
     data: str
     """Triplets: a folder in one of the known layouts, or the id of a dataset on the Hub."""

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from hf_denoise.cpu import keep_freed_memory, multiplies_bfloat16
 from hf_denoise.data.loader import Sample
-from hf_denoise.distributed.launch import leave_at_exit
+from hf_denoise.distributed.processes import leave_at_exit
 from hf_denoise.distributed.sync_batch_norm import synchronize_batch_norm
 from hf_denoise.errors import UserError
 from hf_denoise.hub.files import LOG
