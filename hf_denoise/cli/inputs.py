@@ -10,7 +10,7 @@ from hf_denoise.errors import UserError
 
 Job = tuple[Path, Path]  # source, target
 
-# Whether something is there is asked of `os.path`: in a folder that is locked, `Path` raises.
+# `os.path` says whether a file exists; `Path` raises in a folder that may not be read.
 
 
 def plan(inputs: Sequence[str], output: Path, bad: list[str]) -> list[Job]:

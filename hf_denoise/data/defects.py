@@ -32,7 +32,7 @@ from hf_denoise.data.drawing import (
 from hf_denoise.errors import UserError
 
 SMALLEST_SIDE = 8  # pixels; a smaller image has no room for a defect that leaves most of it as it was
-VISIBLE = 2  # levels of 255 that a pixel must change by to belong to the mask
+VISIBLE_LEVELS = 2  # levels of 255 that a pixel must change by to belong to the mask
 ATTEMPTS = 10
 # How much of the darkening each of red, green and blue takes: soot, coffee or rust, oil, ink.
 TINTS = ((1.0, 1.0, 1.0), (0.45, 0.8, 1.0), (0.6, 0.75, 1.0), (1.0, 0.85, 0.6))
@@ -65,8 +65,8 @@ def draw_defects(clean: FloatImage, kind: str, rng: Rng) -> tuple[FloatImage, Ma
         image = clean
         for _ in range(rng.choice([1, 2, 3], p=[0.6, 0.25, 0.15])):
             image = draw(image, rng)
-        mask = (np.abs(np.rint(image * 255) - np.rint(clean * 255)) >= VISIBLE).any(axis=2)
-        if np.count_nonzero(mask) >= VISIBLE:
+        mask = (np.abs(np.rint(image * 255) - np.rint(clean * 255)) >= VISIBLE_LEVELS).any(axis=2)
+        if np.count_nonzero(mask) >= VISIBLE_LEVELS:
             break
     return np.where(mask[..., None], image, clean), mask
 

@@ -15,7 +15,7 @@ def start_cpu_processes() -> None:
     """Start N processes as torchrun does, where Accelerate was asked for N and started this one alone; end with them.
 
     On a CPU without MPI, `accelerate launch --num_processes N` prepares the rendezvous and starts a single process in
-    silence, on every one of several machines; the numbers are left in the launcher's command line and configuration.
+    silence, on each of several machines; the numbers are in the launcher's command line and configuration.
     """
     if not asked_on_cpu() or "MASTER_ADDR" not in os.environ or any(name in os.environ for name in RANKS):
         return
@@ -80,6 +80,6 @@ def rank() -> int:
 
 
 def tell_torchrun(error: str) -> None:
-    """Leave the sentence where torchrun looks for the reason of a failure: else only its own traceback is in sight."""
+    """Write the error where torchrun looks for the reason of a failure; it would show its own traceback alone."""
     if path := os.environ.get("TORCHELASTIC_ERROR_FILE"):
         Path(path).write_text(json.dumps({"message": error, "timestamp": int(time.time())}), encoding="utf-8")

@@ -89,10 +89,10 @@ class Processes:
 
 
 def leave_at_exit(state: Any) -> None:
-    """Leave the other processes when this one ends, however it ends.
+    """Leave the process group when this process ends, however it ends.
 
-    A thread of Gloo that still waits when the interpreter goes aborts it, now and then, and the launcher then takes
-    the end of finished work for a failure and stops the other processes in theirs.
+    A thread of Gloo that still waits then may abort the interpreter, and the launcher would take that for a failure of
+    finished work and stop the other processes before they have finished.
 
     Args:
         state: the `accelerate.PartialState`, or the state of an `Accelerator`.
@@ -101,7 +101,7 @@ def leave_at_exit(state: Any) -> None:
 
 
 def join_processes() -> Processes:
-    """Meet the other processes that the launcher has started; without one there are none, and nothing is imported."""
+    """Join the other processes that the launcher has started; without a launcher there are none."""
     if not launched():
         return Processes()
     import torch

@@ -1,4 +1,4 @@
-"""The commit that puts a model on the Hub, and what it leaves alone there."""
+"""The commit that puts a model on the Hub. What somebody else put there stays."""
 
 import functools
 import logging

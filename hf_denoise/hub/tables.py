@@ -1,4 +1,4 @@
-"""Measured results as tables in Markdown, for the model card and the report. The results may be anybody's JSON."""
+"""Measured results as tables in Markdown, for the model card and the report. They may come from any JSON file."""
 
 import math
 import re

@@ -72,7 +72,7 @@ def read_image(source: str | os.PathLike[str] | BinaryIO, max_pixels: int = MAX_
 
 @contextmanager
 def _without_pillow_limit() -> Iterator[None]:
-    """Pillow's own limit of pixels is a global, and below what a camera of today makes; `MAX_PIXELS` holds instead."""
+    """Pillow's own limit of pixels is a global, and below what today's cameras make; `MAX_PIXELS` holds instead."""
     with _pillow_limit:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:

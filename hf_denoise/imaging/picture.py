@@ -212,7 +212,7 @@ def _keep_color_key(pixels: np.ndarray, alpha: Any, key: tuple[int, ...]) -> np.
 
 
 class _WithoutDescriptor(io.BufferedIOBase, BinaryIO):
-    """Hides the descriptor of a file: given it, Pillow writes in C and takes no notice of a full disk."""
+    """Hides the descriptor of a file: Pillow would write to it in C, and not report a full disk."""
 
     def __init__(self, file: BinaryIO):
         self.read, self.write, self.seek, self.tell = file.read, file.write, file.seek, file.tell  # type: ignore

@@ -25,10 +25,10 @@ CHROMA = torch.tensor([[1.0, 0.0, -1.0], [-1.0, 2.0, -1.0]]) / torch.tensor([[2.
 def is_grey(plane: NDArray[np.generic]) -> bool:
     """Whether nothing but white noise tells the channels of a picture apart.
 
-    Such a picture is a grey one, and its noise can be averaged over the channels. Whoever looks for colour in it finds
-    none: over squares of 8 and of 32 pixels the colour differences are zero to within what white noise leaves there (t
-    tests, one for each square and one for all), neighbouring pixels do not go together, and the differences are spread
-    over the whole picture. In doubt, as for the noise of a camera, which goes together between pixels, the answer is
+    Such a picture is a grey one, and its noise can be averaged over the channels. Tests for colour find none in it:
+    over squares of 8 and of 32 pixels the colour differences are zero to within what white noise leaves there (t
+    tests, one for each square and one for all), neighbouring pixels are not correlated, and the differences are spread
+    over the whole picture. In doubt, as for the noise of a camera, which is correlated between pixels, the answer is
     no; so it is for a picture of less than 32 pixels a side, unless its channels are equal.
 
     Args:

@@ -67,7 +67,7 @@ def ssim(image: FloatImage, clean: FloatImage, mask: Mask | None = None) -> floa
 def contrast(image: FloatImage, mask: Mask) -> float:
     """How much a defect stands out: its mean minus that of the ring around it, on the mean of the channels.
 
-    The ring are the pixels more than 2 and up to 7 pixels away from the mask (`RING_GAP`, `RING_WIDTH`; Euclidean). The
+    The ring is the pixels more than 2 and up to 7 pixels away from the mask (`RING_GAP`, `RING_WIDTH`; Euclidean). The
     gap keeps soft edges out. All defects of a mask count together, pixel by pixel.
 
     Args:

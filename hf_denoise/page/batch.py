@@ -29,9 +29,9 @@ from hf_denoise.page.results import extension, keep_file, new_folder, read_pictu
 from hf_denoise.page.stop import Watch
 
 MAX_FILES = 500
-MAX_BYTES = 2_000_000_000  # of all pictures in a ZIP, unpacked
+MAX_UNPACKED = 2_000_000_000  # of all pictures in a ZIP, unpacked
 TABLE = "metrics.csv"
-COLUMNS = ["File", "Noise before", "Noise after", "Structure", "Message"]
+TABLE_COLUMNS = ["File", "Noise before", "Noise after", "Structure", "Message"]
 _DRIVE = re.compile(r"[A-Za-z]:")
 
 TableRow = tuple[str, float | None, float | None, float | None, str]
@@ -148,7 +148,7 @@ def denoised_into(
 
 @contextmanager
 def called(name: str, file: Path) -> Iterator[None]:
-    """Errors call a file by the name that people know it by."""
+    """Errors inside name the file as the visitor named it."""
     try:
         yield
     except UserError as error:
@@ -178,8 +178,8 @@ def listed(files: Iterable[str], stack: ExitStack) -> Iterator[Member]:
     if len(members) > MAX_FILES:
         raise UserError(f"{len(members)} files are too many; give at most {MAX_FILES} at once")
     size = sum(member.inside[1].file_size for member in members if member.inside)
-    if size > MAX_BYTES:
-        raise UserError(f"the ZIP unpacks to {size / 1e9:.1f} GB; give at most {MAX_BYTES / 1e9:.0f} GB at once")
+    if size > MAX_UNPACKED:
+        raise UserError(f"the ZIP unpacks to {size / 1e9:.1f} GB; give at most {MAX_UNPACKED / 1e9:.0f} GB at once")
     yield from members
 
 
@@ -218,6 +218,6 @@ def free_name(name: PurePosixPath, taken: set[str]) -> str:
 def as_csv(rows: Iterable[TableRow]) -> str:
     file = io.StringIO()
     writer = csv.writer(file)
-    writer.writerow(COLUMNS)
+    writer.writerow(TABLE_COLUMNS)
     writer.writerows(rows)
     return file.getvalue()

@@ -8,8 +8,7 @@ from hf_denoise.page.many_tab import many_tab
 from hf_denoise.page.model_panel import model_panel
 from hf_denoise.page.try_tab import try_tab
 
-# Seconds that uploads and results are kept for, and between two looks at them. One that is used again is touched,
-# which begins the hour anew.
+# Seconds that uploads and results are kept for since they were last used, and between two looks at them.
 KEPT, SWEEP_EVERY = 3600, 600
 
 

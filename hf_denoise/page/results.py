@@ -113,7 +113,7 @@ def _pixels_kept() -> int:
 
 
 def keep_file(path: str) -> None:
-    """Begin the hour anew after which an upload is deleted."""
+    """Touch an upload that is used, so that the hour after which it is deleted starts again."""
     if Path(get_upload_folder()) in Path(path).parents:
         with suppress(OSError):
             os.utime(path)

@@ -1,6 +1,6 @@
 """Stop work that nobody waits for any more: it was cancelled, its browser has gone, or its page shows something newer.
 
-Gradio's `cancels` gives up waiting for a function, but the thread it runs in goes on. So long work asks from time to
+Gradio's `cancels` gives up waiting for a function, but the thread it runs in goes on. So long work checks from time to
 time whether its event is still among the active jobs of Gradio's queue: it is not once it was cancelled, by a button or
 by a client, and it is marked when the browser went away.
 

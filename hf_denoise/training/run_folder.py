@@ -160,7 +160,7 @@ def training_report(
     if degradation == AS_IN_DATA:
         del recipe["degradation"]  # it was not used
     if config.init_from and Path(config.init_from).exists():
-        recipe["init_from"] = Path(config.init_from).name  # where it lies is nobody's business
+        recipe["init_from"] = Path(config.init_from).name  # a path of this machine does not belong on a card
     training = {
         "data": data,
         **commit,
