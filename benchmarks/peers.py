@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from skimage.restoration import denoise_tv_chambolle, denoise_wavelet
 
-from hf_denoise.evaluation.peers import Picture, Run, load_bm3d, nl_means
+from hf_denoise.arrays import FloatImage
+from hf_denoise.evaluation.peers import PeerDenoiser, load_bm3d, nl_means
 
 
 @dataclass(frozen=True)
@@ -14,7 +15,7 @@ class Method:
     """A denoiser with what a table says about it; `slow` ones are measured on fewer images."""
 
     name: str
-    run: Run
+    run: PeerDenoiser
     told_sigma: bool = True
     slow: bool = False
 
@@ -23,23 +24,23 @@ class Method:
 # eight, none of them in CBSD68) at sigma 15, 25 and 50, out of four to six values of each.
 
 
-def wavelet(noisy: Picture, sigma: float) -> Picture:
+def wavelet(noisy: FloatImage, sigma: float) -> FloatImage:
     """Soft BayesShrink thresholds on wavelets in YCbCr (Chang et al., 2000)."""
     return denoise_wavelet(
         noisy, sigma=sigma / 255, method="BayesShrink", mode="soft", convert2ycbcr=True, channel_axis=-1
     )
 
 
-def total_variation(noisy: Picture, sigma: float) -> Picture:
+def total_variation(noisy: FloatImage, sigma: float) -> FloatImage:
     """Total variation (Chambolle, 2004)."""
     return denoise_tv_chambolle(noisy, weight=(0.5 + 0.0075 * sigma) * sigma / 255, channel_axis=-1)
 
 
-def opencv_nl_means() -> Run:
+def opencv_nl_means() -> PeerDenoiser:
     """Non-local means of OpenCV, on 8 bits since it takes no others."""
     import cv2
 
-    def run(noisy: Picture, sigma: float) -> Picture:
+    def run(noisy: FloatImage, sigma: float) -> FloatImage:
         pixels = (noisy.clip(0, 1) * 255).round().astype(np.uint8)
         clean = cv2.fastNlMeansDenoisingColored(
             pixels, None, h=0.6 * sigma, hColor=0.7 * sigma, templateWindowSize=3, searchWindowSize=21
@@ -52,7 +53,7 @@ def opencv_nl_means() -> Run:
 def methods(missing: list[str]) -> list[Method]:
     """All peers that are installed; for each of the others a sentence is added to `missing`."""
     found = []
-    optional: tuple[tuple[str, str, Callable[[], Run], bool], ...] = (
+    optional: tuple[tuple[str, str, Callable[[], PeerDenoiser], bool], ...] = (
         ("BM3D", "bm3d", load_bm3d, True),
         ("OpenCV non-local means", "opencv-python-headless", opencv_nl_means, False),
     )

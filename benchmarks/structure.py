@@ -21,8 +21,8 @@ from hf_denoise.cli.options import run
 from hf_denoise.errors import UserError
 from hf_denoise.evaluation.peers import nl_means
 from hf_denoise.files import make_writable
+from hf_denoise.imaging.formats import FORMATS
 from hf_denoise.imaging.images import read_image
-from hf_denoise.imaging.picture import FORMATS
 from hf_denoise.metrics.structure import structure
 from hf_denoise.noise.degradations import gaussian, parse_degradation, poisson_gaussian
 

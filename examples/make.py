@@ -1,4 +1,4 @@
-"""Make the example pictures `night`, `scan` and `tissue` again, from what scikit-image and Pillow ship.
+"""Make the example pictures of the page `night`, `scan` and `tissue` again, from what scikit-image and Pillow ship.
 
 python examples/make.py
 """
@@ -9,10 +9,10 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from skimage import data
 
-from hf_denoise.imaging.picture import to_8_bits
+from hf_denoise.arrays import to_8_bits
 from hf_denoise.noise.degradations import parse_degradation
 
-FOLDER = Path(__file__).resolve().parent
+FOLDER = Path(__file__).resolve().parents[1] / "hf_denoise" / "page" / "examples"
 TEXT = """Report on the inspection of bridge No. 14
 
 The bearings on the north side were cleaned

@@ -10,7 +10,7 @@ from hf_denoise.errors import UserError
 
 Job = tuple[Path, Path]  # source, target
 
-# Whether something is there is asked of `os.path`: in a folder that is locked, `Path` raises.
+# `os.path` says whether a file exists; `Path` raises in a folder that may not be read.
 
 
 def plan(inputs: Sequence[str], output: Path, bad: list[str]) -> list[Job]:
@@ -19,7 +19,7 @@ def plan(inputs: Sequence[str], output: Path, bad: list[str]) -> list[Job]:
     Raises:
         UserError: nothing was found at all, or two inputs would be written to one file.
     """
-    from hf_denoise.imaging.picture import FORMATS
+    from hf_denoise.imaging.formats import FORMATS
 
     if not inputs:
         raise UserError("no input; name image files, folders or glob patterns")
@@ -58,7 +58,7 @@ def plan(inputs: Sequence[str], output: Path, bad: list[str]) -> list[Job]:
 
 def _in_folder(folder: Path, output: Path, bad: list[str]) -> list[Job]:
     """The images in a folder, found as training finds them, each with its path relative to the folder."""
-    from hf_denoise.imaging.picture import FORMATS
+    from hf_denoise.imaging.formats import FORMATS
 
     locked: list[str] = []
 

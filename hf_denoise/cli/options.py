@@ -28,6 +28,9 @@ def recipe_arguments(path: Path, options: type[Any]) -> list[str]:
         raise UserError(f"--config '{path}' cannot be read as YAML ({type(error).__name__})") from error
     if not isinstance(recipe, dict):
         raise UserError(f"--config '{path}' must hold lines of 'option: value'")
+    for name, only in getattr(options, "REMOVED", {}).items():
+        if recipe.pop(name, only) != only:
+            raise UserError(f"--config '{path}' sets '{name}', which is no longer supported; remove that line")
     names = [field.name for field in dataclasses.fields(options)]
     for name in recipe:
         if name not in names:

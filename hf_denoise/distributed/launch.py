@@ -1,29 +1,21 @@
-"""One command in many processes: started by `accelerate launch` or torchrun, they share the work."""
+"""How the processes of one command are started, by `accelerate launch` or torchrun, and what they know of it."""
 
-import atexit
 import json
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
-
-from hf_denoise.errors import UserError
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+from typing import Any
 
 RANKS = ("RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")
 
 
 def start_cpu_processes() -> None:
-    """Be torchrun and start N processes, if this is the one that Accelerate started in their stead; it ends with them.
+    """Start N processes as torchrun does, where Accelerate was asked for N and started this one alone; end with them.
 
     On a CPU without MPI, `accelerate launch --num_processes N` prepares the rendezvous and starts a single process in
-    silence, on every one of several machines; the numbers are left in the launcher's command line and configuration.
+    silence, on each of several machines; the numbers are in the launcher's command line and configuration.
     """
     if not asked_on_cpu() or "MASTER_ADDR" not in os.environ or any(name in os.environ for name in RANKS):
         return
@@ -88,107 +80,6 @@ def rank() -> int:
 
 
 def tell_torchrun(error: str) -> None:
-    """Leave the sentence where torchrun looks for the reason of a failure: else only its own traceback is in sight."""
+    """Write the error where torchrun looks for the reason of a failure; it would show its own traceback alone."""
     if path := os.environ.get("TORCHELASTIC_ERROR_FILE"):
         Path(path).write_text(json.dumps({"message": error, "timestamp": int(time.time())}), encoding="utf-8")
-
-
-@dataclass(frozen=True)
-class Processes:
-    """The processes that run one command, seen from one of them. All must call the same methods in the same order.
-
-    An error in one of them ends all: the main process raises it, the others leave in silence.
-
-    Attributes:
-        index: of this process; 0 is the main one, which alone plans, prints and writes what all have made.
-        count: how many there are.
-        device: the device of this process, such as "cuda:1"; "auto" where no launcher chose one.
-    """
-
-    index: int = 0
-    count: int = 1
-    device: str = "auto"
-
-    @property
-    def is_main(self) -> bool:
-        return self.index == 0
-
-    def once(self, work: Callable[[], Result]) -> Result:
-        """Run `work` in the main process alone; all get its result, which must be picklable, or end with its error."""
-        if self.count == 1:
-            return work()
-        from accelerate.utils import broadcast_object_list
-
-        answer: list = [None, None]
-        if self.is_main:
-            try:
-                answer[0] = work()
-            except UserError as error:
-                answer[1] = str(error)
-        broadcast_object_list(answer)
-        if answer[1] is not None:
-            self.stop(answer[1])
-        return answer[0]
-
-    def each(self, work: Callable[[], Result]) -> Result:
-        """Run `work` in every process, each for its own result; first in the main one, which alone fills any cache."""
-        own: list[Result] = []
-        self.once(lambda: own.append(work()))
-        return own[0] if self.is_main else work()
-
-    def share(self, items: Sequence[Item], work: Callable[[Sequence[Item]], list[Result]]) -> list[Result]:
-        """Let every process work on its part of `items`.
-
-        Args:
-            items: the same in all processes; one takes every `count`-th, since neighbours are often alike in size.
-            work: takes a part and returns one picklable result per item, in order.
-
-        Returns:
-            In every process the results of all items, in their order.
-        """
-        if self.count == 1:
-            return work(items)
-        from accelerate.utils import gather_object
-
-        own: tuple[list[Result], str | None]
-        try:
-            own = work(items[self.index :: self.count]), None
-        except UserError as error:
-            own = [], str(error)
-        parts = gather_object([own])
-        for _, wrong in parts:
-            if wrong is not None:
-                self.stop(wrong)
-        return [parts[number % self.count][0][number // self.count] for number in range(len(items))]
-
-    def stop(self, error: str) -> NoReturn:
-        """End this process because of an error that all know of."""
-        if self.is_main:
-            raise UserError(error)
-        raise SystemExit(0)
-
-
-def leave_at_exit(state: Any) -> None:
-    """Leave the other processes when this one ends, however it ends.
-
-    A thread of Gloo that still waits when the interpreter goes aborts it, now and then, and the launcher then takes
-    the end of finished work for a failure and stops the other processes in theirs.
-
-    Args:
-        state: the `accelerate.PartialState`, or the state of an `Accelerator`.
-    """
-    atexit.register(state.destroy_process_group)
-
-
-def join_processes() -> Processes:
-    """Meet the other processes that the launcher has started; without one there are none, and nothing is imported."""
-    if not launched():
-        return Processes()
-    import torch
-    from accelerate import PartialState
-
-    # A process waits for the others at the end of its share, which may well take longer than the usual ten minutes.
-    state = PartialState(cpu=asked_on_cpu() or not torch.cuda.is_available(), timeout=timedelta(days=30))
-    leave_at_exit(state)
-    chosen = state.num_processes > 1 or asked_on_cpu()
-    return Processes(state.process_index, state.num_processes, str(state.device) if chosen else "auto")

@@ -6,23 +6,16 @@ from dataclasses import dataclass
 from operator import neg, pos
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.ndimage import find_objects, label, uniform_filter
-from skimage.segmentation import find_boundaries
+from scipy.ndimage import uniform_filter
 
+from hf_denoise.arrays import ByteImage, FloatImage, Mask, to_8_bits
 from hf_denoise.evaluation.summary import INPUT, MODEL, Row, median
-from hf_denoise.imaging.picture import to_8_bits
+from hf_denoise.imaging.crops import Box, largest_defect, outlined, square_around
 from hf_denoise.inference.removed import removed_view
-
-Picture = NDArray[np.floating]
-Pixels = NDArray[np.uint8]
-Mask = NDArray[np.bool_]
-Box = tuple[slice, slice]
 
 PICKS = 4  # cases shown at either end
 SMALLEST_CROP, LARGEST_CROP = 96, 208  # sides in pixels
 MOST_STRETCH = 2.5
-OUTLINE = (255, 0, 200)  # of a mask: a colour that surfaces rarely have
 
 
 @dataclass(frozen=True)
@@ -30,7 +23,7 @@ class Case:
     """An image with its numbers, a row per method, and its crops: per method, then `clean` and `removed`."""
 
     rows: dict[str, Row]
-    crops: dict[str, Pixels]
+    crops: dict[str, ByteImage]
     gain: float  # amplification of `removed`
 
 
@@ -153,7 +146,7 @@ def ranked(cases: Sequence[Case], criterion: Criterion, worst: bool) -> list[Cas
     return [case for _, case in sorted(known, key=lambda pair: -pair[0])]
 
 
-def make_case(outputs: dict[str, Picture], clean: Picture, mask: Mask, rows: dict[str, Row]) -> Case:
+def make_case(outputs: dict[str, FloatImage], clean: FloatImage, mask: Mask, rows: dict[str, Row]) -> Case:
     """Crops of one image.
 
     Args:
@@ -173,35 +166,27 @@ def make_case(outputs: dict[str, Picture], clean: Picture, mask: Mask, rows: dic
     return Case(rows, crops, gain)
 
 
-def crop_box(mask: Mask, error: Picture) -> Box:
+def crop_box(mask: Mask, error: FloatImage) -> Box:
     """A square around the largest defect, with some of its surroundings; without a defect, where the error is largest.
 
     Args:
         mask: (H, W) bool.
         error: (H, W), of any scale.
     """
-    height, width = mask.shape
     if mask.any():
-        labels, _ = label(mask, np.ones((3, 3)))
-        largest = int(np.bincount(labels.ravel())[1:].argmax())
-        rows, columns = find_objects(labels)[largest]
-        side = int(
-            np.clip(1.6 * max(rows.stop - rows.start, columns.stop - columns.start), SMALLEST_CROP, LARGEST_CROP)
-        )
+        rows, columns = largest_defect(mask)
+        extent = max(rows.stop - rows.start, columns.stop - columns.start)
+        side = int(np.clip(1.6 * extent, SMALLEST_CROP, LARGEST_CROP))
         centre = (rows.start + rows.stop) // 2, (columns.start + columns.stop) // 2
     else:
         side = (SMALLEST_CROP + LARGEST_CROP) // 2
         smooth = uniform_filter(error, side, mode="constant")
         y, x = np.unravel_index(int(smooth.argmax()), smooth.shape)
         centre = int(y), int(x)
-    top, left = (
-        min(max(middle - side // 2, 0), max(length - side, 0))
-        for middle, length in zip(centre, (height, width), strict=True)
-    )
-    return slice(top, top + side), slice(left, left + side)
+    return square_around(centre, side, mask.shape)
 
 
-def stretch(clean: Picture) -> tuple[float, float]:
+def stretch(clean: FloatImage) -> tuple[float, float]:
     """What to subtract from the pictures of a case, and multiply them with, so that faint defects are seen.
 
     The clean crop then fills the range as far as it can with at most `MOST_STRETCH`, with a margin for the noise.
@@ -209,10 +194,3 @@ def stretch(clean: Picture) -> tuple[float, float]:
     low, high = (float(value) for value in np.percentile(clean, (0.5, 99.5)))
     width = min(max(1.25 * (high - low), 1 / MOST_STRETCH), 1.0)
     return min(max((low + high - width) / 2, 0.0), 1 - width), 1 / width
-
-
-def outlined(picture: Pixels, mask: Mask) -> Pixels:
-    """`picture` with a line around the mask, outside it, so that the defect stays in sight."""
-    picture = picture.copy()
-    picture[find_boundaries(mask, mode="outer")] = OUTLINE
-    return picture

@@ -4,26 +4,25 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 
 import numpy as np
-from numpy.typing import NDArray
 from skimage.restoration import denoise_nl_means
 
+from hf_denoise.arrays import FloatImage
 from hf_denoise.errors import UserError
 
-Picture = NDArray[np.floating]
 # (H, W, 3) in [0, 1] with noise outside, and sigma on the 0..255 scale -> (H, W, 3).
-Run = Callable[[Picture, float], Picture]
+PeerDenoiser = Callable[[FloatImage, float], FloatImage]
 
 SMALLEST = 16  # side in pixels up to which pictures are padded: BM3D refuses those smaller than its blocks
 
 
-def grey_as_one_channel(run: Run) -> Run:
+def grey_as_one_channel(run: PeerDenoiser) -> PeerDenoiser:
     """Give `run` one channel (H, W) of a picture whose channels are equal, and repeat what it gives.
 
     Three channels with the same noise are not what a method for colour expects, and take it three times as long.
     """
 
     @wraps(run)
-    def wrapped(noisy: Picture, sigma: float) -> Picture:
+    def wrapped(noisy: FloatImage, sigma: float) -> FloatImage:
         height, width = noisy.shape[:2]
         grey = bool((noisy == noisy[..., :1]).all())
         margins = (0, max(SMALLEST - height, 0)), (0, max(SMALLEST - width, 0)), (0, 0)
@@ -39,7 +38,7 @@ def grey_as_one_channel(run: Run) -> Run:
 
 
 @grey_as_one_channel
-def nl_means(noisy: Picture, sigma: float) -> Picture:
+def nl_means(noisy: FloatImage, sigma: float) -> FloatImage:
     """Non-local means of scikit-image (Buades et al., 2005; Darbon et al., 2008)."""
     colour = noisy.ndim == 3
     return denoise_nl_means(
@@ -53,12 +52,12 @@ def nl_means(noisy: Picture, sigma: float) -> Picture:
     )
 
 
-def load_nl_means() -> Run:
+def load_nl_means() -> PeerDenoiser:
     """Non-local means; scikit-image is always there."""
     return nl_means
 
 
-def load_bm3d() -> Run:
+def load_bm3d() -> PeerDenoiser:
     """BM3D of its authors (Mäkinen et al., 2020); the package is optional, its licence is for non-commercial use.
 
     Raises:
@@ -67,7 +66,7 @@ def load_bm3d() -> Run:
     import bm3d
 
     @grey_as_one_channel
-    def run(noisy: Picture, sigma: float) -> Picture:
+    def run(noisy: FloatImage, sigma: float) -> FloatImage:
         # Above 40 the profile for very noisy images, as in the authors' CBM3D (Dabov et al., 2007).
         profile = "np" if sigma <= 40 else "vn"
         return (bm3d.bm3d_rgb if noisy.ndim == 3 else bm3d.bm3d)(noisy, sigma / 255, profile)
@@ -75,10 +74,10 @@ def load_bm3d() -> Run:
     return run
 
 
-PEERS: dict[str, Callable[[], Run]] = {"nl-means": load_nl_means, "bm3d": load_bm3d}
+PEERS: dict[str, Callable[[], PeerDenoiser]] = {"nl-means": load_nl_means, "bm3d": load_bm3d}
 
 
-def load_peers(names: Sequence[str]) -> dict[str, Run]:
+def load_peers(names: Sequence[str]) -> dict[str, PeerDenoiser]:
     """The peers of these names, among `PEERS`, in this order.
 
     Raises:

@@ -14,7 +14,8 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
-from hf_denoise.evaluation.cases import Gallery, Pick, Pixels
+from hf_denoise.arrays import ByteImage
+from hf_denoise.evaluation.cases import Gallery, Pick
 from hf_denoise.evaluation.plots import METHOD_VARIABLES, MOST_POINTS, contrast_plot, gain_plot, interval_plot
 from hf_denoise.evaluation.summary import FADED, INPUT, LEADS, METRICS, MODEL, Row, look_up
 from hf_denoise.hub.tables import DIGITS, LABELS, classes_table, finite, has_intervals, number, results_table
@@ -42,7 +43,7 @@ class Evaluation:
     gallery: Gallery
 
 
-def markdown(results: Sequence[dict[str, Any]]) -> str:
+def report_markdown(results: Sequence[dict[str, Any]]) -> str:
     """Results as Markdown: overall, and per class of defect where there are classes."""
     notes = ["Noisy input → denoised; PSNR in dB, means over images"]
     if any(finite(result.get("contrast_kept")) for result in results):
@@ -67,7 +68,7 @@ def images_csv(evaluations: Sequence[Evaluation]) -> str:
     return buffer.getvalue()
 
 
-def page(evaluations: Sequence[Evaluation], facts: dict[str, str]) -> str:
+def report_page(evaluations: Sequence[Evaluation], facts: dict[str, str]) -> str:
     """The report as one HTML page that needs no other file and no network.
 
     Args:
@@ -93,7 +94,7 @@ def page(evaluations: Sequence[Evaluation], facts: dict[str, str]) -> str:
         leads=[name for name in LEADS if name in metrics],
         definition={"gap": RING_GAP, "width": RING_WIDTH, "least": round(255 * MIN_CONTRAST), "faded": FADED},
         most_points=MOST_POINTS,
-        told=told(summaries),
+        told=peers_note(summaries),
         sections=[section(evaluation, methods, metrics) for evaluation in evaluations],
     )
     return html.strip() + "\n"
@@ -106,12 +107,12 @@ def section(evaluation: Evaluation, methods: dict[str, str], metrics: Sequence[s
     return {
         "result": result,
         "plots": plots(evaluation, methods, metrics),
-        "cases": [("Worst cases", [card(pick, methods) for pick in worst])]
-        + [("Best cases", [card(pick, methods) for pick in best])] * bool(best),
+        "cases": [("Worst cases", [case_panel(pick, methods) for pick in worst])]
+        + [("Best cases", [case_panel(pick, methods) for pick in best])] * bool(best),
     }
 
 
-def told(results: Sequence[dict[str, Any]]) -> str:
+def peers_note(results: Sequence[dict[str, Any]]) -> str:
     """A sentence on what the peers were told of the noise; "" where there are none."""
     sigmas = [peer["sigma"] for result in results for peer in result["peers"].values()]
     if not sigmas:
@@ -166,7 +167,7 @@ def plots(evaluation: Evaluation, methods: dict[str, str], metrics: Sequence[str
     return found
 
 
-def card(pick: Pick, methods: dict[str, str]) -> dict[str, Any]:
+def case_panel(pick: Pick, methods: dict[str, str]) -> dict[str, Any]:
     """A case as the page shows it: titles, reasons, and its pictures with their captions."""
     case = pick.case
     row = case.rows[MODEL]
@@ -195,7 +196,7 @@ def card(pick: Pick, methods: dict[str, str]) -> dict[str, Any]:
     return {"image": row.image, "defect": row.defect, "reasons": pick.reasons, "pictures": pictures}
 
 
-def data_url(picture: Pixels) -> str:
+def data_url(picture: ByteImage) -> str:
     """A picture as a JPEG inside a URL: noise does not compress, and a page of PNGs would weigh many times as much."""
     grey = bool((picture == picture[..., :1]).all())
     image = Image.fromarray(np.ascontiguousarray(picture[..., 0]) if grey else picture)

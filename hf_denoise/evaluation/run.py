@@ -3,38 +3,29 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageDraw
 from tqdm import tqdm
 
 from hf_denoise._version import __version__
-from hf_denoise.data.decoded import Decoded
-from hf_denoise.data.loader import SampleMaker, TripletDataset
 from hf_denoise.data.triplets import load_triplets
-from hf_denoise.distributed.launch import Processes
+from hf_denoise.distributed.processes import Processes
 from hf_denoise.errors import UserError
-from hf_denoise.evaluation.cases import Case, Gallery, make_case
-from hf_denoise.evaluation.peers import Run, load_peers
-from hf_denoise.evaluation.report import Evaluation, images_csv, markdown, page
-from hf_denoise.evaluation.summary import INPUT, MODEL, Row, jsonable, measure, summarise, summarise_classes
+from hf_denoise.evaluation.cases import Gallery
+from hf_denoise.evaluation.grid import Crops, write_grid
+from hf_denoise.evaluation.measuring import Measured, SplitMeasurer
+from hf_denoise.evaluation.peers import PeerDenoiser, load_peers
+from hf_denoise.evaluation.report import Evaluation, images_csv, report_markdown, report_page
+from hf_denoise.evaluation.summary import Row, jsonable, summarise, summarise_classes
 from hf_denoise.files import make_writable, written_beside
-from hf_denoise.hub.card import AS_IN_DATA
-from hf_denoise.imaging.picture import to_8_bits
 from hf_denoise.inference.denoiser import Denoiser
-from hf_denoise.metrics.quality import noise_level
 from hf_denoise.noise.degradations import parse_degradation
 
-REPORT = "evaluation.html"
-Picture = NDArray[np.float32]
-Crops = tuple[Picture, Picture, Picture]  # degraded, denoised, clean
-CROP = 256  # side of the crops in the before/after grid, pixels
-GRID_ROWS = 6
+REPORT_PAGE = "evaluation.html"
 ALONE = Processes()
 
 
@@ -43,7 +34,7 @@ def evaluate(
     triplets: Any,
     degradation: str = "gaussian:25",
     *,
-    peers: Mapping[str, Run] | None = None,
+    peers: Mapping[str, PeerDenoiser] | None = None,
     name: str = "",
     split: str = "",
     seed: int = 0,
@@ -67,106 +58,41 @@ def evaluate(
         the `sigma` of each peer (None: estimated) and, under `classes`, the same for each class of defect. And crops
         (degraded, denoised, clean) of the first images.
     """
-    samples = TripletDataset(Decoded(triplets), SampleMaker(parse_degradation(degradation)), seed)
-    own = "degraded" in triplets.column_names
-    sigma = None if own else gaussian_sigma(degradation)
-    label = AS_IN_DATA if own else degradation
-    images = triplets["name"]
-    defects = triplets["defect"] if "defect" in triplets.column_names else [None] * len(triplets)
-
-    def measure_all(indices: Sequence[int]) -> list[tuple[Case, Crops | None]]:
-        """The case of each image, without its pictures where the gallery needs none, and its crops for the grid."""
-        found: list[tuple[Case, Crops | None]] = []
-        gallery = Gallery()
-        title = " ".join([name, degradation]).strip()
-        if processes.count > 1:
-            title += f", process 1 of {processes.count}"
-        for index in tqdm(indices, title, unit="image", disable=not processes.is_main):
-            sample = samples[index]
-            noisy, clean = (sample[key].permute(1, 2, 0).numpy() for key in ("degraded", "clean"))
-            mask = sample["mask"][0].numpy() > 0
-            outputs = {INPUT: noisy, MODEL: denoiser(noisy)}
-            if peers:
-                told = noise_level(noisy) if sigma is None else sigma
-                outputs.update({peer: run(noisy, told).clip(0, 1) for peer, run in peers.items()})
-            rows = {
-                method: measure(
-                    output,
-                    noisy,
-                    clean,
-                    mask,
-                    image=images[index],
-                    defect=defects[index],
-                    degradation=label,
-                    method=method,
-                )
-                for method, output in outputs.items()
-            }
-            gallery.add(make_case(outputs, clean, mask, rows))
-            crops = None
-            if index < GRID_ROWS:
-                crops = crop_around(noisy, mask), crop_around(outputs[MODEL], mask), crop_around(clean, mask)
-            found.append((Case(rows, {}, 0), crops))
-        kept = {id(case.rows): case for case in gallery.cases}
-        return [(kept.get(id(case.rows), case), crops) for case, crops in found]
-
+    measurer = SplitMeasurer(denoiser, triplets, degradation, peers, seed)
+    title = " ".join([name, degradation]).strip()
+    measure = partial(_measure_part, measurer, processes, title)
     # The extremes of all images are among the extremes of each part: added in order, they make the same gallery.
     rows: list[Row] = []
     crops: list[Crops] = []
     gallery = Gallery()
-    for case, shown in processes.share(range(len(samples)), measure_all):
-        rows += case.rows.values()
-        gallery.add(case)
-        crops += [shown] if shown else []
+    for measured in processes.share(range(len(measurer)), measure):
+        rows += measured.case.rows.values()
+        gallery.add(measured.case)
+        crops += [measured.crops] if measured.crops else []
     result = {
         "dataset": name,
         "split": split,
-        "degradation": label,
+        "degradation": measurer.degradation,
         **summarise(rows, seed),
         "classes": summarise_classes(rows, seed),
     }
     for peer in result["peers"].values():
-        peer["sigma"] = sigma
+        peer["sigma"] = measurer.sigma
     return Evaluation(result, rows, gallery), crops
 
 
-def gaussian_sigma(degradation: str) -> float | None:
-    """The standard deviation, 0..255 scale, of a degradation that is Gaussian noise of one strength; else None."""
-    match parse_degradation(degradation).alternatives:
-        case ((("gaussian", low, high),),) if low == high:
-            return low
-    return None
-
-
-def crop_around(image: Picture, mask: NDArray[np.bool_]) -> Picture:
-    """A square of at most CROP pixels, centred on the defect or else on the image."""
-    height, width = mask.shape
-    rows, columns = np.nonzero(mask) if mask.any() else (np.array([height // 2]), np.array([width // 2]))
-    top = int(np.clip(np.median(rows) - CROP // 2, 0, max(height - CROP, 0)))
-    left = int(np.clip(np.median(columns) - CROP // 2, 0, max(width - CROP, 0)))
-    return image[top : top + CROP, left : left + CROP]
-
-
-def write_grid(target: Path, crops: Sequence[Crops]) -> None:
-    """Write `grid` as PNG."""
-    with written_beside(target) as file:
-        grid(crops).save(file, "PNG")
-
-
-def grid(crops: Sequence[Crops]) -> Image.Image:
-    """Rows of degraded, denoised and clean crops, with a header."""
-    header, gap = 24, 4
-    height = header + sum(row[0].shape[0] + gap for row in crops)
-    sheet = Image.new("RGB", (3 * (CROP + gap) - gap, height), "white")
-    draw = ImageDraw.Draw(sheet)
-    for column, title in enumerate(("degraded", "denoised", "clean")):
-        draw.text((column * (CROP + gap) + 4, 4), title, fill="black", font_size=14)
-    top = header
-    for row in crops:
-        for column, image in enumerate(row):
-            sheet.paste(Image.fromarray(to_8_bits(image)), (column * (CROP + gap), top))
-        top += row[0].shape[0] + gap
-    return sheet
+def _measure_part(measurer: SplitMeasurer, processes: Processes, title: str, indices: Sequence[int]) -> list[Measured]:
+    """The images of one process, in order, with pictures of those alone that its gallery may show."""
+    if processes.count > 1:
+        title += f", process 1 of {processes.count}"
+    gallery = Gallery()
+    found = []
+    for index in tqdm(indices, title, unit="image", disable=not processes.is_main):
+        measured = measurer(index)
+        gallery.add(measured.case)
+        found.append(measured.without_pictures())
+    shown = {id(case.rows): case for case in gallery.cases}
+    return [replace(measured, case=shown.get(id(measured.case.rows), measured.case)) for measured in found]
 
 
 def load_split(data: str, split: str, seed: int, skip_bad: bool) -> Any:
@@ -219,16 +145,8 @@ def evaluate_data(
     Raises:
         UserError: the data or the output folder cannot be used, or a peer is not installed.
     """
-
-    def load() -> Any:
-        for spec in degradations:
-            parse_degradation(spec)
-        chosen = load_split(data, split, seed, skip_bad)
-        make_writable(output)
-        return chosen
-
     others = processes.each(lambda: load_peers(peers))
-    chosen = processes.once(load)
+    chosen = processes.once(lambda: _load(data, output, degradations, split, seed, skip_bad))
     if "degraded" in chosen.column_names:
         degradations = degradations[:1]
     evaluations = []
@@ -247,30 +165,46 @@ def evaluate_data(
         label = re.sub(r"[^\w.]+", "-", evaluation.result["degradation"])
         processes.once(partial(write_grid, output / f"grid-{label}.png", crops))
     results: list[dict[str, Any]] = [jsonable(evaluation.result) for evaluation in evaluations]
+    facts = _facts(denoiser, results, split, seed, model)
+    processes.once(lambda: _write(output, evaluations, results, facts))
+    return results
+
+
+def _load(data: str, output: Path, degradations: Sequence[str], split: str, seed: int, skip_bad: bool) -> Any:
+    """The split to measure, once all that can be wrong with the options was looked at."""
+    for spec in degradations:
+        parse_degradation(spec)
+    chosen = load_split(data, split, seed, skip_bad)
+    make_writable(output)
+    return chosen
+
+
+def _facts(denoiser: Denoiser, results: Sequence[dict[str, Any]], split: str, seed: int, model: str) -> dict[str, str]:
+    """What was measured and how, in the order in which the report says it."""
     first = results[0]
-    facts = {
+    ensemble = ", self-ensemble" if denoiser.self_ensemble else ""
+    return {
         "Data": first["dataset"],
         "Split": f"{split}, {first['images']} images, {first['counts']['defect_psnr'] or 'none'} with a defect mask",
         "Degradation": ", ".join(result["degradation"] for result in results),
         "Model": model or "unnamed",
         "Parameters": f"{sum(weights.numel() for weights in denoiser.model.parameters()) / 1e6:.2f} million",
-        "Arithmetic": f"{denoiser.precision} on {denoiser.device.type}"
-        + (", self-ensemble" if denoiser.self_ensemble else ""),
+        "Arithmetic": f"{denoiser.precision} on {denoiser.device.type}{ensemble}",
         "Seed": str(seed),
         "Date": f"{datetime.now(timezone.utc):%Y-%m-%d}",
         "Version": f"hf_denoise {__version__}",
     }
+
+
+def _write(
+    output: Path, evaluations: Sequence[Evaluation], results: Sequence[dict[str, Any]], facts: dict[str, str]
+) -> None:
     texts = {
         "evaluation.json": json.dumps({"results": results}, indent=2, allow_nan=False) + "\n",
-        "evaluation.md": markdown(results) + "\n",
+        "evaluation.md": report_markdown(results) + "\n",
         "images.csv": images_csv(evaluations),
-        REPORT: page(evaluations, facts),
+        REPORT_PAGE: report_page(evaluations, facts),
     }
-
-    def write() -> None:
-        for name, text in texts.items():
-            with written_beside(output / name) as file:
-                file.write(text.encode())
-
-    processes.once(write)
-    return results
+    for name, text in texts.items():
+        with written_beside(output / name) as file:
+            file.write(text.encode())

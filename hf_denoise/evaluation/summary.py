@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import bootstrap
 
+from hf_denoise.arrays import FloatImage, Mask
 from hf_denoise.metrics.quality import contrast, contrast_kept, psnr, ssim
 from hf_denoise.metrics.structure import structure
 
@@ -19,7 +19,6 @@ FEWEST = 3  # values that an interval is made from
 RESAMPLES = 2000
 FADED = 0.5  # a defect that keeps less of its contrast than this counts as faded
 
-Picture = NDArray[np.floating]
 Values = Sequence[float]
 
 
@@ -42,11 +41,11 @@ class Row:
     clean_contrast: float
 
 
-def measure(
-    output: Picture,
-    noisy: Picture,
-    clean: Picture,
-    mask: NDArray[np.bool_],
+def measure_image(
+    output: FloatImage,
+    noisy: FloatImage,
+    clean: FloatImage,
+    mask: Mask,
     *,
     image: str = "",
     defect: str | None = None,
@@ -88,7 +87,7 @@ def statistic(metric: str) -> Callable[[Values], float | None]:
     return median if metric == "contrast_kept" else mean
 
 
-def interval(values: Values, metric: str, seed: int = 0) -> list[float] | None:
+def bootstrap_interval(values: Values, metric: str, seed: int = 0) -> list[float] | None:
     """95 % confidence interval of the mean or median, by the percentile bootstrap over images (Efron, 1979).
 
     With a handful of images it is too narrow.
@@ -121,9 +120,9 @@ def summarise(rows: Iterable[Row], seed: int = 0) -> dict[str, Any]:
         `images`; each metric of the model under its name and of the input under `input_` and its name (there without
         `structure`: nothing was removed), means over images, the median for `contrast_kept`, None where no image has
         it; `faded`, the images whose contrast kept is under 0.5, which a median hides (`input_faded` likewise);
-        `counts`, the images that have a metric; `intervals`, under the names of the metrics, see `interval`; `peers`,
-        the same of each peer; `lead`, the mean differences of PSNR and defect PSNR, model minus other on the same
-        images, for the input and each peer.
+        `counts`, the images that have a metric; `intervals`, under the names of the metrics, see `bootstrap_interval`;
+        `peers`, the same of each peer; `lead`, the mean differences of PSNR and defect PSNR, model minus other on the
+        same images, for the input and each peer.
     """
     methods: dict[str, dict[str, Row]] = {}
     for row in rows:
@@ -139,7 +138,7 @@ def summarise(rows: Iterable[Row], seed: int = 0) -> dict[str, Any]:
             del measured["structure"]
         values: dict[str, Any] = {name: statistic(name)(column) for name, column in measured.items()}
         values["faded"] = sum(kept < FADED for kept in measured["contrast_kept"])
-        ranges = {name: interval(column, name, seed) for name, column in measured.items()}
+        ranges = {name: bootstrap_interval(column, name, seed) for name, column in measured.items()}
         if method in (MODEL, INPUT):
             prefix = "input_" if method == INPUT else ""
             summary.update({prefix + name: value for name, value in values.items()})
@@ -155,7 +154,7 @@ def summarise(rows: Iterable[Row], seed: int = 0) -> dict[str, Any]:
             }
             lead[method] = {
                 **{name: mean(column) for name, column in differences.items()},
-                "intervals": {name: interval(column, name, seed) for name, column in differences.items()},
+                "intervals": {name: bootstrap_interval(column, name, seed) for name, column in differences.items()},
             }
     return {**summary, "counts": counts, "intervals": intervals, "peers": peers, "lead": lead}
 

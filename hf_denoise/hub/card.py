@@ -24,7 +24,7 @@ from hf_denoise.hub.tables import (
 
 MARKER = "<!-- Rendered by hf_denoise and replaced at the next save; delete this line to keep changes made by hand. -->"
 AS_IN_DATA = "as in the data"  # in place of a degradation, where the data bring degraded images
-METRICS = ("psnr", "ssim", "defect_psnr", "contrast_kept")
+CARD_METRICS = ("psnr", "ssim", "defect_psnr", "contrast_kept")
 
 
 def template_path() -> Path:
@@ -81,9 +81,9 @@ def render_card(
         marker=MARKER,
         title=escape(title),
         model_id=plain(model_id) if model_id else "path/to/this/folder",
-        results=results_table(results, METRICS) if results else "",
+        results=results_table(results, CARD_METRICS) if results else "",
         classes=classes_table(results, ("psnr", "defect_psnr", "contrast_kept")),
-        shown=columns(results, METRICS),
+        shown=columns(results, CARD_METRICS),
         intervals=has_intervals(results),
         peers=any(peers_of(result) for result in results),
         training=training_facts(training),
@@ -96,7 +96,7 @@ def model_index(results: Iterable[dict[str, Any]]) -> Iterable[EvalResult]:
     """One `EvalResult` per data set, degradation and metric; an infinite or missing value has no place in JSON."""
     for result in results:
         name = plain(result.get("dataset", "unknown"))
-        for metric in METRICS:
+        for metric in CARD_METRICS:
             if finite(result.get(metric)):
                 yield EvalResult(
                     task_type="image-to-image",
@@ -143,7 +143,6 @@ def architecture_facts(config: dict[str, Any]) -> list[tuple[str, str]]:
         "encoder_levels": ("Encoder levels", lambda levels: f"{levels}, the deepest at stride {2**levels}"),
         "decoder_channels": ("Decoder channels, deepest first", lambda widths: "-".join(map(str, widths))),
         "decoder_depths": ("Residual blocks, deepest first", lambda depths: "-".join(map(str, depths))),
-        "decoder_batch_norm": ("BatchNorm in the decoder", yes_no),
         "full_resolution_skip": ("Full-resolution skip", yes_no),
         "residual": ("Global residual", yes_no),
         "gate_window": (

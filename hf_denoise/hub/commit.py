@@ -1,8 +1,9 @@
-"""The commit that puts a model on the Hub, and what it leaves alone there."""
+"""The commit that puts a model on the Hub. What somebody else put there stays."""
 
 import functools
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelete, HfApi, ModelCard
@@ -68,7 +69,7 @@ def commit_model(
             gone |= set(filter_repo_objects(present - kept, allow_patterns=delete_patterns)) - names
         operations: list[CommitOperationAdd | CommitOperationDelete] = [CommitOperationDelete(name) for name in gone]
         operations += [CommitOperationAdd(name, content) for name, content in ours.items() if name in names]
-        try:
+        with _commit_errors(repo_id, own):
             return api.create_commit(
                 repo_id,
                 operations,
@@ -77,14 +78,21 @@ def commit_model(
                 create_pr=create_pr,
                 parent_commit=there.sha,
             )
-        except HfHubHTTPError:
-            raise
-        except RuntimeError as error:  # how the client reports a file that did not get through
-            kind = HubUnreachableError if may_pass(error.__cause__) else UserError
-            reason = plain(error.__cause__ or error)
-            raise kind(f"the upload to '{repo_id}' broke off, push again: {reason}") from error
-        except ValueError as error:
-            raise UserError(f"the Hub refuses the card '{own or CARD}'; mend or delete it: {plain(error)}") from error
+
+
+@contextmanager
+def _commit_errors(repo_id: str, own: Path | None) -> Iterator[None]:
+    """What `hub_errors` does not know of: files that do not get through, and a card that the Hub refuses."""
+    try:
+        yield
+    except HfHubHTTPError:
+        raise
+    except RuntimeError as error:  # how the client reports a file that did not get through
+        kind = HubUnreachableError if may_pass(error.__cause__) else UserError
+        reason = plain(error.__cause__ or error)
+        raise kind(f"the upload to '{repo_id}' broke off, push again: {reason}") from error
+    except ValueError as error:
+        raise UserError(f"the Hub refuses the card '{own or CARD}'; mend or delete it: {plain(error)}") from error
 
 
 def _card_beside(repo_id: str, card: ModelCard, theirs: Path | None) -> bytes | None:

@@ -100,18 +100,30 @@ def read_object(folder: Path, file: str, model_id: str | Path) -> dict[str, Any]
     return content
 
 
-def read_config(folder: Path, model_id: str | Path, parameters: Mapping[str, inspect.Parameter]) -> dict[str, Any]:
+def read_config(
+    folder: Path,
+    model_id: str | Path,
+    parameters: Mapping[str, inspect.Parameter],
+    removed: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """The constructor arguments in `config.json`.
 
     Args:
         folder: where the files lie.
         model_id: what the user called it, for messages.
         parameters: what the constructor takes; a default shows the type that is wanted.
+        removed: options that the constructor once took, each with the value that it now stands for; they are left out.
 
     Raises:
         UserError: the file is missing or not JSON, or has an option that the constructor does not take as it stands.
     """
     config = read_object(folder, CONFIG, model_id)
+    for key, only in (removed or {}).items():
+        if key in config and config.pop(key) != only:
+            raise UserError(
+                f"config.json of '{model_id}' sets '{key}', which is no longer supported; use the version of "
+                f"hf_denoise that saved it, or train a model without '{key}'"
+            )
     for key, value in config.items():
         if key not in parameters or key == "self":
             raise UserError(f"config.json of '{model_id}' has an unknown option '{key}'; it is not a DenoisingUNet's")

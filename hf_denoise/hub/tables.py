@@ -1,4 +1,4 @@
-"""Measured results as tables in Markdown, for the model card and the report. The results may be anybody's JSON."""
+"""Measured results as tables in Markdown, for the model card and the report. They may come from any JSON file."""
 
 import math
 import re
@@ -30,7 +30,7 @@ def results_table(results: Sequence[dict[str, Any]], metrics: Sequence[str] = tu
             told = f"told sigma {sigma:g}" if finite(sigma) else "told the estimated noise"
             lines.append([*first, f"{escape(name)}, {told}", *(cell(peer, metric) for metric in shown)])
     head = ["Data", "Images", "Degradation", *(["Method"] if with_peers else []), *(LABELS[name] for name in shown)]
-    return markdown(head, lines, left=("Data", "Degradation", "Method"))
+    return markdown_table(head, lines, left=("Data", "Degradation", "Method"))
 
 
 def classes_table(results: Sequence[dict[str, Any]], metrics: Sequence[str] = tuple(LABELS)) -> str:
@@ -49,7 +49,9 @@ def classes_table(results: Sequence[dict[str, Any]], metrics: Sequence[str] = tu
         for peer_name, peer in peers_of(group).items():
             lines.append([*first, escape(peer_name), *(cell(peer, metric) for metric in shown)])
     head = ["Data", "Degradation", "Class", "Images", *(["Method"] if with_peers else [])]
-    return markdown([*head, *(LABELS[name] for name in shown)], lines, left=("Data", "Degradation", "Class", "Method"))
+    return markdown_table(
+        [*head, *(LABELS[name] for name in shown)], lines, left=("Data", "Degradation", "Class", "Method")
+    )
 
 
 def columns(groups: Sequence[dict[str, Any]], metrics: Sequence[str]) -> list[str]:
@@ -59,7 +61,7 @@ def columns(groups: Sequence[dict[str, Any]], metrics: Sequence[str]) -> list[st
 
 def has_intervals(results: Iterable[dict[str, Any]]) -> bool:
     """Whether any result has a confidence interval."""
-    return any(interval(result, name) for result in results for name in LABELS)
+    return any(interval_of(result, name) for result in results for name in LABELS)
 
 
 def peers_of(group: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -91,21 +93,21 @@ def change(group: dict[str, Any], metric: str) -> str:
 def cell(group: dict[str, Any], metric: str) -> str:
     """A number with its confidence interval, where it has one."""
     text = number(group.get(metric), DIGITS[metric])
-    bounds = interval(group, metric)
+    bounds = interval_of(group, metric)
     if bounds:
         low, high = (number(bound, DIGITS[metric]) for bound in bounds)
         text += f" ({low} to {high})"
     return text
 
 
-def interval(group: dict[str, Any], metric: str) -> list[float] | None:
+def interval_of(group: dict[str, Any], metric: str) -> list[float] | None:
     """The confidence interval of a metric: [low, high], or None."""
     intervals = group.get("intervals")
     bounds = intervals.get(metric) if isinstance(intervals, dict) else None
     return bounds if isinstance(bounds, list) and len(bounds) == 2 and all(map(finite, bounds)) else None
 
 
-def markdown(head: Sequence[str], lines: Sequence[Sequence[str]], left: Sequence[str]) -> str:
+def markdown_table(head: Sequence[str], lines: Sequence[Sequence[str]], left: Sequence[str]) -> str:
     """A table in Markdown; the columns whose head is in `left` are aligned left, the others right."""
     rules = ["---" if name in left else "---:" for name in head]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in (head, rules, *lines))

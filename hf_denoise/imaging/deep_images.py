@@ -28,9 +28,9 @@ _LAYOUTS = {
 }
 # The others need decoders that few files use and few people have tested.
 _COMPRESSIONS = {1: "none", 5: "LZW", 8: "deflate", 32946: "deflate", 32773: "PackBits"}
-_LARGEST_SPARE_TILE = 2**22  # pixels; a tile may be larger than the picture, but not by as much as its header likes
+_LARGEST_SPARE_TILE = 2**22  # pixels; a tile may be larger than the picture, within reason
 _DEPTHS = ("uint16", "float16", "float32", "float64")
-# Not all that tifffile knows: which others can be set differs between its versions.
+# Some of those that tifffile knows: which others can be set differs between its versions.
 _DIALECTS = ("eer", "lsm", "ndpi", "scanimage")
 _PHOTOMETRIC = {"L": "minisblack", "LA": "minisblack", "RGB": "rgb", "RGBA": "rgb", "CMYK": "separated"}
 
@@ -52,7 +52,7 @@ def is_tiff(head: bytes) -> bool:
 
 
 def _opened(file: BinaryIO) -> Any:
-    """A `tifffile.TiffFile` that takes no notice of the dialects of microscopes that change how pages are read."""
+    """A `tifffile.TiffFile` that reads pages the standard way: the formats of microscopes, which change it, are off."""
     import tifffile
 
     file.seek(0)

@@ -92,7 +92,7 @@ def _check_directory(file: BinaryIO, place: int, end: int, order: str, big: bool
 
 
 def sound_exif(block: bytes) -> bool:
-    """Whether an EXIF block can be read, and written again: what cannot is worth nothing to anyone."""
+    """Whether an EXIF block can be read, and written again."""
     try:
         check_directories(io.BytesIO(block.removeprefix(b"Exif\0\0")))
         exif = Image.Exif()

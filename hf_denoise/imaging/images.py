@@ -10,10 +10,12 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import ExifTags, Image, JpegImagePlugin, UnidentifiedImageError
 
+from hf_denoise.arrays import check_floats, full_scale
 from hf_denoise.errors import UserError
 from hf_denoise.imaging import deep_images
 from hf_denoise.imaging.file_checks import check_pixels, sound_exif
-from hf_denoise.imaging.picture import DEEP_GREY, FORMATS, MODES, Header, Picture, check_floats, full_scale
+from hf_denoise.imaging.formats import DEEP_GREY, FORMATS, MODES, Header
+from hf_denoise.imaging.picture import Picture
 
 MAX_PIXELS = 250_000_000
 """Larger images are refused by their header, before they can fill the memory."""
@@ -70,7 +72,7 @@ def read_image(source: str | os.PathLike[str] | BinaryIO, max_pixels: int = MAX_
 
 @contextmanager
 def _without_pillow_limit() -> Iterator[None]:
-    """Pillow's own limit of pixels is a global, and below what a camera of today makes; `MAX_PIXELS` holds instead."""
+    """Pillow's own limit of pixels is a global, and below what today's cameras make; `MAX_PIXELS` holds instead."""
     with _pillow_limit:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:

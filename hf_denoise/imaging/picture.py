@@ -8,76 +8,12 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
-from hf_denoise.errors import UserError
+from hf_denoise.arrays import full_scale
 from hf_denoise.files import written_beside
 from hf_denoise.imaging import deep_images
-
-FORMATS = {
-    ".png": "PNG",
-    ".jpg": "JPEG",
-    ".jpeg": "JPEG",
-    ".webp": "WEBP",
-    ".bmp": "BMP",
-    ".tif": "TIFF",
-    ".tiff": "TIFF",
-    ".gif": "GIF",
-}
-
-# Beyond this no noise explains a floating-point value: the image is on another scale than 0 to 1.
-_MAX_FLOAT = 8.0
-
-_HOLDS: dict[str, set[str]] = {
-    "PNG": {"1", "L", "LA", "P", "RGB", "RGBA"},
-    "JPEG": {"L", "RGB", "CMYK"},
-    "WEBP": {"RGB", "RGBA"},
-    "BMP": {"1", "L", "P", "RGB"},
-    "TIFF": {"1", "L", "LA", "P", "RGB", "RGBA", "CMYK"},
-    "GIF": {"L", "P"},
-}
-_DTYPES = {"PNG": ("uint8", "uint16"), "TIFF": ("uint8", "uint16", "float16", "float32", "float64")}
-_METADATA = {
-    "PNG": ("icc_profile", "exif", "dpi"),
-    "JPEG": ("icc_profile", "exif", "dpi", "xmp"),
-    "WEBP": ("icc_profile", "exif", "xmp"),
-    "TIFF": ("icc_profile", "exif", "dpi"),
-    "BMP": ("dpi",),
-    "GIF": (),
-}
-_MAX_SIDE = {"JPEG": 65_500, "WEBP": 16_383, "GIF": 65_535}
-# Nothing is lost by these; what cannot be reached through them, the format cannot hold.
-_WIDER = {"1": ("L", "RGB"), "L": ("RGB",), "LA": ("RGBA",), "P": ("RGB", "RGBA")}
-_WITH_ALPHA = {"L": "LA", "RGB": "RGBA", "P": "RGBA"}
-DEEP_GREY = {"I;16", "I;16L", "I;16B", "I", "F"}
-"""Pillow's modes of grey with more than 8 bits."""
-MODES = {*_HOLDS["TIFF"], *DEEP_GREY}
-"""Those of Pillow that a picture can have."""
-
-
-@dataclass(frozen=True)
-class Header:
-    """What a file says about itself before its pixels are decoded.
-
-    Attributes:
-        format: Pillow's name, such as "PNG"; None for a picture that is not from a file.
-        mode: Pillow's mode of the pixels; 16-bit and float colour, which Pillow has no name for, by its 8-bit name.
-        dtype: of the samples: uint8, uint16 or a float.
-        size: (width, height) in pixels.
-        transparent: a palette with transparent entries, or a colour that stands for transparency.
-    """
-
-    format: str | None
-    mode: str
-    dtype: np.dtype
-    size: tuple[int, int]
-    transparent: bool = False
-
-    @property
-    def layout(self) -> str:
-        """The mode without its bit depth: "L" for every grey image."""
-        return "L" if self.mode in DEEP_GREY else self.mode
+from hf_denoise.imaging.formats import DEEP_GREY, METADATA, WITH_ALPHA, Header, check_target
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +89,7 @@ class Picture:
             samples = self._array("L").astype(">u2" if mode == "I;16B" else "<u2")
             image = Image.frombytes(mode, self.header.size, samples.tobytes())
         elif self.header.transparent and self.header.dtype != np.uint8:
-            image = self._encode(_WITH_ALPHA[mode])
+            image = self._encode(WITH_ALPHA[mode])
         else:
             image = self._encode(mode)
         image.info.update(self.metadata)
@@ -171,8 +107,8 @@ class Picture:
         target = Path(path)
         format, mode = check_target(self.header, target)
         # Where the orientation cannot be noted, the pixels themselves are turned.
-        picture = self if "exif" in _METADATA[format] else self.upright()
-        metadata = {key: picture.metadata[key] for key in _METADATA[format] if key in picture.metadata}
+        picture = self if "exif" in METADATA[format] else self.upright()
+        metadata = {key: picture.metadata[key] for key in METADATA[format] if key in picture.metadata}
         if format == "TIFF" and self.header.dtype == np.uint8 and "exif" in metadata:  # Pillow takes the block apart
             exif = Image.Exif()
             exif.load(metadata["exif"])
@@ -244,59 +180,6 @@ _TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
-def full_scale(dtype: np.dtype) -> int:
-    """The value of white: 255, 65535, or 1 for floats."""
-    return int(np.iinfo(dtype).max) if dtype.kind == "u" else 1
-
-
-def to_8_bits(pixels: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """Floats in [0, 1], what lies outside clipped, as uint8, rounded."""
-    return np.rint(pixels.clip(0, 1) * 255).astype(np.uint8)
-
-
-def check_floats(pixels: np.ndarray, name: str) -> None:
-    """Raise a `UserError` that names `name` where floats are NaN, infinite, or far from the range 0 to 1."""
-    if pixels.dtype.kind != "f":
-        return
-    low, high = float(pixels.min(initial=0)), float(pixels.max(initial=0))
-    if not (np.isfinite(low) and np.isfinite(high)):
-        raise UserError(f"{name} holds NaN or infinite values; replace them before denoising")
-    if max(-low, high) > _MAX_FLOAT:
-        raise UserError(f"{name} holds values from {low:.4g} to {high:.4g}; scale floating-point images to 0 to 1")
-
-
-def check_target(header: Header, path: Path) -> tuple[str, str]:
-    """Whether the format of a path's extension can hold an image, before any work.
-
-    Returns:
-        Pillow's names of the format and of the mode to write: the image's own, or one that loses nothing.
-
-    Raises:
-        UserError: unknown extension, or the format lacks the depth, the alpha, the inks or the size.
-    """
-    format = FORMATS.get(path.suffix.lower())
-    if format is None:
-        raise UserError(f"cannot write '{path}': the name must end in one of {', '.join(FORMATS)}")
-    if str(header.dtype) not in _DTYPES.get(format, ("uint8",)):
-        depth = "floating-point" if header.dtype.kind == "f" else "16-bit"
-        fitting = "TIFF" if header.dtype.kind == "f" else "PNG or TIFF"
-        raise UserError(f"cannot write '{path}': {format} has no {depth} samples; write {fitting} instead")
-    if format == "GIF" and header.format != "GIF":
-        raise UserError(f"cannot write '{path}': only a GIF is written as GIF, its 256 colours are too few; write PNG")
-    if max(header.size) > _MAX_SIDE.get(format, 2**31):
-        raise UserError(f"cannot write '{path}': {format} ends at {_MAX_SIDE[format]} pixels a side; write PNG or TIFF")
-    mode = header.layout
-    if header.transparent and format not in ("PNG", "GIF"):
-        mode = _WITH_ALPHA[mode]
-    for candidate in (mode, *_WIDER.get(mode, ())):
-        if candidate in _HOLDS[format] and not (header.transparent and mode != header.layout and candidate == "RGB"):
-            return format, candidate
-    kind = "CMYK" if mode == "CMYK" else "transparency"
-    raise UserError(
-        f"cannot write '{path}': {format} has no {kind}; write {'TIFF' if kind == 'CMYK' else 'PNG'} instead"
-    )
-
-
 def _from_buffer(mode: str, pixels: np.ndarray) -> Image.Image:
     height, width = pixels.shape[:2]
     return Image.frombuffer(mode, (width, height), np.ascontiguousarray(pixels), "raw", mode, 0, 1)
@@ -329,7 +212,7 @@ def _keep_color_key(pixels: np.ndarray, alpha: Any, key: tuple[int, ...]) -> np.
 
 
 class _WithoutDescriptor(io.BufferedIOBase, BinaryIO):
-    """Hides the descriptor of a file: given it, Pillow writes in C and takes no notice of a full disk."""
+    """Hides the descriptor of a file: Pillow would write to it in C, and not report a full disk."""
 
     def __init__(self, file: BinaryIO):
         self.read, self.write, self.seek, self.tell = file.read, file.write, file.seek, file.tell  # type: ignore

@@ -12,12 +12,14 @@ import torch
 from PIL import Image
 from torch import nn
 
+from hf_denoise.arrays import check_floats, full_scale
 from hf_denoise.cpu import keep_freed_memory, multiplies_bfloat16
 from hf_denoise.errors import UserError
 from hf_denoise.hub.files import PACKAGED
 from hf_denoise.imaging.blending import check_strength
+from hf_denoise.imaging.formats import check_target
 from hf_denoise.imaging.images import from_pil, read_image
-from hf_denoise.imaging.picture import Picture, check_floats, check_target, full_scale
+from hf_denoise.imaging.picture import Picture
 from hf_denoise.inference.grey import is_grey
 from hf_denoise.inference.restraint import Corrections, apply_gains
 from hf_denoise.inference.self_ensemble import SelfEnsemble

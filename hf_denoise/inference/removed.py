@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_denoise.imaging.picture import Header, Picture
+from hf_denoise.imaging.formats import Header
+from hf_denoise.imaging.picture import Picture
 
 Array = NDArray[np.floating]
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
+from hf_denoise.arrays import full_scale
 from hf_denoise.imaging.blending import mix
-from hf_denoise.imaging.picture import full_scale
 
 Grid = NDArray[np.float32]
 

@@ -4,10 +4,11 @@ import math
 import warnings
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt, find_objects
 from skimage.metrics import structural_similarity
 from skimage.restoration import estimate_sigma
+
+from hf_denoise.arrays import FloatImage, Mask
 
 SSIM_WINDOW = 11  # side of the Gaussian window of Wang et al.: sigma 1.5, cut at 3.5 sigma
 
@@ -18,11 +19,8 @@ RING_GAP = 2
 RING_WIDTH = 5
 MIN_CONTRAST = 2 / 255  # below, the ratio of two contrasts is mostly noise and rounding
 
-Image = NDArray[np.floating]
-Mask = NDArray[np.bool_]
 
-
-def psnr(image: Image, clean: Image, mask: Mask | None = None) -> float:
+def psnr(image: FloatImage, clean: FloatImage, mask: Mask | None = None) -> float:
     """Peak signal-to-noise ratio in dB over all channels.
 
     Args:
@@ -41,7 +39,7 @@ def psnr(image: Image, clean: Image, mask: Mask | None = None) -> float:
     return math.inf if mse == 0 else -10 * math.log10(mse)
 
 
-def ssim(image: Image, clean: Image, mask: Mask | None = None) -> float:
+def ssim(image: FloatImage, clean: FloatImage, mask: Mask | None = None) -> float:
     """Structural similarity (Wang et al., 2004, doi:10.1109/TIP.2003.819861), Gaussian window, mean over channels.
 
     Args:
@@ -66,10 +64,10 @@ def ssim(image: Image, clean: Image, mask: Mask | None = None) -> float:
     return float(mean) if mask is None else float(similarity[mask].mean())
 
 
-def contrast(image: Image, mask: Mask) -> float:
+def contrast(image: FloatImage, mask: Mask) -> float:
     """How much a defect stands out: its mean minus that of the ring around it, on the mean of the channels.
 
-    The ring are the pixels more than 2 and up to 7 pixels away from the mask (`RING_GAP`, `RING_WIDTH`; Euclidean). The
+    The ring is the pixels more than 2 and up to 7 pixels away from the mask (`RING_GAP`, `RING_WIDTH`; Euclidean). The
     gap keeps soft edges out. All defects of a mask count together, pixel by pixel.
 
     Args:
@@ -93,7 +91,7 @@ def contrast(image: Image, mask: Mask) -> float:
     return float(grey[inside].mean() - grey[ring].mean())
 
 
-def contrast_kept(image: Image, clean: Image, mask: Mask) -> float:
+def contrast_kept(image: FloatImage, clean: FloatImage, mask: Mask) -> float:
     """Share of the contrast of a defect that is left in an image, see `contrast`.
 
     Args:
@@ -108,7 +106,7 @@ def contrast_kept(image: Image, clean: Image, mask: Mask) -> float:
     return contrast(image, mask) / whole if abs(whole) >= MIN_CONTRAST else math.nan
 
 
-def noise_level(image: Image) -> float:
+def noise_level(image: FloatImage) -> float:
     """Estimated standard deviation of the noise on the 0..255 scale (Donoho & Johnstone, 1994, on wavelets).
 
     Args:

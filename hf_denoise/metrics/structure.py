@@ -25,7 +25,7 @@ SCALES = (1, 2, 4)  # standard deviations in pixels of the smoothing that shows 
 THRESHOLD = 6.0  # noise levels; beyond lies no noise, even where its level changes within a few pixels
 MEDIAN_BLOCK = 16  # samples a side over which a level is the median: small enough for noise that follows the picture
 SHIFT = 0.12  # least level as a share of the noise: a mean that moves by less than 6 x 0.12 of it is no structure
-VISIBLE = 0.5 / 255  # least level: differences below three grey levels are hard to see
+LEAST_DIFFERENCE = 0.5 / 255  # least level: differences below three grey levels are hard to see
 EDGE_SCALE, EDGE_REACH = 1.5, 12  # standard deviations in pixels: of the smoothing that shows edges, and along them
 COHERENCE = 0.55  # of the directions within that reach: noise stays below
 
@@ -82,9 +82,9 @@ def _edges(grey: Floats, core: tuple[Span, Span]) -> float:
     tensor = structure_tensor(smooth, EDGE_REACH / 2, mode="reflect", order="rc")
     largest, smallest = structure_tensor_eigenvalues(tensor)
     energy = largest + smallest
-    coherence = (largest - smallest) / np.maximum(energy, VISIBLE**2)
+    coherence = (largest - smallest) / np.maximum(energy, LEAST_DIFFERENCE**2)
     excess = np.maximum(coherence**2 - COHERENCE**2, 0) / (1 - COHERENCE**2)
-    return _largest_share(excess * energy, energy, VISIBLE**2, 2, core)
+    return _largest_share(excess * energy, energy, LEAST_DIFFERENCE**2, 2, core)
 
 
 def _noise_level(grey: Floats) -> Floats:
@@ -111,7 +111,7 @@ def _spots(grey: Floats, noise: Floats, scale: int, core: tuple[Span, Span]) -> 
     white = 1 / (2 * math.sqrt(math.pi) * scale)  # what the smoothing leaves of white noise
     # More is left of correlated noise. How much is measured where the noise is brought to one level everywhere.
     left = np.maximum(_local_median(smooth / noise) / _MEDIAN, max(white, SHIFT))
-    level = np.maximum(np.maximum(_local_median(smooth) / _MEDIAN, noise * left), VISIBLE)
+    level = np.maximum(np.maximum(_local_median(smooth) / _MEDIAN, noise * left), LEAST_DIFFERENCE)
     energy = (smooth / level) ** 2
     return _largest_share(np.maximum(energy - THRESHOLD**2, 0), energy, 1, scale, core)
 

@@ -63,21 +63,18 @@ class SCSE(nn.Module):
 
 
 class ConvBlock(nn.Sequential):
-    """3x3 convolution, optional BatchNorm, ReLU."""
+    """3x3 convolution and ReLU. BatchNorm between the two lost every long comparison."""
 
-    def __init__(self, in_channels: int, out_channels: int, batch_norm: bool):
-        layers: list[nn.Module] = [nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=not batch_norm)]
-        if batch_norm:
-            layers.append(nn.BatchNorm2d(out_channels))
-        super().__init__(*layers, nn.ReLU(inplace=True))
+    def __init__(self, in_channels: int, out_channels: int):
+        super().__init__(nn.Conv2d(in_channels, out_channels, 3, padding=1), nn.ReLU(inplace=True))
 
 
 class ResidualBlock(nn.Module):
     """Two 3x3 convolutions around an identity: `x + conv(block(x))`."""
 
-    def __init__(self, channels: int, batch_norm: bool):
+    def __init__(self, channels: int):
         super().__init__()
-        self.block = ConvBlock(channels, channels, batch_norm)
+        self.block = ConvBlock(channels, channels)
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -92,20 +89,17 @@ class DecoderBlock(nn.Module):
         skip_channels: channels of the encoder feature at this resolution; 0 where there is none.
         out_channels: channels of this level.
         depth: residual blocks after the first convolution.
-        batch_norm: BatchNorm after the 3x3 convolutions.
         gate_window: local window of the channel gate, in pixels of this level.
 
     Shape: (B, in_channels, H, W) and (B, skip_channels, 2H, 2W) -> (B, out_channels, 2H, 2W).
     """
 
-    def __init__(
-        self, in_channels: int, skip_channels: int, out_channels: int, depth: int, batch_norm: bool, gate_window: int
-    ):
+    def __init__(self, in_channels: int, skip_channels: int, out_channels: int, depth: int, gate_window: int):
         super().__init__()
         up_channels = max(out_channels // 2, 1)  # the skip knows more of this resolution than the level below
         self.up = nn.ConvTranspose2d(in_channels, up_channels, 2, stride=2)
-        self.fuse = ConvBlock(up_channels + skip_channels, out_channels, batch_norm)
-        self.refine = nn.Sequential(*(ResidualBlock(out_channels, batch_norm) for _ in range(depth)))
+        self.fuse = ConvBlock(up_channels + skip_channels, out_channels)
+        self.refine = nn.Sequential(*(ResidualBlock(out_channels) for _ in range(depth)))
         self.attention = SCSE(out_channels, window=gate_window)
 
     def forward(self, x: Tensor, skip: Tensor | None = None) -> Tensor:

@@ -1,34 +1,16 @@
-"""The network: a timm ResNet encoder, a U-Net decoder with SCSE, and the Hugging Face Hub mixin."""
+"""The network: a timm ResNet encoder and a U-Net decoder with SCSE."""
 
-import json
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
-from huggingface_hub import HfApi, ModelCard, PyTorchModelHubMixin
-from safetensors.torch import save
 from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor, nn
 
 from hf_denoise.errors import UserError
-from hf_denoise.hub.card import is_handwritten, plain, recipe_yaml, render_card
-from hf_denoise.hub.commit import commit_model
-from hf_denoise.hub.errors import hub_errors
-from hf_denoise.hub.files import (
-    CARD,
-    RECIPE,
-    REPORT,
-    WEIGHTS,
-    checkpoint_folder,
-    read_config,
-    read_report,
-    read_weights,
-)
 from hf_denoise.model.blocks import DecoderBlock
 from hf_denoise.model.encoder import create_encoder
+from hf_denoise.model.hub_mixin import HubMixin
 
 
 def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
@@ -41,10 +23,11 @@ def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
     return x
 
 
-class DenoisingUNet(nn.Module, PyTorchModelHubMixin):
+class DenoisingUNet(HubMixin):
     """Image denoiser: ResNet encoder, U-Net decoder (Ronneberger et al., 2015) with SCSE (Roy et al., 2018).
 
-    Takes and gives RGB in [0, 1]; ImageNet mean and standard deviation live inside. The output is not clamped.
+    Takes and gives RGB in [0, 1]; ImageNet mean and standard deviation live inside. The output is not clamped. Saving,
+    loading and pushing to the Hub come from `HubMixin`.
 
     Args:
         encoder: any ResNet name that timm lists, such as "resnet18", "resnet26d" or "resnet50".
@@ -53,7 +36,6 @@ class DenoisingUNet(nn.Module, PyTorchModelHubMixin):
         encoder_levels: encoder feature maps used, 1 to 5; the deepest one has stride `2 ** encoder_levels`.
         decoder_channels: channels of each decoder level, deepest first, one per encoder level.
         decoder_depths: residual blocks of each decoder level, deepest first.
-        decoder_batch_norm: BatchNorm in the decoder.
         full_resolution_skip: add a stride-1 skip, since a ResNet's first feature has stride 2.
         residual: predict a correction to the input instead of the image.
         gate_window: side in pixels of the local window that channel gates pool over in evaluation; 0 pools over
@@ -62,14 +44,8 @@ class DenoisingUNet(nn.Module, PyTorchModelHubMixin):
     Raises:
         UserError: the encoder is unknown, its ImageNet weights cannot be fetched, or the options contradict.
 
-    Attributes:
-        report: what was measured and how the model was trained, kept in `evaluation.json`; None where it was not.
-
     Shape: (B, 3, H, W) -> (B, 3, H, W), float, any H, W >= 1.
     """
-
-    report: dict[str, Any] | None = None
-    _hub_mixin_config: dict[str, Any]
 
     mean: Tensor
     std: Tensor
@@ -81,7 +57,6 @@ class DenoisingUNet(nn.Module, PyTorchModelHubMixin):
         encoder_levels: int = 3,
         decoder_channels: Sequence[int] = (64, 48, 16),
         decoder_depths: Sequence[int] = (1, 2, 0),
-        decoder_batch_norm: bool = False,
         full_resolution_skip: bool = True,
         residual: bool = True,
         gate_window: int = 96,
@@ -97,8 +72,6 @@ class DenoisingUNet(nn.Module, PyTorchModelHubMixin):
         self.stride = 2**encoder_levels
         self.residual = residual
         self.encoder = create_encoder(encoder, encoder_levels, encoder_pretrained)
-        # What is saved is a trained whole: loading it must never ask for ImageNet weights again.
-        self._hub_mixin_config["encoder_pretrained"] = False
 
         feature_channels: list[int] = self.encoder.feature_info.channels()  # type: ignore[union-attr, operator]
         stem_channels = decoder_channels[-1] if full_resolution_skip else 0
@@ -111,7 +84,7 @@ class DenoisingUNet(nn.Module, PyTorchModelHubMixin):
         inputs = [feature_channels[-1], *decoder_channels[:-1]]
         strides = [2**level for level in reversed(range(encoder_levels))]
         self.decoder = nn.ModuleList(
-            DecoderBlock(below, skip, width, depth, decoder_batch_norm, gate_window // stride)
+            DecoderBlock(below, skip, width, depth, gate_window // stride)
             for below, skip, width, depth, stride in zip(
                 inputs, skips, decoder_channels, decoder_depths, strides, strict=True
             )
@@ -138,141 +111,3 @@ class DenoisingUNet(nn.Module, PyTorchModelHubMixin):
         if self.residual:
             output = x + output
         return output[..., :height, :width]
-
-    def generate_model_card(self, report: dict[str, Any] | None = None, model_id: str | None = None) -> ModelCard:
-        """The model card, with the numbers of `report`, or of `self.report` where none is given."""
-        return render_card(self._hub_mixin_config, report or self.report, model_id=model_id)
-
-    def save_pretrained(
-        self, save_directory: str | Path, *, repo_id: str | None = None, push_to_hub: bool = False, **kwargs: Any
-    ) -> str | None:
-        """Write `config.json`, `model.safetensors`, `evaluation.json` where there is a report, and the model card.
-
-        The files are written beside and renamed, so a full disk leaves an older model as it was. The card in
-        `README.md` is rendered anew at every save, unless somebody wrote or edited it by hand.
-
-        Args:
-            save_directory: folder to create or update.
-            repo_id: repository for `push_to_hub`; the name of the folder where it is not given.
-            push_to_hub: also upload, see `push_to_hub`; a card in the folder that was written by hand goes along.
-            kwargs: see `huggingface_hub.ModelHubMixin.save_pretrained`.
-
-        Returns:
-            The URL of the commit where `push_to_hub` is set.
-
-        Raises:
-            OSError: the folder cannot be written.
-        """
-        folder = Path(save_directory)
-        folder.mkdir(parents=True, exist_ok=True)
-        local = {key: kwargs.pop(key) for key in ("config", "model_card_kwargs") if key in kwargs}
-        with tempfile.TemporaryDirectory(prefix=".saving-", dir=folder) as staging:
-            super().save_pretrained(staging, **local)
-            if is_handwritten(folder / CARD):
-                (Path(staging) / CARD).unlink()
-            for file in Path(staging).iterdir():
-                file.replace(folder / file.name)
-        if self.report is None:
-            (folder / REPORT).unlink(missing_ok=True)
-        return self._push(repo_id or folder.name, folder / CARD, **local, **kwargs) if push_to_hub else None
-
-    def push_to_hub(self, repo_id: str, **kwargs: Any) -> str:
-        """Upload the model, its report, recipe and card to the Hub in one commit; creates the repository if missing.
-
-        A card that somebody wrote or edited by hand on the Hub stays, and so does a licence that was chosen there;
-        what describes an earlier model goes.
-
-        Args:
-            repo_id: "user/name", or "name" for the owner of the token.
-            kwargs: see `huggingface_hub.ModelHubMixin.push_to_hub`.
-
-        Returns:
-            The URL of the commit.
-
-        Raises:
-            UserError: no network, or the Hub refused.
-        """
-        return self._push(repo_id, None, **kwargs)
-
-    def _push(
-        self,
-        repo_id: str,
-        own_card: Path | None,
-        *,
-        config: Any = None,
-        commit_message: str = "Push model using huggingface_hub.",
-        private: bool | None = None,
-        token: str | None = None,
-        model_card_kwargs: dict[str, Any] | None = None,
-        **commit: Any,
-    ) -> str:
-        """`push_to_hub`, with a card that replaces the rendered one where it was written by hand."""
-        with hub_errors(repo_id, pushing=True):
-            repo_id = HfApi(token=token).create_repo(repo_id, private=private, exist_ok=True).repo_id
-        card = self.generate_model_card(**{"model_id": repo_id, **(model_card_kwargs or {})})
-        with tempfile.TemporaryDirectory() as folder:
-            self.save_pretrained(folder, config=config)
-            files: dict[str, Path | bytes] = {path.name: path for path in Path(folder).iterdir() if path.name != CARD}
-            if recipe := recipe_yaml(self.report):
-                files[RECIPE] = recipe.encode()
-            return commit_model(repo_id, files, card, own_card, message=commit_message, token=token, **commit)
-
-    def _save_pretrained(self, save_directory: Path) -> None:
-        state = {name: tensor.contiguous() for name, tensor in self.state_dict().items()}
-        # Written by Python and not by safetensors, so that a full disk is an OSError like any other.
-        (save_directory / WEIGHTS).write_bytes(save(state, metadata={"format": "pt"}))
-        if self.report is not None:
-            (save_directory / REPORT).write_text(json.dumps(self.report, indent=2) + "\n", encoding="utf-8")
-
-    @classmethod
-    def from_pretrained(
-        cls,
-        pretrained_model_name_or_path: str | Path,
-        *,
-        force_download: bool = False,
-        token: str | bool | None = None,
-        cache_dir: str | Path | None = None,
-        local_files_only: bool = False,
-        revision: str | None = None,
-        **model_kwargs: Any,
-    ) -> "DenoisingUNet":
-        """Load a saved model from a folder or the Hub, in float32 and evaluation mode.
-
-        Strict, unlike the mixin's own way, which goes on without a config, drops options it does not know, lets
-        missing weights pass and falls back to pickle. ImageNet weights are never asked for.
-
-        Args:
-            pretrained_model_name_or_path: a folder, or the id of a repository on the Hub.
-            force_download: fetch the files again even where they are cached.
-            token: access token for private repositories; None takes the one that is logged in.
-            cache_dir: where downloads are kept; None is the Hub client's cache.
-            local_files_only: use the cache alone.
-            revision: branch, tag or commit; None is the main branch.
-            model_kwargs: options that replace those of `config.json`.
-
-        Raises:
-            UserError: the model cannot be fetched, a file is missing or damaged, or weights and config do not fit.
-        """
-        name = pretrained_model_name_or_path
-        folder = checkpoint_folder(
-            name,
-            force_download=force_download,
-            token=token,
-            cache_dir=cache_dir,
-            local_files_only=local_files_only,
-            revision=revision,
-        )
-        options = read_config(folder, name, cls._hub_mixin_init_parameters)
-        weights = read_weights(folder, name)
-        try:
-            model = cls(**{**options, **model_kwargs, "encoder_pretrained": False})
-        except (TypeError, ValueError, RuntimeError) as error:
-            raise UserError(
-                f"config.json of '{name}' describes no network that can be built: {plain(error)}"
-            ) from error
-        try:
-            model.load_state_dict(weights, strict=True)
-        except RuntimeError as error:
-            raise UserError(f"the weights in '{name}' do not fit its config.json: {plain(error)[:300]}") from error
-        model.report = read_report(folder, name)
-        return model.eval()

@@ -1,34 +1,25 @@
-"""What the endpoints of the page do. No tensor is touched here."""
+"""What the page does with a picture: denoise it, show it, write it, measure it. No tensor is touched here."""
 
-import math
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image
 
-from hf_denoise.errors import UserError
+from hf_denoise.arrays import to_8_bits
 from hf_denoise.imaging.blending import blend, blend_pictures, check_strength
 from hf_denoise.imaging.images import from_pil
-from hf_denoise.imaging.picture import Picture, to_8_bits
 from hf_denoise.inference.removed import difference, removed_view
-from hf_denoise.metrics.quality import contrast_kept, noise_level, psnr, ssim
 from hf_denoise.metrics.structure import structure
 from hf_denoise.noise.degradations import parse_degradation
-from hf_denoise.page.models import denoiser, fully_denoised
+from hf_denoise.page.companions import read_companions, with_defaults
+from hf_denoise.page.errors import shown_errors
+from hf_denoise.page.models import fully_denoised
 from hf_denoise.page.results import (
-    Pixels,
     Preview,
     Result,
-    as_url,
     extension,
-    keep_file,
     kept_result,
     new_folder,
     pair_of_previews,
@@ -37,15 +28,9 @@ from hf_denoise.page.results import (
     save_previews,
     shrink,
 )
-from hf_denoise.page.samples import EXAMPLES, example_of
-from hf_denoise.page.stop import Watch, asked
-
-VIEW = (640, 440)  # pixels of the screen that the view of single pixels takes
-OVERVIEW_SIDE = 800  # pixels; of the picture that shows where they are
-MASK_SIDE = 1024  # pixels; of the picture that a mask is drawn on
-
-Scores = list[dict[str, Any]]
-Mask = NDArray[np.bool_]
+from hf_denoise.page.samples import EXAMPLES
+from hf_denoise.page.scores import Scores, quality_scores, score
+from hf_denoise.page.stop import Watch, register_request
 
 
 def denoise(
@@ -90,16 +75,16 @@ def show(
     at: float | None = None,
     progress: gr.Progress = gr.Progress(),  # noqa: B008
 ) -> tuple[tuple[str, str], str, str | None]:
-    """The pictures of `denoise`, without those things that take longer for a large picture; `at`: see `asked`."""
-    asked(at)
+    """The pictures of `denoise`, without what takes longer for a large picture; `at`: see `register_request`."""
+    register_request(at)
     watch = Watch()
     with shown_errors(), new_folder() as folder:
         check_strength(strength)
         image, reference, mask = with_defaults(image, reference, mask)
         result = kept_result(image, model)
         clean = None
-        if reference or mask:  # they are looked at before the network runs
-            clean, _ = beside(reference, mask, result.before if result else read_picture(image).upright())
+        if reference or mask:  # they are read before the network runs
+            clean, _ = read_companions(reference, mask, result.before if result else read_picture(image).upright())
         result = result or result_of(image, model, progress)
         watch.check_view()
         before, after = (pixels.astype(np.float32) for pixels in result.small)
@@ -133,8 +118,8 @@ def write(
     at: float | None = None,
     progress: gr.Progress = gr.Progress(),  # noqa: B008
 ) -> str:
-    """The file of `denoise`; `at`: see `asked`."""
-    asked(at, view=False)
+    """The file of `denoise`; `at`: see `register_request`."""
+    register_request(at, view=False)
     watch = Watch()
     with shown_errors(), new_folder() as folder:
         image = image or EXAMPLES[0].noisy
@@ -155,17 +140,17 @@ def figures(
     at: float | None = None,
     progress: gr.Progress = gr.Progress(),  # noqa: B008
 ) -> Scores:
-    """The metrics of `denoise`; `at`: see `asked`."""
-    asked(at, view=False)
+    """The metrics of `denoise`; `at`: see `register_request`."""
+    register_request(at, view=False)
     watch = Watch()
     with shown_errors():
         image, reference, mask = with_defaults(image, reference, mask)
         result = result_of(image, model, progress)
         progress(0, desc="Measuring")
-        clean, inside = beside(reference, mask, result.before)
+        clean, inside = read_companions(reference, mask, result.before)
         after = blend_pictures(result.before, result.after, strength)
         watch.check_view()
-        scores = measure(result, after.rgb, clean, inside)
+        scores = quality_scores(result, after.rgb, clean, inside)
         watch.check_view()
         progress(0.5, desc="Measuring")
         change = structure(difference(result.before, after))
@@ -202,13 +187,13 @@ def add_noise(
         result = Result(noisy, denoised, (noisy, denoised))
         previews = pair_of_previews(result, *(pixels.astype(np.float32) for pixels in result.small))
         paths = save_previews({**previews, "clean": Preview(to_8_bits(shrink(clean)))}, folder)
-        return (paths["before"], paths["after"]), paths["clean"], measure(result, denoised.rgb, clean, None)
+        return (paths["before"], paths["after"]), paths["clean"], quality_scores(result, denoised.rgb, clean, None)
 
 
-# What the page's own events do, and what of it is in vain once the page asks for something newer
+# What the events of the page do before and after that
 
 
-def offered(path: str | None) -> gr.DownloadButton:
+def download_update(path: str | None) -> gr.DownloadButton:
     """For a function that sets a button to download: its file, or none, which switches it off.
 
     In one answer. Were the button switched by an event of its own, answers to earlier ones could come after it.
@@ -217,18 +202,18 @@ def offered(path: str | None) -> gr.DownloadButton:
 
 
 def new_picture(at: float | None) -> tuple[Any, ...]:
-    """Another picture: stop the work for the one before, and take the file and these fields from the page."""
-    asked(at, picture=True)
-    return offered(None), *(None,) * 6
+    """Another picture: stop the work for the one before, and empty the download and these fields of the page."""
+    register_request(at, picture=True)
+    return download_update(None), *(None,) * 6
 
 
 def new_view(at: float | None) -> tuple[Any, None]:
     """The same picture in another way: the file and the metrics of before are not those of it."""
-    asked(at)
-    return offered(None), None
+    register_request(at)
+    return download_update(None), None
 
 
-def offer(
+def download_result(
     image: str | None,
     strength: float,
     model: str | None,
@@ -236,206 +221,4 @@ def offer(
     progress: gr.Progress = gr.Progress(),  # noqa: B008
 ) -> gr.DownloadButton:
     """`write`, for the button of the page."""
-    return offered(write(image, strength, model, at, progress))
-
-
-def look_closely(
-    open_view: str,
-    image: str | None,
-    strength: float,
-    model: str | None,
-    across: float,
-    down: float,
-    zoom: int,
-    at: float | None = None,
-    progress: gr.Progress = gr.Progress(),  # noqa: B008
-) -> tuple[Any, Any]:
-    """A part of the full picture, before and after, every pixel of it as `zoom` x `zoom` of the screen.
-
-    Args:
-        open_view: if it is another than "pixels" nobody sees this, and nothing is done.
-        image, strength, model: as in `denoise`.
-        across, down: percent of the way from the left or upper end to the other.
-        zoom: whole number.
-        at: see `asked`.
-
-    Returns:
-        Value of a `PixelView`.
-        The whole picture, small, with a frame around the part.
-    """
-    if open_view != "pixels":
-        return gr.skip(), gr.skip()
-    asked(at, view=False)
-    watch = Watch()
-    with shown_errors(), new_folder() as folder:
-        result = result_of(image or EXAMPLES[0].noisy, model, progress)
-        whole = result.before.header.size
-        width, height = closely_seen(whole, zoom)
-        left, top = round(across / 100 * (whole[0] - width)), round(down / 100 * (whole[1] - height))
-
-        def part(picture: Picture) -> Picture:
-            planes = tuple(plane[top : top + height, left : left + width] for plane in picture.planes)
-            return picture.with_planes(planes)
-
-        before, after = part(result.before), part(result.after)
-        view = {
-            "before": as_url(before),
-            "after": as_url(blend_pictures(before, after, strength)),
-            "width": width * zoom,
-            "height": height * zoom,
-            "caption": f"{width} x {height} of {whole[0]} x {whole[1]} pixels, from {left}, {top}",
-        }
-        overview = Image.fromarray(to_8_bits(result.small[1]))
-        overview.thumbnail((OVERVIEW_SIDE, OVERVIEW_SIDE))
-        scale = overview.width / whole[0]
-        frame = [scale * edge for edge in (left, top, left + width, top + height)]
-        ImageDraw.Draw(overview).rectangle([*frame[:2], frame[2] - 1, frame[3] - 1], outline="#2563eb", width=5)
-        overview.save(folder / "overview.png")
-        watch.check_view()
-        return view, str(folder / "overview.png")
-
-
-def closely_seen(whole: tuple[int, int], zoom: int) -> tuple[int, int]:
-    """Width and height in pixels of the part that `look_closely` shows."""
-    width, height = (min(-(-side // zoom), length) for side, length in zip(VIEW, whole, strict=True))
-    return width, height
-
-
-def go_there(image: str | None, zoom: int, overview: str, event: gr.SelectData) -> tuple[float, float]:
-    """Where to look closely for the place that was clicked in the overview, see `look_closely`."""
-    with shown_errors():
-        whole = read_picture(image or EXAMPLES[0].noisy).upright().header.size
-        with Image.open(overview) as preview:
-            scale = whole[0] / preview.width
-        across, down = (
-            min(max(100 * (place * scale - side / 2) / max(length - side, 1), 0), 100)
-            for place, side, length in zip(event.index, closely_seen(whole, zoom), whole, strict=True)
-        )
-        return round(across, 1), round(down, 1)
-
-
-def canvas(open_view: str, image: str | None, drawn_on: str | None) -> tuple[Any, Any]:
-    """The picture, small, to draw a mask on: (H, W, 3).
-
-    Args:
-        open_view: if it is another than "mask" nobody sees this, and nothing is done.
-        image: picture file, None takes the first example.
-        drawn_on: the picture that is there to draw on already, None where there is none.
-
-    Returns:
-        The pixels, and what `drawn_on` is now.
-    """
-    image = image or EXAMPLES[0].noisy
-    if open_view != "mask" or image == drawn_on:
-        return gr.skip(), gr.skip()
-    with shown_errors():
-        picture = Image.fromarray(to_8_bits(shrink(read_picture(image).upright().rgb)))
-        picture.thumbnail((MASK_SIDE, MASK_SIDE), Image.Resampling.LANCZOS)
-        return np.asarray(picture), image
-
-
-def drawn_mask(drawing: dict[str, Any] | None, image: str | None) -> str:
-    """What was drawn on `canvas`, as a mask file of the size of the picture: white where there is paint."""
-    with shown_errors(), new_folder() as folder:
-        layers = [np.asarray(layer)[..., 3] > 0 for layer in (drawing or {}).get("layers") or []]
-        painted = np.any(layers, axis=0) if layers else np.zeros((1, 1), bool)
-        if not painted.any():
-            raise UserError("nothing is drawn yet; paint over the defect first")
-        size = read_picture(image or EXAMPLES[0].noisy).upright().header.size
-        mask = Image.fromarray(painted.astype(np.uint8) * 255).resize(size, Image.Resampling.NEAREST)
-        mask.save(folder / "drawn-mask.png")
-        return str(folder / "drawn-mask.png")
-
-
-def load_model(model: str) -> tuple[str, str]:
-    """Load a model, so that a mistake in its id is told at once: (the id, a sentence)."""
-    with shown_errors():
-        network = denoiser(model).model
-        size = sum(weight.numel() for weight in network.parameters()) / 1e6
-        return model.strip(), f"In use: {model.strip() or 'the model of this page'}, {size:.1f} million parameters."
-
-
-# How it does it
-
-
-@contextmanager
-def shown_errors(seconds: float | None = 10) -> Iterator[None]:
-    """Turn what people can put right into a message on the page, with files named as they named them.
-
-    Args:
-        seconds: how long it stays. None: until it is closed, where people come back late to look.
-    """
-    shown = partial(gr.Error, duration=seconds)
-    try:
-        yield
-    except UserError as error:
-        raise shown(without_folders(error), print_exception=False) from None
-    except MemoryError:
-        raise shown("this picture needs more memory than the server has; try a smaller one") from None
-    except OSError as error:
-        raise shown(f"the server could not store the result ({error.strerror}); try again later") from error
-    except gr.Error:
-        raise
-    except Exception as error:  # without a text the page would show "Error" alone; the log has the trace
-        raise shown("this picture could not be denoised; save it as PNG or TIFF and try that") from error
-
-
-def without_folders(error: UserError) -> str:
-    """The sentence, with absolute paths cut down to the name of the file."""
-    return re.sub(r"'(?:/|[A-Za-z]:)[^']*[/\\]([^'/\\]+)'", r"'\1'", str(error))
-
-
-def with_defaults(image: str | None, reference: str | None, mask: str | None) -> tuple[str, str | None, str | None]:
-    """The first example where there is no picture, and what belongs to an example."""
-    image = image or EXAMPLES[0].noisy
-    example = example_of(image)
-    if example:
-        reference, mask = reference or example.clean, mask or example.mask
-    return image, reference, mask
-
-
-def beside(reference: str | None, mask: str | None, picture: Picture) -> tuple[Pixels | None, Mask | None]:
-    """The clean pixels, and where the mask is white, of files that belong to an upright picture."""
-    clean = read_beside(reference, picture, "clean reference") if reference else None
-    return clean, read_beside(mask, picture, "mask").mean(axis=2) > 0.5 if mask else None
-
-
-def read_beside(path: str, picture: Picture, role: str) -> Pixels:
-    """The (H, W, 3) pixels of a file that belongs to a picture, upright, in [0, 1]."""
-    keep_file(path)
-    other = read_picture(path).upright()
-    if other.header.size != picture.header.size:
-        sizes = ["{} x {}".format(*each.header.size) for each in (other, picture)]
-        raise UserError(
-            f"the {role} '{path}' has {sizes[0]} pixels and the picture {sizes[1]}; give one of the same size"
-        )
-    return other.rgb.clip(0, 1)
-
-
-def measure(result: Result, after: Pixels, clean: Pixels | None, mask: Mask | None) -> Scores:
-    """PSNR and SSIM of (H, W, 3) pixels against a clean reference, or the estimated noise where there is none."""
-    before = result.before.rgb
-    if clean is None:
-        scores = [score("Estimated noise level", "of 255", result.noise_before, noise_level(after))]
-        if mask is not None:
-            # Noise averages out over a defect: the noisy picture tells its contrast nearly as well as a clean one.
-            scores.append(score("Contrast kept", "of the input's", None, contrast_kept(after, before, mask)))
-        return scores
-    scores = []
-    for where, inside in (("", None), (" in the mask", mask)):
-        if inside is not None or not where:
-            scores += [
-                score(f"PSNR{where}", "dB", psnr(before, clean, inside), psnr(after, clean, inside)),
-                score(f"SSIM{where}", "", ssim(before, clean, inside), ssim(after, clean, inside)),
-            ]
-    if mask is not None:
-        scores.append(score("Contrast kept", "", *(contrast_kept(image, clean, mask) for image in (before, after))))
-    return scores
-
-
-def score(name: str, unit: str, before: float | None, after: float) -> dict[str, Any]:
-    def printable(value: float) -> float | str:  # JSON has neither infinity nor NaN
-        return round(value, 4) if math.isfinite(value) else "∞" if value > 0 else "n/a"
-
-    shown = None if before is None else printable(before)
-    return {"name": name, "unit": unit, "before": shown, "after": printable(after)}
+    return download_update(write(image, strength, model, at, progress))

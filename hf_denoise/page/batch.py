@@ -23,18 +23,18 @@ from hf_denoise.imaging.picture import Picture
 from hf_denoise.inference.removed import difference
 from hf_denoise.metrics.quality import noise_level
 from hf_denoise.metrics.structure import structure
-from hf_denoise.page.actions import shown_errors, without_folders
+from hf_denoise.page.errors import shown_errors, without_folders
 from hf_denoise.page.models import denoiser, fully_denoised
 from hf_denoise.page.results import extension, keep_file, new_folder, read_picture
 from hf_denoise.page.stop import Watch
 
 MAX_FILES = 500
-MAX_BYTES = 2_000_000_000  # of all pictures in a ZIP, unpacked
+MAX_UNPACKED = 2_000_000_000  # of all pictures in a ZIP, unpacked
 TABLE = "metrics.csv"
-COLUMNS = ["File", "Noise before", "Noise after", "Structure", "Message"]
+TABLE_COLUMNS = ["File", "Noise before", "Noise after", "Structure", "Message"]
 _DRIVE = re.compile(r"[A-Za-z]:")
 
-Row = tuple[str, float | None, float | None, float | None, str]
+TableRow = tuple[str, float | None, float | None, float | None, str]
 
 _logger = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ def denoise_many(
     strength: float = 1.0,
     model: str | None = None,
     progress: gr.Progress = gr.Progress(),  # noqa: B008
-) -> tuple[str, list[Row]]:
+) -> tuple[str, list[TableRow]]:
     """Denoise several pictures, or a ZIP of them.
 
     Args:
@@ -112,7 +112,7 @@ def denoise_many(
 
 def row_of(
     results: zipfile.ZipFile, taken: set[str], member: Member, network: Callable[[Picture], Picture], strength: float
-) -> Row:
+) -> TableRow:
     """As `denoised_into`, for the table. A bad picture gives a row with a message."""
     try:
         return denoised_into(results, taken, member, network, strength)
@@ -128,7 +128,7 @@ def row_of(
 
 def denoised_into(
     results: zipfile.ZipFile, taken: set[str], member: Member, network: Callable[[Picture], Picture], strength: float
-) -> Row:
+) -> TableRow:
     """Denoise one picture into the ZIP of results, where an extension that says another format is put right."""
     name = PurePosixPath(member.name)
     with tempfile.TemporaryDirectory() as scratch:
@@ -148,7 +148,7 @@ def denoised_into(
 
 @contextmanager
 def called(name: str, file: Path) -> Iterator[None]:
-    """Errors call a file by the name that people know it by."""
+    """Errors inside name the file as the visitor named it."""
     try:
         yield
     except UserError as error:
@@ -178,8 +178,8 @@ def listed(files: Iterable[str], stack: ExitStack) -> Iterator[Member]:
     if len(members) > MAX_FILES:
         raise UserError(f"{len(members)} files are too many; give at most {MAX_FILES} at once")
     size = sum(member.inside[1].file_size for member in members if member.inside)
-    if size > MAX_BYTES:
-        raise UserError(f"the ZIP unpacks to {size / 1e9:.1f} GB; give at most {MAX_BYTES / 1e9:.0f} GB at once")
+    if size > MAX_UNPACKED:
+        raise UserError(f"the ZIP unpacks to {size / 1e9:.1f} GB; give at most {MAX_UNPACKED / 1e9:.0f} GB at once")
     yield from members
 
 
@@ -215,9 +215,9 @@ def free_name(name: PurePosixPath, taken: set[str]) -> str:
     return str(free)
 
 
-def as_csv(rows: Iterable[Row]) -> str:
+def as_csv(rows: Iterable[TableRow]) -> str:
     file = io.StringIO()
     writer = csv.writer(file)
-    writer.writerow(COLUMNS)
+    writer.writerow(TABLE_COLUMNS)
     writer.writerows(rows)
     return file.getvalue()

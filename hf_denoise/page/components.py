@@ -73,7 +73,7 @@ class ScoreList(gr.HTML):
 
 
 class FigureTable(gr.HTML):
-    """Shows rows of `COLUMNS` of `batch.py`. On a phone each row is a card: Gradio's table would hide the messages."""
+    """Shows rows of `batch.TABLE_COLUMNS`. On a phone each row is a card: Gradio's table would hide the messages."""
 
     TEMPLATE = """${value && value.length ? `<table>
         <thead><tr>

@@ -30,7 +30,7 @@ except ImportError:
 
 
 KEPT_MODELS = 3  # of visitors, in memory
-MAX_BYTES = 500_000_000  # of weights; the packaged ones have 4 million
+MAX_WEIGHTS = 500_000_000  # of a file of weights; the packaged one has 4 million
 
 _visitors_models: OrderedDict[str, Denoiser] = OrderedDict()
 _keeping = threading.Lock()  # for moments: who asks for a model in memory must not wait for another's download
@@ -90,7 +90,7 @@ def _check_size(model: str) -> None:
             size = get_hf_file_metadata(hf_hub_url(model, WEIGHTS), token=False).size or 0
         except RepositoryNotFoundError as error:
             raise UserError(f"there is no public model '{model}' on the Hub; check its id") from error
-    if size > MAX_BYTES:
+    if size > MAX_WEIGHTS:
         raise UserError(f"the weights of '{model}' have {size / 1e6:.0f} MB; at most 500 MB are loaded here")
 
 

@@ -22,18 +22,19 @@ from gradio.utils import get_upload_folder
 from numpy.typing import NDArray
 from PIL import Image
 
+from hf_denoise.arrays import ByteImage, FloatImage, full_scale, to_8_bits
+from hf_denoise.imaging.formats import FORMATS
 from hf_denoise.imaging.images import read_image
-from hf_denoise.imaging.picture import FORMATS, Picture, full_scale, to_8_bits
+from hf_denoise.imaging.picture import Picture
 from hf_denoise.metrics.quality import noise_level
 from hf_denoise.page.models import fully_denoised
 from hf_denoise.page.stop import held
 
-MAX_PIXELS = 100_000_000  # about 10 GB; a larger picture could end the process, and with it the page for all others
+# Pixels, about 10 GB in memory: a larger picture could end the process, and with it the page for all others.
+LARGEST_UPLOAD = 100_000_000
 PREVIEW_SIDE = 2048  # pixels; the page shows no more than this, the download has all
 KEPT_RESULTS = 4
 KEPT_PIXELS = 120_000_000  # of all results that are kept together
-
-Pixels = NDArray[np.floating]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +46,7 @@ class Result:
     stored: tuple[Picture, Picture]  # the same as in the file, before they were turned upright
 
     @cached_property
-    def small(self) -> tuple[Pixels, Pixels]:
+    def small(self) -> tuple[FloatImage, FloatImage]:
         """Both, (h, w, 3) of at most `PREVIEW_SIDE` pixels a side. Half precision is finer than a screen."""
         with ThreadPoolExecutor(2) as at_once:
             before, after = at_once.map(
@@ -71,7 +72,7 @@ def read_picture(path: str | Path) -> Picture:
     Raises:
         UserError: as `read_image`, or it is too large for a server.
     """
-    return read_image(path, MAX_PIXELS)
+    return read_image(path, LARGEST_UPLOAD)
 
 
 def kept_result(path: str, model: str | None) -> Result | None:
@@ -112,7 +113,7 @@ def _pixels_kept() -> int:
 
 
 def keep_file(path: str) -> None:
-    """Begin the hour anew after which an upload is deleted."""
+    """Touch an upload that is used, so that the hour after which it is deleted starts again."""
     if Path(get_upload_folder()) in Path(path).parents:
         with suppress(OSError):
             os.utime(path)
@@ -138,7 +139,7 @@ def extension(path: str, picture: Picture) -> str:
     return next(suffix for suffix, format in FORMATS.items() if format == picture.header.format)
 
 
-def shrink(pixels: Pixels) -> Pixels:
+def shrink(pixels: FloatImage) -> FloatImage:
     """(H, W, 3) floats, scaled down where a side is longer than a preview's."""
     height, width = pixels.shape[:2]
     if max(height, width) <= PREVIEW_SIDE:
@@ -156,11 +157,11 @@ def shrink(pixels: Pixels) -> Pixels:
 class Preview:
     """A picture for the page: (h, w, 3 or 4) bytes."""
 
-    pixels: NDArray[np.uint8]
+    pixels: ByteImage
     icc_profile: bytes | None = None
 
 
-def pair_of_previews(result: Result, before: Pixels, after: Pixels) -> dict[str, Preview]:
+def pair_of_previews(result: Result, before: FloatImage, after: FloatImage) -> dict[str, Preview]:
     """Before and after, (h, w, 3) in [0, 1], with the opacity of the picture, in the colours its profile says."""
     header, alpha = result.before.header, result.before.alpha
     # A profile of grey or ink does not fit the RGB that is shown.

@@ -1,10 +1,10 @@
-"""The example pictures in `examples/`, beside `app.py`."""
+"""The example pictures of the page, which travel in the package."""
 
 import filecmp
 from dataclasses import dataclass
 from pathlib import Path
 
-EXAMPLE_FOLDER = Path(__file__).resolve().parents[2] / "examples"
+EXAMPLE_FOLDER = Path(__file__).resolve().parent / "examples"
 
 
 @dataclass(frozen=True)

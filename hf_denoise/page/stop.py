@@ -1,6 +1,6 @@
 """Stop work that nobody waits for any more: it was cancelled, its browser has gone, or its page shows something newer.
 
-Gradio's `cancels` gives up waiting for a function, but the thread it runs in goes on. So long work asks from time to
+Gradio's `cancels` gives up waiting for a function, but the thread it runs in goes on. So long work checks from time to
 time whether its event is still among the active jobs of Gradio's queue: it is not once it was cancelled, by a button or
 by a client, and it is marked when the browser went away.
 
@@ -44,7 +44,7 @@ _pages_lock = threading.Lock()
 _asked_at: ContextVar[float | None] = ContextVar("asked_at", default=None)
 
 
-def asked(at: float | None, *, view: bool = True, picture: bool = False) -> None:
+def register_request(at: float | None, *, view: bool = True, picture: bool = False) -> None:
     """Say when the page asked for the work of this thread, and what that replaces.
 
     Args:
@@ -70,7 +70,7 @@ def _session() -> str | None:
 
 
 class Watch:
-    """Watches over the event that the current thread works for. To be made in that thread, after `asked`."""
+    """Watches over the event that the current thread works for. To be made in that thread, after `register_request`."""
 
     def __init__(self) -> None:
         blocks, self.event_id = LocalContext.blocks.get(None), LocalContext.event_id.get(None)

@@ -1,4 +1,4 @@
-"""Deleting what people uploaded, some time after."""
+"""Deleting uploads some time after they were last used."""
 
 import shutil
 import threading

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from hf_denoise.errors import UserError
+from hf_denoise.model.hub_mixin import REMOVED_OPTIONS
 from hf_denoise.model.unet import DenoisingUNet
 
 RANGES: tuple[tuple[tuple[str, ...], str, Callable[[float], bool]], ...] = (
@@ -30,6 +31,9 @@ RANGES: tuple[tuple[tuple[str, ...], str, Callable[[float], bool]], ...] = (
 @dataclass
 class TrainConfig:
     """Train a DenoisingUNet on triplets (degraded image, defect mask, clean image)."""
+
+    # Options that are gone, with the value that every run has now: recipes of earlier versions may hold them.
+    REMOVED = REMOVED_OPTIONS
 
     data: str
     """Triplets: a folder in one of the known layouts, or the id of a dataset on the Hub."""
@@ -76,8 +80,6 @@ class TrainConfig:
     """Channels of the decoder levels, deepest first."""
     decoder_depths: tuple[int, ...] = (1, 2, 0)
     """Residual blocks of the decoder levels, deepest first."""
-    decoder_batch_norm: bool = False
-    """BatchNorm in the decoder."""
     full_resolution_skip: bool = True
     """Add a stride-1 skip to the encoder's features."""
     residual: bool = True

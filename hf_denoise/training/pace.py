@@ -19,7 +19,7 @@ class Pace:
         self.restart()
 
     def restart(self) -> None:
-        """What has passed since the last look is not training."""
+        """Leave the time since the last look out: it was no training."""
         self._agreed = self._looked = time.monotonic()
         self._waited = 0.0
 

@@ -17,7 +17,7 @@ from torch import nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from hf_denoise.cpu import keep_freed_memory, multiplies_bfloat16
-from hf_denoise.distributed.launch import leave_at_exit
+from hf_denoise.distributed.processes import leave_at_exit
 from hf_denoise.distributed.sync_batch_norm import synchronize_batch_norm
 from hf_denoise.errors import UserError
 from hf_denoise.hub.files import LOG
@@ -121,7 +121,7 @@ def set_up(config: TrainConfig) -> Training:
     progress = Progress()
     network: nn.Module = model.to(memory_format=torch.channels_last)
     if accelerator.num_processes > 1:
-        network = synchronize_batch_norm(network)
+        network = synchronize_batch_norm(network, accelerator.device)
     network, optimizer = accelerator.prepare(network, optimizer)
     accelerator.register_for_checkpointing(plateau, progress)
     if averaged is not None:

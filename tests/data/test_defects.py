@@ -5,7 +5,7 @@ import pytest
 from skimage import data
 from skimage.measure import label, regionprops
 
-from hf_denoise.data.defects import KINDS, SMALLEST_SIDE, draw_defects
+from hf_denoise.data.defects import DEFECT_KINDS, SMALLEST_SIDE, draw_defects
 from hf_denoise.errors import UserError
 
 
@@ -22,7 +22,7 @@ def change(image: np.ndarray, clean: np.ndarray) -> np.ndarray:
     return np.abs(np.rint(image * 255) - np.rint(clean * 255)).max(axis=2)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", DEFECT_KINDS)
 @pytest.mark.parametrize("seed", range(8))
 def test_the_mask_is_exact(kind, seed):
     clean = photo()
@@ -36,7 +36,7 @@ def test_the_mask_is_exact(kind, seed):
     assert 0 < mask.mean() < 0.15  # small: most of the photograph is as it was
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", DEFECT_KINDS)
 def test_the_generator_decides(kind):
     clean = photo()
     first, again, other = (draw_defects(clean, kind, np.random.default_rng(seed)) for seed in (5, 5, 6))
@@ -44,7 +44,7 @@ def test_the_generator_decides(kind):
     assert not np.array_equal(first[1], other[1])
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", DEFECT_KINDS)
 def test_a_grey_picture_stays_grey(kind):
     grey = photo().mean(axis=2, keepdims=True).repeat(3, axis=2)
     for seed in range(5):
@@ -52,7 +52,7 @@ def test_a_grey_picture_stays_grey(kind):
         assert (np.ptp(image, axis=2) == 0).all()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", DEFECT_KINDS)
 @pytest.mark.parametrize("shape", [(1, 1), (1, 40), (7, 7), (8, 8), (9, 61), (120, 8), (31, 33)])
 @pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
 def test_any_size_and_ground(kind, shape, level):
@@ -64,7 +64,7 @@ def test_any_size_and_ground(kind, shape, level):
         assert (change(image, clean)[mask] >= 2).all()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", DEFECT_KINDS)
 def test_from_faint_to_strong(kind):
     strongest = [change(*pair).max() for pair in drawn(kind, 40, 0.5)]
     assert min(strongest) < 40

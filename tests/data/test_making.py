@@ -14,8 +14,9 @@ from PIL import Image
 from skimage import data
 
 from hf_denoise.cli.main import main as cli
+from hf_denoise.cli.make_triplets import MakeTriplets
 from hf_denoise.data import making
-from hf_denoise.data.defects import KINDS
+from hf_denoise.data.defects import DEFECT_KINDS
 from hf_denoise.data.making import make_triplets
 from hf_denoise.data.triplets import load_triplets
 from hf_denoise.errors import UserError
@@ -70,7 +71,7 @@ def test_a_folder_of_photos_becomes_a_dataset(tmp_path):
     features = loaded["train"].features
     assert list(features) == ["name", "clean", "mask", "degraded", "defect"]
     assert all(isinstance(features[column], datasets.Image) for column in ("clean", "mask", "degraded"))
-    assert features["defect"].names == list(KINDS)
+    assert features["defect"].names == list(DEFECT_KINDS)
     for name, row in rows(tmp_path / "out").items():
         original = photo(int(name[:2])).astype(int)
         clean, degraded, mask = (np.asarray(row[column]).astype(int) for column in ("clean", "degraded", "mask"))
@@ -82,7 +83,7 @@ def test_a_folder_of_photos_becomes_a_dataset(tmp_path):
 
     triplets = load_triplets(tmp_path / "out")
     assert {split: len(table) for split, table in triplets.items()} == {"train": 14, "validation": 4, "test": 2}
-    assert set(triplets["train"]["defect"]) <= set(KINDS)
+    assert set(triplets["train"]["defect"]) <= set(DEFECT_KINDS)
     sheet = Image.open(tmp_path / "out" / "contact-sheet.jpg")
     assert sheet.width > 3 * 72 and sheet.height > 60
 
@@ -246,7 +247,7 @@ def test_the_card_says_what_is_in_the_data(tmp_path):
 
 
 def test_the_command_line_names_every_kind():
-    assert cli.MakeTriplets.__dataclass_fields__["kinds"].default == tuple(KINDS)
+    assert MakeTriplets.__dataclass_fields__["kinds"].default == tuple(DEFECT_KINDS)
 
 
 def test_command_line(tmp_path, capsys):

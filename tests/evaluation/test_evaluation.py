@@ -18,17 +18,18 @@ from hf_denoise.cli.main import main
 from hf_denoise.data.triplets import load_triplets
 from hf_denoise.errors import UserError
 from hf_denoise.evaluation.cases import CRITERIA, LARGEST_CROP, PICKS, Case, Gallery, crop_box, make_case
+from hf_denoise.evaluation.measuring import gaussian_sigma
 from hf_denoise.evaluation.peers import load_peers, nl_means
 from hf_denoise.evaluation.report import best_methods
-from hf_denoise.evaluation.run import evaluate, gaussian_sigma
+from hf_denoise.evaluation.run import evaluate
 from hf_denoise.evaluation.summary import (
     INPUT,
     MODEL,
     Row,
-    interval,
+    bootstrap_interval,
     jsonable,
     mean,
-    measure,
+    measure_image,
     summarise,
     summarise_classes,
 )
@@ -276,15 +277,15 @@ def test_contrast_kept_is_summarised_by_the_median_and_counts_the_faded():
 def test_intervals_cover_the_truth_about_as_often_as_they_say():
     rng = np.random.default_rng(0)
     for metric in ("psnr", "contrast_kept"):
-        bounds = [interval(rng.normal(30, 2, 30).tolist(), metric) for _ in range(200)]
+        bounds = [bootstrap_interval(rng.normal(30, 2, 30).tolist(), metric) for _ in range(200)]
         assert 0.88 <= np.mean([low <= 30 <= high for low, high in bounds]) <= 0.99
 
 
 def test_intervals_are_seeded_and_need_three_finite_values():
-    assert interval([1.0, 2.0, 4.0], "psnr") == interval([1.0, 2.0, 4.0], "psnr")
-    assert interval([5.0, 5.0, 5.0, math.nan], "psnr") == [5, 5]
-    assert interval([1.0, 2.0, math.nan], "psnr") is None
-    assert interval([1.0, 2.0, math.inf], "psnr") is None
+    assert bootstrap_interval([1.0, 2.0, 4.0], "psnr") == bootstrap_interval([1.0, 2.0, 4.0], "psnr")
+    assert bootstrap_interval([5.0, 5.0, 5.0, math.nan], "psnr") == [5, 5]
+    assert bootstrap_interval([1.0, 2.0, math.nan], "psnr") is None
+    assert bootstrap_interval([1.0, 2.0, math.inf], "psnr") is None
 
 
 def test_infinite_numbers_have_their_sign_and_the_largest_is_best():
@@ -374,7 +375,9 @@ def gallery_of(kept: list[float]) -> Gallery:
         output, clean, mask = plate(share, seed=number)
         noisy = parse_degradation("gaussian:25")(clean, np.random.default_rng(number))
         outputs = {INPUT: noisy, MODEL: output}
-        rows = {name: measure(picture, noisy, clean, mask, image=str(number)) for name, picture in outputs.items()}
+        rows = {
+            name: measure_image(picture, noisy, clean, mask, image=str(number)) for name, picture in outputs.items()
+        }
         gallery.add(make_case(outputs, clean, mask, rows))
     return gallery
 

@@ -21,7 +21,6 @@ CONFIG = {
     "encoder_levels": 4,
     "decoder_channels": [128, 96, 64, 32],
     "decoder_depths": [1, 1, 2, 0],
-    "decoder_batch_norm": False,
     "full_resolution_skip": True,
     "residual": True,
     "gate_window": 96,

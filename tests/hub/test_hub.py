@@ -464,6 +464,7 @@ def test_truncated_weights(hub: HubServer, saved, load, keep):
         (b"[]", "config.json of 'ada/odd' must hold one JSON object, not a list"),
         ({"hidden_size": 768}, "unknown option 'hidden_size'"),
         ({"self": 1}, "unknown option 'self'"),
+        ({"decoder_batch_norm": True}, "sets 'decoder_batch_norm', which is no longer supported; use the version of"),
         ({"encoder_levels": "two"}, "option 'encoder_levels' must be of type int, not \"two\""),
         ({"encoder_levels": True}, "option 'encoder_levels' must be of type int, not true"),
         ({"residual": "no"}, "option 'residual' must be of type bool"),
@@ -484,6 +485,13 @@ def test_config_that_does_not_fit(hub: HubServer, saved, load, config, message):
     with pytest.raises(UserError, match=message) as caught:
         load("ada/odd")
     assert "\n" not in str(caught.value)
+
+
+def test_config_of_an_earlier_version(saved, load):
+    """`decoder_batch_norm` was an option; without it every network is as it was."""
+    config = json.loads((saved / "config.json").read_text())
+    (saved / "config.json").write_text(json.dumps({**config, "decoder_batch_norm": False}))
+    assert "decoder_batch_norm" not in load(saved)._hub_mixin_config
 
 
 @pytest.mark.parametrize("report", [b"{", b"[]", b'{"results": 3}', b'{"results": [3]}', b'{"training": "long"}'])

@@ -68,14 +68,13 @@ def test_the_packaged_weights_give_the_same_at_every_size(packaged: tuple[Path, 
     assert re.search(r"ONNX Runtime [\d.]+ s, PyTorch [\d.]+ s, [\d.]+ times as fast", said)
 
 
-def test_another_encoder_with_batch_norm_gives_the_same(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_another_encoder_gives_the_same(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     model = reseeded(
         DenoisingUNet(
             encoder="resnet10t",
             encoder_levels=2,
             decoder_channels=[16, 8],
             decoder_depths=[1, 0],
-            decoder_batch_norm=True,
             gate_window=40,
         )
     )

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from hf_denoise.imaging.picture import Header, Picture
+from hf_denoise.imaging.formats import Header
+from hf_denoise.imaging.picture import Picture
 from hf_denoise.inference.removed import difference, removed_view, view_picture
 
 

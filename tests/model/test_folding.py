@@ -9,7 +9,7 @@ from hf_denoise.model.folding import fold_batch_norm
 @pytest.mark.parametrize("encoder", ["resnet18", "resnet10t", "resnet50", "seresnet50", "resnetblur50"])
 def test_same_output_with_fewer_batch_norms(encoder):
     torch.manual_seed(0)
-    model = DenoisingUNet(encoder=encoder, decoder_batch_norm=True).eval()
+    model = DenoisingUNet(encoder=encoder).eval()
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
     for norm in norms:
         nn.init.uniform_(norm.weight, 0.5, 1.5)

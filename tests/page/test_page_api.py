@@ -280,11 +280,11 @@ def test_a_zip_bomb_is_refused(pictures: Path, tmp_path: Path, monkeypatch: pyte
         archive.writestr("zeros.png", bytes(5_000_000))
         for number in range(20):
             archive.writestr(f"{number}.png", b"")
-    monkeypatch.setattr(batch, "MAX_BYTES", 4_000_000)
+    monkeypatch.setattr(batch, "MAX_UNPACKED", 4_000_000)
     with pytest.raises(gr.Error, match=r"unpacks to 0\.0 GB"):
         batch.denoise_many([str(tmp_path / "bomb.zip")])
     monkeypatch.setattr(batch, "MAX_FILES", 20)
-    monkeypatch.setattr(batch, "MAX_BYTES", 6_000_000)
+    monkeypatch.setattr(batch, "MAX_UNPACKED", 6_000_000)
     with pytest.raises(gr.Error, match="21 files are too many"):
         batch.denoise_many([str(tmp_path / "bomb.zip")])
 

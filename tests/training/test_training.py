@@ -30,6 +30,7 @@ from hf_denoise import DenoisingUNet
 from hf_denoise.cli.options import parse
 from hf_denoise.cli.options import run as run_options
 from hf_denoise.distributed.launch import torchrun_options
+from hf_denoise.errors import UserError
 from hf_denoise.metrics.quality import psnr
 from hf_denoise.noise.degradations import parse_degradation
 from hf_denoise.training.config import TrainConfig
@@ -460,6 +461,16 @@ def test_recipe_gives_defaults_and_the_command_line_wins(tmp_path, capsys):
     text = capsys.readouterr().out
     for field in TrainConfig.__dataclass_fields__:
         assert "--" + field.replace("_", "-") in text
+
+
+def test_recipe_of_an_earlier_version(tmp_path):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("decoder_batch_norm: false\nencoder: resnet10t\n")
+    arguments = ["--config", str(recipe), "--data", "d", "--output", "o"]
+    assert parse(TrainConfig, arguments).encoder == "resnet10t"
+    recipe.write_text("decoder_batch_norm: true\n")
+    with pytest.raises(UserError, match="sets 'decoder_batch_norm', which is no longer supported; remove that line"):
+        parse(TrainConfig, arguments)
 
 
 @pytest.mark.parametrize("recipe", sorted((ROOT / "recipes").glob("*.yaml")), ids=lambda path: path.stem)

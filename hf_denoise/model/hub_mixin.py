@@ -1,0 +1,185 @@
+"""Saving, loading and pushing a network: config, weights, what was measured, and the model card."""
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any, TypeVar
+
+from huggingface_hub import HfApi, ModelCard, PyTorchModelHubMixin
+from safetensors.torch import save
+from torch import nn
+
+from hf_denoise.errors import UserError
+from hf_denoise.hub.card import is_handwritten, plain, recipe_yaml, render_card
+from hf_denoise.hub.commit import commit_model
+from hf_denoise.hub.errors import hub_errors
+from hf_denoise.hub.files import (
+    CARD,
+    RECIPE,
+    REPORT,
+    WEIGHTS,
+    checkpoint_folder,
+    read_config,
+    read_report,
+    read_weights,
+)
+
+# Options of earlier versions that are gone, with the value that every network has now.
+REMOVED_OPTIONS = {"decoder_batch_norm": False}
+
+Network = TypeVar("Network", bound="HubMixin")
+
+
+class HubMixin(nn.Module, PyTorchModelHubMixin):
+    """A network that saves itself to a folder or the Hub, with its report and card, and loads from there, strictly.
+
+    Attributes:
+        report: what was measured and how the model was trained, kept in `evaluation.json`; None where it was not.
+    """
+
+    report: dict[str, Any] | None = None
+    _hub_mixin_config: dict[str, Any]
+
+    def __new__(cls: type[Network], *args: Any, **kwargs: Any) -> Network:
+        network = super().__new__(cls, *args, **kwargs)
+        # What is saved is a trained whole: loading it must never ask for ImageNet weights again.
+        network._hub_mixin_config["encoder_pretrained"] = False
+        return network
+
+    def generate_model_card(self, report: dict[str, Any] | None = None, model_id: str | None = None) -> ModelCard:
+        """The model card, with the numbers of `report`, or of `self.report` where none is given."""
+        return render_card(self._hub_mixin_config, report or self.report, model_id=model_id)
+
+    def save_pretrained(
+        self, save_directory: str | Path, *, repo_id: str | None = None, push_to_hub: bool = False, **kwargs: Any
+    ) -> str | None:
+        """Write `config.json`, `model.safetensors`, `evaluation.json` where there is a report, and the model card.
+
+        The files are written beside and renamed, so a full disk leaves an older model as it was. The card in
+        `README.md` is rendered anew at every save, unless somebody wrote or edited it by hand.
+
+        Args:
+            save_directory: folder to create or update.
+            repo_id: repository for `push_to_hub`; the name of the folder where it is not given.
+            push_to_hub: also upload, see `push_to_hub`; a card in the folder that was written by hand goes along.
+            kwargs: see `huggingface_hub.ModelHubMixin.save_pretrained`.
+
+        Returns:
+            The URL of the commit where `push_to_hub` is set.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        folder = Path(save_directory)
+        folder.mkdir(parents=True, exist_ok=True)
+        local = {key: kwargs.pop(key) for key in ("config", "model_card_kwargs") if key in kwargs}
+        with tempfile.TemporaryDirectory(prefix=".saving-", dir=folder) as staging:
+            super().save_pretrained(staging, **local)
+            if is_handwritten(folder / CARD):
+                (Path(staging) / CARD).unlink()
+            for file in Path(staging).iterdir():
+                file.replace(folder / file.name)
+        if self.report is None:
+            (folder / REPORT).unlink(missing_ok=True)
+        return self._push(repo_id or folder.name, folder / CARD, **local, **kwargs) if push_to_hub else None
+
+    def push_to_hub(self, repo_id: str, **kwargs: Any) -> str:
+        """Upload the model, its report, recipe and card to the Hub in one commit; creates the repository if missing.
+
+        A card that somebody wrote or edited by hand on the Hub stays, and so does a licence that was chosen there;
+        what describes an earlier model goes.
+
+        Args:
+            repo_id: "user/name", or "name" for the owner of the token.
+            kwargs: see `huggingface_hub.ModelHubMixin.push_to_hub`.
+
+        Returns:
+            The URL of the commit.
+
+        Raises:
+            UserError: no network, or the Hub refused.
+        """
+        return self._push(repo_id, None, **kwargs)
+
+    def _push(
+        self,
+        repo_id: str,
+        own_card: Path | None,
+        *,
+        config: Any = None,
+        commit_message: str = "Push model using huggingface_hub.",
+        private: bool | None = None,
+        token: str | None = None,
+        model_card_kwargs: dict[str, Any] | None = None,
+        **commit: Any,
+    ) -> str:
+        """`push_to_hub`, with a card that replaces the rendered one where it was written by hand."""
+        with hub_errors(repo_id, pushing=True):
+            repo_id = HfApi(token=token).create_repo(repo_id, private=private, exist_ok=True).repo_id
+        card = self.generate_model_card(**{"model_id": repo_id, **(model_card_kwargs or {})})
+        with tempfile.TemporaryDirectory() as folder:
+            self.save_pretrained(folder, config=config)
+            files: dict[str, Path | bytes] = {path.name: path for path in Path(folder).iterdir() if path.name != CARD}
+            if recipe := recipe_yaml(self.report):
+                files[RECIPE] = recipe.encode()
+            return commit_model(repo_id, files, card, own_card, message=commit_message, token=token, **commit)
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        state = {name: tensor.contiguous() for name, tensor in self.state_dict().items()}
+        # Written by Python and not by safetensors, so that a full disk is an OSError like any other.
+        (save_directory / WEIGHTS).write_bytes(save(state, metadata={"format": "pt"}))
+        if self.report is not None:
+            (save_directory / REPORT).write_text(json.dumps(self.report, indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def from_pretrained(
+        cls: type[Network],
+        pretrained_model_name_or_path: str | Path,
+        *,
+        force_download: bool = False,
+        token: str | bool | None = None,
+        cache_dir: str | Path | None = None,
+        local_files_only: bool = False,
+        revision: str | None = None,
+        **model_kwargs: Any,
+    ) -> Network:
+        """Load a saved model from a folder or the Hub, in float32 and evaluation mode.
+
+        Strict, unlike the mixin's own way, which goes on without a config, drops options it does not know, lets
+        missing weights pass and falls back to pickle. ImageNet weights are never asked for.
+
+        Args:
+            pretrained_model_name_or_path: a folder, or the id of a repository on the Hub.
+            force_download: fetch the files again even where they are cached.
+            token: access token for private repositories; None takes the one that is logged in.
+            cache_dir: where downloads are kept; None is the Hub client's cache.
+            local_files_only: use the cache alone.
+            revision: branch, tag or commit; None is the main branch.
+            model_kwargs: options that replace those of `config.json`.
+
+        Raises:
+            UserError: the model cannot be fetched, a file is missing or damaged, or weights and config do not fit.
+        """
+        name = pretrained_model_name_or_path
+        folder = checkpoint_folder(
+            name,
+            force_download=force_download,
+            token=token,
+            cache_dir=cache_dir,
+            local_files_only=local_files_only,
+            revision=revision,
+        )
+        options = read_config(folder, name, cls._hub_mixin_init_parameters, REMOVED_OPTIONS)
+        weights = read_weights(folder, name)
+        try:
+            model = cls(**{**options, **model_kwargs, "encoder_pretrained": False})
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise UserError(
+                f"config.json of '{name}' describes no network that can be built: {plain(error)}"
+            ) from error
+        try:
+            model.load_state_dict(weights, strict=True)
+        except RuntimeError as error:
+            raise UserError(f"the weights in '{name}' do not fit its config.json: {plain(error)[:300]}") from error
+        model.report = read_report(folder, name)
+        return model.eval()

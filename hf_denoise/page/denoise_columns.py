@@ -1,0 +1,153 @@
+"""The three columns of the first tab: the picture that is given, the result, and what can be set."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from hf_denoise.page import looks
+from hf_denoise.page.actions import finish, show
+from hf_denoise.page.components import PageImage, PixelView, ScoreList
+from hf_denoise.page.samples import EXAMPLES
+
+
+@dataclass
+class Intake:
+    """The column where a picture is given."""
+
+    image: Any
+    dropped: Any  # hidden; what is dropped or pasted anywhere comes through it
+    run: gr.Button
+    cancel: gr.Button
+
+
+@dataclass
+class Views:
+    """The column where the result is seen."""
+
+    tabs: dict[str, gr.Tab]
+    comparison: gr.ImageSlider
+    pixels: PixelView
+    overview: PageImage
+    zoom: gr.Radio
+    across: gr.Slider
+    down: gr.Slider
+    removed: PageImage
+    difference: PageImage
+    editor: gr.ImageEditor
+    use_mask: gr.Button
+    download: gr.DownloadButton
+    metrics: ScoreList
+
+
+@dataclass
+class Settings:
+    """The column where things are set."""
+
+    strength: gr.Slider
+    examples: gr.Dataset
+    reference: Any
+    mask: Any
+    webcam: PageImage
+
+
+def intake_column() -> Intake:
+    """Lay out where a picture is given."""
+    image = looks.picture_file("Picture", "picture")
+    dropped = looks.picture_file("Dropped or pasted", "intake")
+    with gr.Row():
+        run = gr.Button("Denoise", variant="primary", min_width=120)
+        cancel = gr.Button("Cancel", min_width=80)
+    return Intake(image, dropped, run, cancel)
+
+
+def views_column() -> Views:
+    """Lay out where the result is seen, with that of the first example."""
+    pair, removed_preview, error_preview = show(None)
+    result, scores = finish(None)
+    with gr.Tabs(elem_id="views"):
+        with gr.Tab("Compare") as compare_tab:
+            comparison = looks.slider(pair, "Before | after", 480, "comparison")
+        with gr.Tab("Pixels") as pixels_tab:
+            pixels = PixelView(elem_id="pixels")
+            with gr.Row():
+                overview, zoom, across, down = pixel_controls()
+        with gr.Tab("Removed") as removed_tab:
+            removed = looks.picture_shown(removed_preview, "Removed", "removed")
+        with gr.Tab("Difference") as difference_tab:
+            label = "Distance to the clean reference, 4 times amplified"
+            difference = looks.picture_shown(error_preview, label, "difference")
+        with gr.Tab("Mask") as mask_tab:
+            editor = mask_editor()
+            use_mask = gr.Button("Use this mask")
+    download = gr.DownloadButton("Download in full quality", value=result)
+    metrics = ScoreList(scores, elem_id="metrics")
+    gr.Markdown(looks.REMOVED, elem_classes="about")
+    tabs = {
+        "compare": compare_tab,
+        "pixels": pixels_tab,
+        "removed": removed_tab,
+        "difference": difference_tab,
+        "mask": mask_tab,
+    }
+    return Views(
+        tabs, comparison, pixels, overview, zoom, across, down, removed, difference, editor, use_mask, download, metrics
+    )
+
+
+def pixel_controls() -> tuple[PageImage, gr.Radio, gr.Slider, gr.Slider]:
+    """The small picture to click on, the zoom, and the place across and down."""
+    overview = looks.picture_shown(
+        None,
+        "Whole picture",
+        "overview",
+        type="filepath",
+        height=170,
+        min_width=200,
+        buttons=[],
+        show_label=False,
+    )
+    with gr.Column(min_width=200):
+        zoom = gr.Radio(
+            [(f"{times}:1", times) for times in (1, 2, 4, 8)],
+            value=2,
+            label="Zoom",
+            info="Click on the small picture to move there.",
+        )
+        across = gr.Slider(0, 100, 50, step=0.1, label="Across, percent")
+        down = gr.Slider(0, 100, 50, step=0.1, label="Down, percent")
+    return overview, zoom, across, down
+
+
+def mask_editor() -> gr.ImageEditor:
+    return gr.ImageEditor(
+        label="Paint the defect",
+        image_mode="RGBA",
+        sources=[],
+        transforms=[],
+        layers=False,
+        format="png",
+        brush=gr.Brush(default_size=8, colors=["#ff2d2d"], color_mode="fixed"),
+        elem_id="editor",
+    )
+
+
+def settings_column() -> Settings:
+    """Lay out where things are set."""
+    strength = gr.Slider(0, 1, 1, step=0.05, label="Strength")
+    noisy = [example.noisy for example in EXAMPLES]
+    examples = looks.thumbnails(noisy, "Examples, with simulated noise", "examples")
+    with gr.Accordion("Measure against a reference or mask", open=False):
+        reference = looks.picture_file("Clean reference", "reference")
+        mask = looks.picture_file("Defect mask", "mask")
+        gr.Markdown(looks.MEASURES, elem_classes="about")
+    with gr.Accordion("Webcam", open=False):
+        webcam = PageImage(
+            sources=["webcam"],
+            type="filepath",
+            format="png",
+            show_label=False,
+            elem_id="webcam",
+            webcam_options=gr.WebcamOptions(mirror=False),
+        )
+    return Settings(strength, examples, reference, mask, webcam)

@@ -1,0 +1,144 @@
+"""The first tab: a picture in, before and after, the views of them, the download and the metrics."""
+
+from typing import Any
+
+import gradio as gr
+
+from hf_denoise.page import looks
+from hf_denoise.page.actions import denoise, download_result, figures, new_picture, new_view, show
+from hf_denoise.page.denoise_columns import intake_column, settings_column, views_column
+from hf_denoise.page.events import AT_ONCE, HIDDEN, ONE_AT_A_TIME, QUICK
+from hf_denoise.page.samples import EXAMPLES
+from hf_denoise.page.stop import NOW, register_request
+from hf_denoise.page.views import centre_view, painted_mask, picture_to_paint, pixel_view
+
+
+class DenoiseTab:
+    """The tab with its events. It opens with the first example denoised.
+
+    Args:
+        model: holds the id of the model in use.
+    """
+
+    def __init__(self, model: gr.Textbox):
+        self.model = model
+        with gr.Row(elem_id="work"):
+            with gr.Column(elem_id="give"):
+                self.intake = intake_column()
+            with gr.Column(elem_id="shown"):
+                self.views = views_column()
+            with gr.Column(elem_id="adjust"):
+                self.settings = settings_column()
+        with gr.Row(elem_id="about"):
+            for text in looks.ABOUT:
+                gr.Markdown(text, elem_classes="about")
+        self.open_view, self.painted_on = gr.State(""), gr.State()
+        self.at = gr.Number(visible=False)  # when the browser asked, see `NOW`
+        self.started: list[Any] = []
+        views, settings = self.views, self.settings
+        self.asked = [self.intake.image, settings.strength, settings.reference, settings.mask, model]
+        self.pictures = [views.comparison, views.removed, views.difference]
+        self.results = [views.download, *self.pictures, views.metrics, views.pixels, views.overview]
+        self._take_pictures()
+        self._take_settings()
+        self.intake.cancel.click(None, cancels=self.started)
+        self.intake.cancel.click(lambda at: register_request(at, picture=True), self.at, None, **_at_once_with_time())
+        self._open_views()
+        # One answer with all of it, for programs. On the page the pictures come before the file.
+        answer = [views.comparison, views.download, views.metrics, views.removed, views.difference]
+        gr.Button(visible=False).click(denoise, self.asked, answer, api_name="denoise", **ONE_AT_A_TIME)
+
+    def follow_model(self, loaded: Any) -> None:
+        """Show the result anew once another model is loaded: `loaded` is that event."""
+        self._update(loaded.success(new_picture, self.at, self.results, **_at_once_with_time()))
+
+    def _update(self, event: Any) -> None:
+        """After an event that said so: show the result; its file and its metrics, which take longer, follow."""
+        views = self.views
+        options: dict[str, Any] = {"js": NOW, "trigger_mode": "multiple", **QUICK, **HIDDEN}
+        to_write = [self.intake.image, self.settings.strength, self.model, self.at]
+        shown = event.then(show, [*self.asked, self.at], self.pictures, show_progress_on=views.comparison, **options)
+        self.started += [
+            shown,
+            shown.success(download_result, to_write, views.download, **options),
+            shown.success(figures, [*self.asked, self.at], views.metrics, **options),
+            shown.success(**self._pixel_view(), trigger_mode="multiple"),
+            shown.success(**self._painting(), trigger_mode="multiple"),
+        ]
+
+    def _take_pictures(self) -> None:
+        """A picture that is uploaded, dropped, pasted, photographed or chosen takes the place of the one before."""
+        intake, settings, now = self.intake, self.settings, _at_once_with_time()
+        others = [settings.reference, settings.mask, *self.results]
+        self._update(intake.image.upload(new_picture, self.at, self.results, **now))
+        self._update(intake.image.clear(lambda at: (None, None, *new_picture(at)), self.at, others, **now))
+        for field, given in ((intake.dropped, intake.dropped.upload), (settings.webcam, settings.webcam.input)):
+            event = given(
+                lambda path, at: (path, *(None,) * 3, *new_picture(at)),
+                [field, self.at],
+                [intake.image, field, *others],
+                **now,
+            )
+            self._update(event)
+        chosen = settings.examples.click(
+            lambda index, at: (EXAMPLES[index].noisy, None, None, *new_picture(at)),
+            [settings.examples, self.at],
+            [intake.image, *others],
+            **now,
+        )
+        self._update(chosen)
+
+    def _take_settings(self) -> None:
+        """Another strength, reference or mask: the same picture is blended and measured anew."""
+        views, settings, now = self.views, self.settings, _at_once_with_time()
+        painted = views.use_mask.click(
+            painted_mask, [views.editor, self.intake.image], settings.mask, **QUICK, **HIDDEN
+        )
+        changes = [self.intake.run.click, settings.strength.change]
+        changes += [event for field in (settings.reference, settings.mask) for event in (field.upload, field.clear)]
+        outdated = [views.download, views.metrics]
+        self._update(gr.on(changes, new_view, self.at, outdated, **now))
+        self._update(painted.success(new_view, self.at, outdated, **now))
+
+    def _open_views(self) -> None:
+        """A view that is not open is not made; it is when its tab is selected."""
+        views = self.views
+        for name, tab in views.tabs.items():
+            selected = tab.select(lambda name=name: name, None, self.open_view, **AT_ONCE)
+            if name == "pixels":
+                selected.then(**self._pixel_view())
+            elif name == "mask":
+                selected.then(**self._painting())
+        moved = [views.across.change, views.down.change, views.zoom.change]
+        gr.on(moved, trigger_mode="always_last", **self._pixel_view())
+        views.overview.select(
+            centre_view, [self.intake.image, views.zoom, views.overview], [views.across, views.down], **AT_ONCE
+        )
+
+    def _pixel_view(self) -> dict[str, Any]:
+        """The event that shows single pixels, where that view is open."""
+        views, settings = self.views, self.settings
+        place = [views.across, views.down, views.zoom]
+        return {
+            "fn": pixel_view,
+            "inputs": [self.open_view, self.intake.image, settings.strength, self.model, *place, self.at],
+            "outputs": [views.pixels, views.overview],
+            "show_progress": "hidden",
+            "js": NOW,
+            **QUICK,
+            **HIDDEN,
+        }
+
+    def _painting(self) -> dict[str, Any]:
+        """The event that lays out the picture to paint a mask on, where that view is open."""
+        return {
+            "fn": picture_to_paint,
+            "inputs": [self.open_view, self.intake.image, self.painted_on],
+            "outputs": [self.views.editor, self.painted_on],
+            **QUICK,
+            **HIDDEN,
+        }
+
+
+def _at_once_with_time() -> dict[str, Any]:
+    return {"js": NOW, **AT_ONCE}

@@ -1,0 +1,37 @@
+"""Errors as messages on the page."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import gradio as gr
+
+from hf_denoise.errors import UserError
+
+
+@contextmanager
+def shown_errors(seconds: float | None = 10) -> Iterator[None]:
+    """Turn what people can put right into a message on the page, with files named as they named them.
+
+    Args:
+        seconds: how long it stays. None: until it is closed, where people come back late to look.
+    """
+    shown = partial(gr.Error, duration=seconds)
+    try:
+        yield
+    except UserError as error:
+        raise shown(without_folders(error), print_exception=False) from None
+    except MemoryError:
+        raise shown("this picture needs more memory than the server has; try a smaller one") from None
+    except OSError as error:
+        raise shown(f"the server could not store the result ({error.strerror}); try again later") from error
+    except gr.Error:
+        raise
+    except Exception as error:  # without a text the page would show "Error" alone; the log has the trace
+        raise shown("this picture could not be denoised; save it as PNG or TIFF and try that") from error
+
+
+def without_folders(error: UserError) -> str:
+    """The sentence, with absolute paths cut down to the name of the file."""
+    return re.sub(r"'(?:/|[A-Za-z]:)[^']*[/\\]([^'/\\]+)'", r"'\1'", str(error))

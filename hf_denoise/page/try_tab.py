@@ -1,0 +1,61 @@
+"""The tab that adds noise to a clean picture and takes it away again."""
+
+from typing import Any
+
+import gradio as gr
+
+from hf_denoise.noise.degradations import KINDS
+from hf_denoise.page import looks
+from hf_denoise.page.actions import add_noise
+from hf_denoise.page.components import ScoreList
+from hf_denoise.page.events import AT_ONCE, HIDDEN, ONE_AT_A_TIME
+from hf_denoise.page.samples import EXAMPLES
+
+
+def try_tab(model: gr.Textbox) -> None:
+    """Lay out the tab, with a result; `model` holds the id of the model in use."""
+    pair, clean_preview, scores = add_noise(None)
+    gr.Markdown(looks.TRY)
+    with gr.Row():
+        with gr.Column(min_width=320):
+            original = looks.picture_file("Clean picture", "original")
+            originals = looks.thumbnails([example.clean for example in EXAMPLES], "Examples", "originals")
+        with gr.Column(min_width=320):
+            with gr.Group():
+                kinds = [(name, kind) for kind, name in looks.KIND_NAMES.items()]
+                kind = gr.Dropdown(kinds, value="gaussian", label="Noise")
+                amount = gr.Slider(1, 100, 25, step=1, label=f"Strength: {KINDS['gaussian'].unit}")
+            with gr.Row():
+                add = gr.Button("Add noise and denoise", variant="primary", scale=3, min_width=200)
+                cancel = gr.Button("Cancel", min_width=80)
+    with gr.Row():
+        comparison = looks.slider(pair, "Noisy | denoised", 420, "noisy-comparison")
+        clean = looks.picture_shown(clean_preview, "Clean", "clean")
+    metrics = ScoreList(scores, elem_id="noisy-metrics")
+
+    results = [comparison, clean, metrics]
+    task: dict[str, Any] = {
+        "fn": add_noise,
+        "inputs": [original, kind, amount, model],
+        "outputs": results,
+        "show_progress_on": comparison,
+        "trigger_mode": "always_last",  # or Gradio would drop a picture that comes while another is at work
+        **ONE_AT_A_TIME,
+    }
+    # The results of the picture before would be taken for those of this one, should it fail or be cancelled.
+    given = gr.on([original.upload, original.clear], lambda: (None,) * 3, None, results, **AT_ONCE)
+    chosen = originals.click(
+        lambda index: (EXAMPLES[index].clean, *(None,) * 3), originals, [original, *results], **AT_ONCE
+    )
+    started = [
+        add.click(**task, api_name="add_noise"),
+        given.then(**task, **HIDDEN),
+        chosen.then(**task, **HIDDEN),
+    ]
+    cancel.click(None, cancels=started)
+    kind.input(
+        lambda kind: gr.Slider(value=looks.FIRST_AMOUNTS[kind], label=f"Strength: {KINDS[kind].unit}"),
+        kind,
+        amount,
+        **AT_ONCE,
+    )
