@@ -81,7 +81,7 @@ class HubServer:
 
     Attributes:
         tokens: access token -> (user, "read" or "write").
-        repos: (kind, id) -> repository; kind is "models" or "datasets".
+        repos: (kind, id) -> repository; kind is "models", "datasets" or "spaces".
         requests: "METHOD /path" of every request that came in.
         largest: the storage refuses larger files, bytes.
         cuts: how many more requests of those that `cut_at` finds in "METHOD /path" lose their connection.
@@ -385,10 +385,9 @@ async def read_form_or_json(request: Request) -> dict[str, Any]:
 
 
 def split_kind(repo_path: str) -> tuple[str, str]:
-    """A model's repository stands at the root of the Hub, a data set's under `datasets/`."""
-    if repo_path.startswith("datasets/"):
-        return "datasets", repo_path.removeprefix("datasets/")
-    return "models", repo_path
+    """A model's repository stands at the root of the Hub, a data set's under `datasets/`, a Space's under `spaces/`."""
+    kind, _, repo_id = repo_path.partition("/")
+    return (kind, repo_id) if kind in ("datasets", "spaces") else ("models", repo_path)
 
 
 def split_revision(repo: Repo, revision_and_path: str) -> tuple[str, str]:

@@ -22,7 +22,7 @@ Grid = NDArray[np.float32]
 
 BLOCK = 16  # pixels a side of the squares over which a correction is averaged
 # Chosen among some forty settings on the 32 validation photographs with Gaussian, sensor and camera noise; see
-# "Restraint" in recipes/README.md.
+# "Around the network" in docs/experiments.md.
 QUANTILE = 0.33  # of the blocks: their correction is noise; above are those with texture in them
 TOLERANCE = 1.4  # times that much correction is believed
 FAINT = 0.55 / 255  # a noise that gives a correction of this size is removed by half
