@@ -80,5 +80,5 @@ def draw(curves: Sequence[Mapping[str, Any]], examples: Sequence[Example], sigma
         row[2].set_xlabel(f"structure {example.number:.2f}", fontsize=10, weight="bold", labelpad=3)
     for place, title in zip(rows[0], ("noisy", "output", "removed, x 4"), strict=True):
         place.set_title(title, fontsize=10)
-    figure.savefig(path, pil_kwargs={"quality": 85, "method": 6})  # noise as PNG takes five times as much
+    figure.savefig(path, pil_kwargs={"quality": 80, "method": 6})  # noise as PNG takes five times as much
     pyplot.close(figure)
