@@ -1,28 +1,25 @@
-"""Speed of networks at equal precision on equal tiles, and what each step gave to ours. Weights do not matter here."""
+"""Speed of networks at equal precision on equal tiles. Weights do not matter here."""
 
-import copy
 import itertools
-import multiprocessing
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext, suppress
-from multiprocessing.connection import Connection
-from pathlib import Path
+from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
-import machine  # puts the checkout on the path, also in a child process
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from tqdm import tqdm
 
-from hf_denoise import Denoiser, DenoisingUNet
-from hf_denoise.errors import UserError
+from benchmarks.shared import machine
+from benchmarks.shared.clocks import Timer, interleave, ratio
+from benchmarks.shared.options import Options
+from hf_denoise import Denoiser
+from hf_denoise.cpu import keep_freed_memory, multiplies_bfloat16
 from hf_denoise.model.folding import fold_batch_norm
 
 OURS = "hf_denoise"
-Timer = Callable[[], float]  # runs once, gives seconds
+PACKAGES = ("torch", "timm", "segmentation-models-pytorch")
 
 
 class FFDNet(nn.Module):
@@ -63,8 +60,7 @@ def peers(encoder: str, missing: list[str]) -> dict[str, nn.Module]:
     else:
         for name in dict.fromkeys(("resnet18", encoder)):
             unet = smp.Unet(name, encoder_weights=None, decoder_attention_type="scse", classes=3).eval()
-            found[f"smp.Unet, {name}, scse"] = unet
-            found[f"smp.Unet, {name}, scse, BatchNorm folded by us"] = fold_batch_norm(unet)
+            found[f"smp.Unet, {name}, scse, BatchNorm folded"] = fold_batch_norm(unet)
     found["FFDNet, colour"] = FFDNet().eval()
     return found
 
@@ -97,52 +93,27 @@ def timer(network: nn.Module, side: int, half: bool, memory_format: torch.memory
     tile = torch.rand(1, 3, side, side).to(memory_format=memory_format)
 
     @torch.inference_mode()
-    def run() -> float:
+    def seconds() -> float:
         start = time.perf_counter()
         with torch.autocast("cpu", torch.bfloat16) if half else nullcontext():
             network(tile)
         return time.perf_counter() - start
 
-    return run
-
-
-def interleave(timers: Mapping[str, Timer], rounds: int, title: str) -> dict[str, list[float]]:
-    """Run all in turn, `rounds` times, in alternating order: a load on the machine hits all alike.
-
-    Returns:
-        Seconds of every run but the first, which only warms up.
-    """
-    names = list(timers)
-    seconds: dict[str, list[float]] = {name: [] for name in names}
-    for index in tqdm(range(rounds + 1), desc=title, unit="round"):
-        for name in names if index % 2 else reversed(names):
-            elapsed = timers[name]()
-            if index:
-                seconds[name].append(elapsed)
     return seconds
 
 
-def ratio(seconds: Sequence[float], reference: Sequence[float]) -> float:
-    """Median of the ratios within a round."""
-    return statistics.median(a / b for a, b in zip(seconds, reference, strict=True))
-
-
-def compare_networks(
+def measure(
     model: str | None, precisions: Sequence[str], sides: Sequence[int], rounds: int, missing: list[str]
 ) -> list[dict[str, Any]]:
-    """Our network as `Denoiser` runs it, the same with global gates, and the peers: cost, and speed for each setting.
+    """Our network as `Denoiser` runs it, and the peers: cost, and speed for each setting.
 
     Returns:
         A row per network: `name`, its cost, and `speed`, a list of precision, side, Mpx/s and time relative to ours.
     """
-    others = peers(load(model)._hub_mixin_config["encoder"], missing)
     rows: dict[str, dict[str, Any]] = {}
     for precision in precisions:
-        ours, global_gates = (
-            Denoiser(network, precision=precision, device="cpu").model
-            for network in (load(model), load(model, gate_window=0))
-        )
-        networks = {OURS: ours, f"{OURS}, global gates": global_gates, **others}
+        ours = Denoiser.from_pretrained(model, precision=precision, device="cpu").model
+        networks: dict[str, nn.Module] = {OURS: ours, **peers(ours._hub_mixin_config["encoder"], missing)}
         for name, network in networks.items():
             if name not in rows:
                 rows[name] = {"name": name, **cost(network, max(sides)), "speed": []}
@@ -161,68 +132,34 @@ def compare_networks(
     return list(rows.values())
 
 
-def load(model: str | None, **options: Any) -> DenoisingUNet:
-    """A saved model, None for the packaged one, without `Denoiser` and so without its settings."""
-    return DenoisingUNet.from_pretrained(model or Path(machine.ROOT) / "hf_denoise" / "checkpoints", **options)
-
-
-def compare_steps(model: str | None, bfloat16: bool, sides: Sequence[int], rounds: int) -> list[dict[str, Any]]:
-    """What each step gave to our network, one on top of the other.
-
-    The first runs in a process of its own with the C library's allocator as it comes, since `keep_freed_memory` is
-    for a whole process; it takes its turn with the others.
-
-    Returns:
-        A row per step: `name` and `speed`, a list of side, Mpx/s, and the speed relative to the step before and to
-        the first.
-    """
-    plain = load(model)
-    folded = fold_batch_norm(plain)
-    first = "float32, as PyTorch comes"
-    rows: dict[str, dict[str, Any]] = {}
-    for side in sides:
-        # Copies, since a module keeps one memory format.
-        timers: dict[str, Timer] = {
-            "+ allocator that keeps freed memory": timer(copy.deepcopy(plain), side, False, torch.contiguous_format),
-            "+ channels_last": timer(plain, side, False, torch.channels_last),
-            "+ folded BatchNorm": timer(folded, side, False, torch.channels_last),
-        }
-        if bfloat16:
-            timers["+ bfloat16"] = timer(folded, side, True, torch.channels_last)
-        context = multiprocessing.get_context("spawn")
-        here, there = context.Pipe()
-        child = context.Process(target=_serve, args=(there, model, side), daemon=True)
-        child.start()
-        there.close()  # so that a child that dies is an EOFError here
-
-        def first_timer(connection: Any = here) -> float:
-            try:
-                connection.send(True)
-                return float(connection.recv())
-            except (EOFError, ConnectionError) as error:
-                raise UserError("the process that times the network without our settings ended early") from error
-
-        try:
-            seconds = interleave({first: first_timer, **timers}, rounds, f"steps, {side} x {side}")
-        finally:
-            here.close()  # which ends the child
-            child.join(10)
-        before = first
-        for name, values in seconds.items():
-            speed = {
-                "side": side,
-                "mpx_per_s": side**2 / 1e6 / statistics.median(values),
-                "gain": ratio(seconds[before], values),
-                "total": ratio(seconds[first], values),
-            }
-            rows.setdefault(name, {"name": name, "speed": []})["speed"].append(speed)
-            before = name
-    return list(rows.values())
-
-
-def _serve(connection: Connection, model: str | None, side: int) -> None:
-    """Run the plain network whenever something comes in and answer with the seconds, until the other side closes."""
-    run = timer(load(model), side, False, torch.contiguous_format)
-    with suppress(EOFError):
-        while connection.recv():
-            connection.send(run())
+def run(options: Options) -> None:
+    """Measure; write networks.md and networks.json."""
+    sides, rounds = ((128,), 2) if options.quick else ((512, 1024), 9)
+    keep_freed_memory()  # for the whole process: networks that are not ours get it too
+    about = {**machine.describe(PACKAGES), "threads": torch.get_num_threads()}
+    missing: list[str] = []
+    precisions = ("float32", "bfloat16") if multiplies_bfloat16() else ("float32",)
+    rows = measure(options.model, precisions, sides, rounds, missing)
+    settings = [(speed["precision"], speed["side"]) for speed in rows[0]["speed"]]
+    paragraphs = [
+        "# Speed of networks",
+        machine.sentence(about),
+        *dict.fromkeys(missing),
+        "One tile, channels_last, inference mode, the same allocator setting for all, in turn. The weights of the "
+        "others are random, which does not change their speed; nothing is said about their quality. Ours runs as "
+        "`Denoiser` runs it, with BatchNorm folded. FFDNet has its published shape. A cell is Mpx/s, and the time "
+        "relative to ours, the median of the ratios within a round.",
+        machine.table(
+            ("network", "kMAC per pixel", "parameters, M", *(f"{p}, {side} x {side}" for p, side in settings)),
+            [
+                (
+                    row["name"],
+                    f"{row['kmac_per_pixel']:.1f}",
+                    f"{row['million_parameters']:.2f}",
+                    *(f"{speed['mpx_per_s']:.3g} ({speed['time_to_ours']:.2f} x)" for speed in row["speed"]),
+                )
+                for row in rows
+            ],
+        ),
+    ]
+    machine.write(options.output, "networks", {"machine": about, "rounds": rounds, "networks": rows}, paragraphs)

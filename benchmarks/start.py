@@ -1,37 +1,27 @@
-"""Time from the command to the result, and what of it is imports: `python benchmarks/start.py`."""
+"""Time from the command to the result, and what of it is imports."""
 
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
-import machine
-from memory import picture
 from PIL import Image
-from tqdm import tqdm
 
-from hf_denoise.cli.options import run
+from benchmarks.shared import machine
+from benchmarks.shared.clocks import interleave
+from benchmarks.shared.options import Options
+from benchmarks.shared.pictures import noisy_gradient
 from hf_denoise.errors import UserError
-from hf_denoise.files import make_writable
+
+TORCH = 'python -c "import torch"'
+CODES = ("pass", "import torch", "import hf_denoise", "import torch, hf_denoise", "from hf_denoise import Denoiser")
 
 
-@dataclass(frozen=True)
-class Start:
-    """Wall time of `hf-denoise denoise` on one JPEG of a megapixel, and of imports; every run is a new process."""
-
-    rounds: int = 3
-    """Runs of each command, in turn, after one that is not counted: the files are then in the system's cache."""
-    model: str | None = None
-    """Folder of a saved model, or its id on the Hugging Face Hub. Default: the model in the package."""
-    output: Path = Path("benchmarks/results")
-    """Folder for start.json and start.md."""
-
-
-def seconds(arguments: Sequence[str]) -> float:
+def seconds_of(arguments: Sequence[str]) -> float:
     """Wall time of one run of Python with these arguments."""
     start = time.perf_counter()
     done = subprocess.run(
@@ -44,57 +34,47 @@ def seconds(arguments: Sequence[str]) -> float:
     return elapsed
 
 
-def benchmark(options: Start) -> None:
-    """Measure all commands; write start.json and start.md.
+def commands(source: Path, model: str | None) -> dict[str, Callable[[], float]]:
+    """What is timed, by the name that the table gives it."""
+    target = source.with_name("out.jpg")
+    denoise = (
+        *("-m", "hf_denoise.cli", "denoise", str(source), "-o", str(target)),
+        *("--device", "cpu", "--overwrite"),
+        *(("--model", model) if model else ()),
+    )
+    imports = {f'python -c "{code}"': partial(seconds_of, ("-c", code)) for code in CODES}
+    return {**imports, "hf-denoise denoise one.jpg -o out.jpg": partial(seconds_of, denoise)}
+
+
+def run(options: Options) -> None:
+    """Measure all commands; write start.md and start.json.
 
     Raises:
-        UserError: the output folder cannot be written, or a command failed.
+        UserError: a command failed.
     """
-    if options.rounds < 1:
-        raise UserError(f"--rounds must be at least 1, got {options.rounds}")
-    make_writable(options.output)
     about = machine.describe(("torch", "timm"))
-    codes = ("pass", "import torch", "import hf_denoise", "import torch, hf_denoise", "from hf_denoise import Denoiser")
-    commands: dict[str, Sequence[str]] = {f'python -c "{code}"': ("-c", code) for code in codes}
+    rounds = 1 if options.quick else 3
     with tempfile.TemporaryDirectory(prefix="hf_denoise-start-") as name:
-        source, target = Path(name) / "one.jpg", Path(name) / "out.jpg"
-        Image.fromarray(picture(1)).save(source, quality=95)
-        denoise = "hf-denoise denoise one.jpg -o out.jpg"
-        commands[denoise] = (
-            *("-m", "hf_denoise.cli", "denoise", str(source), "-o", str(target)),
-            *("--device", "cpu", "--overwrite"),
-            *(("--model", options.model) if options.model else ()),
-        )
-        times: dict[str, list[float]] = {command: [] for command in commands}
-        for index in tqdm(range(options.rounds + 1), desc="start", unit="round"):
-            for command, arguments in commands.items():
-                elapsed = seconds(arguments)
-                if index:
-                    times[command].append(elapsed)
-    torch_alone = times['python -c "import torch"']
+        source = Path(name) / "one.jpg"
+        Image.fromarray(noisy_gradient(1)).save(source, quality=95)
+        times = interleave(commands(source, options.model), rounds, "start")
     rows = [
         {
             "command": command,
             "seconds": statistics.median(values),
-            "above_import_torch": statistics.median(a - b for a, b in zip(values, torch_alone, strict=True)),
+            "above_import_torch": statistics.median(a - b for a, b in zip(values, times[TORCH], strict=True)),
         }
         for command, values in times.items()
     ]
-    text = "\n\n".join(
-        [
-            "# Time to start",
-            machine.sentence(about),
-            f"Median wall time of {options.rounds} processes, one command after the other, with the files in the "
-            "system's cache. The last column is the median of the differences within a round. "
-            "`hf-denoise` runs as `python -m hf_denoise.cli`, on a JPEG of one megapixel.",
-            machine.table(
-                ("command", "s", "above `import torch`, s"),
-                [(f"`{row['command']}`", f"{row['seconds']:.2f}", f"{row['above_import_torch']:+.2f}") for row in rows],
-            ),
-        ]
-    )
-    machine.write(options.output, "start", {"machine": about, "rounds": options.rounds, "rows": rows}, text)
-
-
-if __name__ == "__main__":
-    sys.exit(run(Start, benchmark, sys.argv[1:]))
+    paragraphs = [
+        "# Time to start",
+        machine.sentence(about),
+        f"Median wall time of {rounds} processes, one command after the other, with the files in the system's cache. "
+        "The last column is the median of the differences within a round. `hf-denoise` runs as `python -m "
+        "hf_denoise.cli.main`, on a JPEG of one megapixel.",
+        machine.table(
+            ("command", "s", "above `import torch`, s"),
+            [(f"`{row['command']}`", f"{row['seconds']:.2f}", f"{row['above_import_torch']:+.2f}") for row in rows],
+        ),
+    ]
+    machine.write(options.output, "start", {"machine": about, "rounds": rounds, "rows": rows}, paragraphs)

@@ -79,7 +79,7 @@ def run(language: str, code: str, folder: Path, monkeypatch: pytest.MonkeyPatch)
 
     Python, and `hf-denoise`, run in this process, which has imported torch; all else in a shell.
     """
-    from hf_denoise.cli import main
+    from hf_denoise.cli.main import main
 
     monkeypatch.chdir(folder)
     printed = io.StringIO()
@@ -197,7 +197,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def test_commands_name_only_options_that_exist() -> None:
-    from hf_denoise.training import TrainConfig
+    from hf_denoise.training.loop import TrainConfig
 
     known = {*(f"--{name.replace('_', '-')}" for name in TrainConfig.__dataclass_fields__), "--config", "--help"}
     commands = [

@@ -20,7 +20,7 @@ Span = tuple[int, int]
 WINDOW = 64  # pixels a side of the place that the number is about
 TILE, HALO = 2048, 192  # pixels; the halo holds all that a window at the rim of a tile depends on
 
-# Chosen on the BSDS500 validation photographs, see benchmarks/structure.py.
+# Chosen on the BSDS500 validation photographs, see benchmarks/structure.
 SCALES = (1, 2, 4)  # standard deviations in pixels of the smoothing that shows spots, of 2 to about 30 pixels
 THRESHOLD = 6.0  # noise levels; beyond lies no noise, even where its level changes within a few pixels
 MEDIAN_BLOCK = 16  # samples a side over which a level is the median: small enough for noise that follows the picture

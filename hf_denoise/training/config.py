@@ -88,7 +88,7 @@ class TrainConfig:
     """Window of the channel gates in evaluation, pixels; 0 pools over the whole image."""
 
     defect_weight: float = 5.0
-    """Lambda of the loss: MSE outside the masks + lambda * MSE inside; chosen by benchmarks/defect_weight.py."""
+    """Lambda of the loss: MSE outside the masks + lambda * MSE inside; see docs/experiments.md."""
     l1_share: float = 0.0
     """First share of the budget (0..1) trained with absolute instead of squared error."""
     learning_rate: float = 1e-3

@@ -3,7 +3,6 @@
 import io
 import resource
 import struct
-import sys
 import time
 from pathlib import Path
 
@@ -12,15 +11,15 @@ import pytest
 import tifffile
 from PIL import Image
 
+from benchmarks.page.damage import damaged
+from benchmarks.page.files import hostile_files, tiff_of_pages, whole_files
+from benchmarks.page.forged import exif_of_shared_values, png_chunk
 from hf_denoise.errors import UserError
 from hf_denoise.imaging.file_checks import check_directories, sound_exif
 from hf_denoise.imaging.images import read_header, read_image
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
-import fuzz_files
-
 GIB = 2**30
-WHOLE, HOSTILE = fuzz_files.whole_files(), fuzz_files.hostile_files()
+WHOLE, HOSTILE = whole_files(), hostile_files()
 # What was wrong with them before: the process was killed for lack of memory, hung, or decoded what is not there.
 REFUSED = {
     "PNG header of 15000 x 15000": "do not fit into 69 bytes",
@@ -80,7 +79,7 @@ def test_thousands_of_damaged_files_give_a_picture_or_a_sentence(tmp_path: Path)
     counts = {"read": 0, "refused": 0}
     for seed in range(2000):
         extension, content = WHOLE[kinds[seed % len(kinds)]]
-        change, content = fuzz_files.damaged(content, seed)
+        change, content = damaged(content, seed)
         path = tmp_path / f"picture{extension}"
         path.write_bytes(content)
         try:
@@ -128,8 +127,8 @@ def test_damaged_exif_is_left_out_and_the_picture_kept() -> None:
 
 
 def test_exif_whose_values_share_their_bytes_is_not_read() -> None:
-    assert not sound_exif(b"Exif\0\0" + fuzz_files.exif_of_shared_values(300, 1000))
-    assert sound_exif(b"Exif\0\0" + fuzz_files.exif_of_shared_values(1, 1000))
+    assert not sound_exif(b"Exif\0\0" + exif_of_shared_values(300, 1000))
+    assert sound_exif(b"Exif\0\0" + exif_of_shared_values(1, 1000))
     start = time.monotonic()
     picture = read_image(io.BytesIO(HOSTILE["PNG with EXIF of shared values"][1]))
     assert "exif" not in picture.metadata
@@ -137,9 +136,9 @@ def test_exif_whose_values_share_their_bytes_is_not_read() -> None:
 
 
 def test_pages_up_to_the_limit_are_walked() -> None:
-    check_directories(io.BytesIO(fuzz_files.tiff_of_pages(100)))
+    check_directories(io.BytesIO(tiff_of_pages(100)))
     with pytest.raises(ValueError, match="more than 100 pages"):
-        check_directories(io.BytesIO(fuzz_files.tiff_of_pages(101)))
+        check_directories(io.BytesIO(tiff_of_pages(101)))
 
 
 def test_a_big_tiff_keeps_its_pixels_and_its_orientation(tmp_path: Path) -> None:
@@ -165,7 +164,7 @@ def test_a_wide_picture_is_not_taken_for_a_bomb(tmp_path: Path) -> None:
 
 def test_the_header_of_a_png_comes_first(tmp_path: Path) -> None:
     content = WHOLE["PNG RGB"][1]
-    before = content[:8] + fuzz_files.png_chunk(b"gAMA", struct.pack(">I", 45455)) + content[8:]
+    before = content[:8] + png_chunk(b"gAMA", struct.pack(">I", 45455)) + content[8:]
     (tmp_path / "a.png").write_bytes(before)
     with pytest.raises(UserError, match="does not begin with its header"):
         read_header(tmp_path / "a.png")

@@ -4,7 +4,6 @@ The endpoints are those that the running page lists, the hidden ones of its butt
 """
 
 import json
-import sys
 import threading
 import uuid
 from collections.abc import Iterator
@@ -15,13 +14,13 @@ from typing import Any
 import httpx
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "benchmarks"))
-import fuzz_files  # noqa: E402
-from fuzz_page import fault  # noqa: E402
-from http_page import Outcome, PageServer, file_data  # noqa: E402
+from benchmarks.page.files import hostile_files, whole_files
+from benchmarks.page.fuzz import fault
+from benchmarks.page.server import Outcome, PageServer, file_data
 
-PICTURE = fuzz_files.whole_files()["PNG RGB"][1]
+ROOT = Path(__file__).resolve().parent.parent
+
+PICTURE = whole_files()["PNG RGB"][1]
 # Of what a server would say of itself by mistake.
 TELLTALES = ("Traceback", 'File "', "site-packages", "hf_denoise-page-", str(ROOT))
 
@@ -297,7 +296,7 @@ def test_an_upload_lies_in_the_folder_for_uploads_whatever_its_name(page: PageSe
 @pytest.mark.parametrize("kind", ["empty", "text", "SVG", "EPS", "PNG cut", "TIFF pages in a circle"])
 @pytest.mark.parametrize("field", ["image", "reference", "mask"])
 def test_a_bad_file_in_any_field_is_one_sentence(page: PageServer, field: str, kind: str) -> None:
-    extension, content = fuzz_files.hostile_files()[kind]
+    extension, content = hostile_files()[kind]
     bad = file_data(page.upload(f"bad{extension}", content))
     good = file_data(page.upload("good.png", PICTURE))
     data = {"image": good, "strength": 1.0, "reference": None, "mask": None, "model": None, field: bad}

@@ -1,7 +1,6 @@
 """`python app.py` in a process of its own, and its endpoint `/denoise` over plain HTTP."""
 
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -14,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import machine
 import psutil
+
+from benchmarks.shared import machine
 
 START_SECONDS = 180
 TICK = 0.05  # seconds between two looks at the memory
@@ -46,13 +46,16 @@ def file_data(path: str) -> dict[str, Any]:
 class PageServer:
     """The page at a free port, with a folder for its files that goes with it.
 
+    Args:
+        model: folder or Hub id of the weights; None is the model in the package.
+
     Attributes:
         url: without a slash at the end.
         uploads: the folder that Gradio keeps uploads and results in.
         peak: largest resident memory that was seen since the last `watch`, in bytes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, model: str | None = None) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="hf_denoise-page-")
         self.folder = Path(self._folder.name)
         self.uploads = self.folder / "uploads"
@@ -65,13 +68,13 @@ class PageServer:
             "GRADIO_SERVER_PORT": str(port),
             "GRADIO_TEMP_DIR": str(self.uploads),
             "GRADIO_ANALYTICS_ENABLED": "False",
-            "HF_HUB_OFFLINE": "1",
         }
         environment.pop("HF_DENOISE_MODEL", None)
+        environment |= {"HF_DENOISE_MODEL": model} if model else {"HF_HUB_OFFLINE": "1"}
         # Beside the project: that the page finds its files does not hang on where it is started.
         with (self.folder / "log").open("w") as log:
             self.process = psutil.Popen(
-                [sys.executable, os.path.join(machine.ROOT, "app.py")],
+                [sys.executable, str(machine.ROOT / "app.py")],
                 cwd=self.folder,
                 env=environment,
                 stdout=log,

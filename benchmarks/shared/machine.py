@@ -1,9 +1,10 @@
-"""The machine a benchmark ran on, the package it measures, and how results are written."""
+"""The machine a benchmark ran on, the checkout it measures, and how results are written."""
 
 import datetime
 import json
 import os
 import platform
+import resource
 import sys
 from collections.abc import Sequence
 from importlib import metadata
@@ -12,14 +13,25 @@ from typing import Any
 
 import psutil
 
-# What is measured is the checkout that this folder lies in, installed or not: here, and in child processes.
-ROOT = str(Path(__file__).resolve().parents[1])
-sys.path.insert(0, ROOT)
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = ROOT / "benchmarks" / "results"
+MIB = 2**20
 
 
 def child_environment() -> dict[str, str]:
-    """Environment variables for a process that is to import the checkout."""
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [ROOT, os.environ.get("PYTHONPATH")]))}
+    """Environment variables for a process that is to import this checkout, installed or not."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))}
+
+
+def peak_bytes() -> int:
+    """Largest resident memory that this process has ever had."""
+    # Linux hands the peak of the parent down in ru_maxrss, so the kernel's own figure comes first.
+    status = Path("/proc/self/status")
+    lines = status.read_text(encoding="utf-8").splitlines() if status.exists() else []
+    for line in lines:
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def cpu_name() -> str:
@@ -71,8 +83,10 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in (header, rule, *rows))
 
 
-def write(folder: Path, name: str, results: dict[str, Any], text: str) -> None:
-    """Write `name`.json and `name`.md, and print the latter."""
-    (folder / f"{name}.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+def write(folder: Path, name: str, results: dict[str, Any], paragraphs: Sequence[str]) -> None:
+    """Write `name`.json and `name`.md, which says how it was made, and print the latter."""
+    made = f"Made by `python -m benchmarks --only {name}`."
+    text = "\n\n".join([*paragraphs, made])
+    (folder / f"{name}.json").write_text(json.dumps(results, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     (folder / f"{name}.md").write_text(text + "\n", encoding="utf-8")
     print(text)

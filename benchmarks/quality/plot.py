@@ -1,4 +1,4 @@
-"""The picture of the comparison: quality over speed."""
+"""The picture of quality over speed."""
 
 from collections.abc import Mapping
 from pathlib import Path

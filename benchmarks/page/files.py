@@ -1,9 +1,8 @@
-"""Picture files that a page may be given: whole ones of every kind, hostile ones, and seeded damage to both."""
+"""Picture files that a page may be given: whole ones of every kind, and hostile ones."""
 
 import io
 import struct
 import zlib
-from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -12,8 +11,9 @@ import numpy as np
 import tifffile
 from PIL import Image, ImageCms
 
+from benchmarks.page.forged import exif_of_shared_values, png_bomb, png_chunk, png_of_header, tiff_of_header
+
 SIDE = 64  # pixels: one tile of the network, so that a file costs milliseconds
-Mutation = Callable[[bytes, np.random.Generator], bytes]
 
 
 def _smooth(channels: int, side: int = SIDE) -> np.ndarray:
@@ -32,6 +32,10 @@ def _image(mode: str = "RGB", side: int = SIDE) -> Image.Image:
 def _deep(channels: int) -> np.ndarray:
     pixels = (_smooth(channels) * 65535).astype(np.uint16)
     return pixels[..., 0] if channels == 1 else pixels
+
+
+def _deep_png(channels: int) -> bytes:
+    return bytes(imagecodecs.png_encode(_deep(channels)))
 
 
 def _saved(image: Image.Image, format: str, **options: Any) -> bytes:
@@ -71,49 +75,6 @@ def _float(value: float) -> bytes:
     return _tiff(pixels, photometric="minisblack")
 
 
-def png_chunk(kind: bytes, content: bytes) -> bytes:
-    """A PNG chunk with its length and checksum."""
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
-
-def png_of_header(width: int, height: int, depth: int = 8, color: int = 2, data: bytes = b"") -> bytes:
-    """A PNG whose header need not be true; `data` is the content of its IDAT chunk."""
-    header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + png_chunk(b"IDAT", data) + png_chunk(b"IEND", b"")
-
-
-def png_bomb(width: int, height: int) -> bytes:
-    """A whole black-and-white PNG, all black: about a thousandth of the bytes that it unpacks to."""
-    packer = zlib.compressobj(9)
-    row = b"\0" * (1 + (width + 7) // 8)
-    data = b"".join([*(packer.compress(row) for _ in range(height)), packer.flush()])
-    return png_of_header(width, height, 1, 0, data)
-
-
-def exif_of_shared_values(tags: int, value: int) -> bytes:
-    """An EXIF block of `tags` tags that all name the same `value` bytes: read one by one they fill the memory."""
-    start = 8 + 2 + 12 * tags + 4
-    entries = b"".join(struct.pack("<HHII", 40000 + tag, 7, value, start) for tag in range(tags))
-    return b"II*\0" + struct.pack("<IH", 8, tags) + entries + struct.pack("<I", 0) + b"\0" * value
-
-
-def tiff_of_tags(tags: dict[int, int], data: bytes) -> bytes:
-    """A TIFF of one page whose tags, a number each, need not be true; `data` lies at offset 8."""
-    data += b"\0" * (len(data) % 2)
-    entries = b"".join(struct.pack("<HHII", code, 4, 1, tags[code]) for code in sorted(tags))
-    return b"II*\0" + struct.pack("<I", 8 + len(data)) + data + struct.pack("<H", len(tags)) + entries + b"\0" * 4
-
-
-def tiff_of_header(
-    width: int, height: int, bits: int = 16, compression: int = 1, tile: int = 0, data: bytes | None = None
-) -> bytes:
-    """A TIFF that says it has so many grey pixels, in one strip or in tiles of the side `tile`, whatever `data` is."""
-    data = zlib.compress(b"\0" * 64) if data is None else data
-    tags = {256: width, 257: height, 258: bits, 259: compression, 262: 1, 277: 1}
-    places = {322: tile, 323: tile, 324: 8, 325: len(data)} if tile else {273: 8, 278: height, 279: len(data)}
-    return tiff_of_tags({**tags, **places}, data)
-
-
 def tiff_of_pages(pages: int) -> bytes:
     """A TIFF of that many pages that share their pixels: 200 bytes each."""
     one = _tiff(np.zeros((8, 8), np.uint16))
@@ -149,10 +110,10 @@ def whole_files() -> dict[str, tuple[str, bytes]]:
         "PNG palette, transparent": (".png", _saved(_palette(True), "PNG")),
         "PNG 1 bit": (".png", _saved(rgb.convert("1"), "PNG")),
         "PNG colour key": (".png", _saved(rgb, "PNG", transparency=(40, 50, 60))),
-        "PNG grey, 16 bits": (".png", imagecodecs.png_encode(_deep(1))),
-        "PNG grey and alpha, 16 bits": (".png", imagecodecs.png_encode(_deep(2))),
-        "PNG RGB, 16 bits": (".png", imagecodecs.png_encode(deep)),
-        "PNG RGBA, 16 bits": (".png", imagecodecs.png_encode(_deep(4))),
+        "PNG grey, 16 bits": (".png", _deep_png(1)),
+        "PNG grey and alpha, 16 bits": (".png", _deep_png(2)),
+        "PNG RGB, 16 bits": (".png", _deep_png(3)),
+        "PNG RGBA, 16 bits": (".png", _deep_png(4)),
         "PNG animated": (".png", _frames("PNG")),
         "JPEG RGB": (".jpg", _saved(rgb, "JPEG", quality=85)),
         "JPEG grey": (".jpg", _saved(_image("L"), "JPEG")),
@@ -228,6 +189,18 @@ def hostile_files() -> dict[str, tuple[str, bytes]]:
         "BMP of one run, 20000 x 10000": (".bmp", huge_bmp),
         "GIF canvas of 15000 x 15000": (".gif", gif[:6] + struct.pack("<HH", 15000, 15000) + gif[10:]),
         "WebP header of 16384 x 16384": (".webp", bytes(webp)),
+        "GIF of 20000 frames": (".gif", _many_frames(20_000)),
+        "JPEG with damaged EXIF": (".jpg", _saved(_image(), "JPEG", exif=_exif(6)).replace(b"MM\0*", b"LM\0*")),
+        "PNG with EXIF of shared values": (
+            ".png",
+            png[:33] + png_chunk(b"eXIf", exif_of_shared_values(5_000, 2_000_000)) + png[33:],
+        ),
+    }
+    return {**files, **_hostile_tiffs()}
+
+
+def _hostile_tiffs() -> dict[str, tuple[str, bytes]]:
+    files = {
         "TIFF header of 15000 x 15000, 8 bits": (".tif", tiff_of_header(15_000, 15_000, bits=8)),
         "TIFF header of 15000 x 15000": (".tif", tiff_of_header(15_000, 15_000)),
         "TIFF header of 15000 x 15000, deflate": (".tif", tiff_of_header(15_000, 15_000, compression=8)),
@@ -240,13 +213,7 @@ def hostile_files() -> dict[str, tuple[str, bytes]]:
         ),
         "TIFF of LZW that unpacks to 100 MB": (
             ".tif",
-            tiff_of_header(SIDE, SIDE, 16, 5, data=imagecodecs.lzw_encode(bytes(100_000_000))),
-        ),
-        "GIF of 20000 frames": (".gif", _many_frames(20_000)),
-        "JPEG with damaged EXIF": (".jpg", _saved(_image(), "JPEG", exif=_exif(6)).replace(b"MM\0*", b"LM\0*")),
-        "PNG with EXIF of shared values": (
-            ".png",
-            png[:33] + png_chunk(b"eXIf", exif_of_shared_values(5_000, 2_000_000)) + png[33:],
+            tiff_of_header(SIDE, SIDE, 16, 5, data=bytes(imagecodecs.lzw_encode(bytes(100_000_000)))),
         ),
         "TIFF with shared values": (".tif", _with_shared_values(2_000, 2_000_000)),
     }
@@ -281,119 +248,3 @@ def _with_shared_values(tags: int, value: int) -> bytes:
     shared = b"".join(struct.pack("<HHII", 40000 + tag, 7, value, 8) for tag in range(tags))
     directory = struct.pack("<H", len(own) + tags) + entries + shared + b"\0" * 4
     return b"II*\0" + struct.pack("<I", 8 + value) + b"\x77" * value + directory
-
-
-# Damage
-
-
-def flip_bits(content: bytes, rng: np.random.Generator) -> bytes:
-    changed = bytearray(content)
-    for place in rng.integers(0, len(changed) * 8, rng.integers(1, 20)):
-        changed[place // 8] ^= 1 << (place % 8)
-    return bytes(changed)
-
-
-def flip_bits_of_head(content: bytes, rng: np.random.Generator) -> bytes:
-    return flip_bits(content[:200], rng) + content[200:]
-
-
-def flip_bits_of_tail(content: bytes, rng: np.random.Generator) -> bytes:
-    """Where most TIFFs keep their tags."""
-    return content[:-300] + flip_bits(content[-300:], rng)
-
-
-def splice(content: bytes, rng: np.random.Generator) -> bytes:
-    """A piece repeated, moved or left out."""
-    start, stop, place = (int(value) for value in rng.integers(0, len(content), 3))
-    start, stop = sorted((start, stop))
-    piece = content[start:stop][:2000]
-    return [content[:place] + piece + content[place:], content[:start] + content[stop:]][int(rng.integers(2))]
-
-
-def cut(content: bytes, rng: np.random.Generator) -> bytes:
-    return content[: int(rng.integers(len(content)))]
-
-
-def set_number(content: bytes, rng: np.random.Generator) -> bytes:
-    """Two or four bytes, in the head or the tail as a rule, become a number that lengths and counts break on."""
-    values = (0, 1, 2, 7, 8, 16, 64, 65, 255, 256, 0x7FFF, 0x8000, 0xFFFF, 0x10000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
-    changed = bytearray(content)
-    for _ in range(int(rng.integers(1, 4))):
-        size, order = int(rng.choice([2, 4])), str(rng.choice(["little", "big"]))
-        region = rng.integers(3)
-        last = max(len(changed) - size, 1)
-        place = int(rng.integers(0, last) if region == 0 else rng.integers(0, min(last, 120)))
-        place = max(last - place, 0) if region == 2 else place
-        changed[place : place + size] = (int(rng.choice(values)) % 2 ** (8 * size)).to_bytes(size, order)  # type: ignore
-    return bytes(changed)
-
-
-def set_size(content: bytes, rng: np.random.Generator) -> bytes:
-    """Other dimensions in the header of a PNG, with a checksum that fits, JPEG, GIF or BMP; else as `set_number`."""
-    width, height = (int(value) for value in rng.choice([0, 1, 63, 65, 128, 1000, 16383, 65535, 100_000, 2**31 - 1], 2))
-    changed = bytearray(content)
-    if content[:4] == b"\x89PNG":
-        body = struct.pack(">II", width, height) + content[24:29]
-        if rng.integers(2):
-            body = body[:8] + bytes([int(rng.choice([1, 2, 4, 8, 16])), int(rng.choice([0, 2, 3, 4, 6]))]) + body[10:12]
-            body += bytes([int(rng.integers(2))])
-        changed[8:33] = png_chunk(b"IHDR", body)
-    elif content[:2] == b"\xff\xd8":
-        at = max(content.find(b"\xff\xc0"), content.find(b"\xff\xc2")) + 5
-        changed[at : at + 4] = struct.pack(">HH", height % 65536, width % 65536)
-    elif content[:3] == b"GIF":
-        changed[6:10] = struct.pack("<HH", width % 65536, height % 65536)
-    elif content[:2] == b"BM":
-        changed[18:26] = struct.pack("<ii", width, height if rng.integers(2) else -height)
-    else:
-        return set_number(content, rng)
-    return bytes(changed)
-
-
-def set_chunk(content: bytes, rng: np.random.Generator) -> bytes:
-    """A damaged chunk of a PNG with a checksum that fits, so that it is not refused for that; else as `splice`."""
-    if content[:4] != b"\x89PNG":
-        return splice(content, rng)
-    chunks, place = [], 8
-    while place + 12 <= len(content):
-        length = int.from_bytes(content[place : place + 4], "big")
-        chunks.append((content[place + 4 : place + 8], content[place + 8 : place + 8 + length]))
-        place += 12 + length
-    if not chunks:
-        return content
-    chosen = int(rng.integers(len(chunks)))
-    kind, body = chunks[chosen]
-    action = rng.integers(5)
-    if action == 0 and body:
-        chunks[chosen] = kind, flip_bits(body, rng)
-    elif action == 1 and body:
-        chunks[chosen] = kind, cut(body, rng)
-    elif action == 2:
-        chunks.insert(int(rng.integers(len(chunks))), (kind, body))
-    elif action == 3:
-        del chunks[chosen]
-    else:
-        name = str(
-            rng.choice(["PLTE", "tRNS", "iCCP", "eXIf", "gAMA", "sBIT", "acTL", "fcTL", "zTXt", "cICP"])
-        ).encode()
-        chunks.insert(int(rng.integers(len(chunks))), (name, rng.bytes(int(rng.integers(1, 300)))))
-    return content[:8] + b"".join(png_chunk(kind, body) for kind, body in chunks)
-
-
-MUTATIONS: tuple[Mutation, ...] = (
-    flip_bits,
-    flip_bits_of_head,
-    flip_bits_of_tail,
-    splice,
-    cut,
-    set_number,
-    set_size,
-    set_chunk,
-)
-
-
-def damaged(content: bytes, seed: int) -> tuple[str, bytes]:
-    """One mutation of a file, and its name; the same for the same seed."""
-    rng = np.random.default_rng(seed)
-    mutation = MUTATIONS[int(rng.integers(len(MUTATIONS)))]
-    return mutation.__name__, mutation(content, rng)

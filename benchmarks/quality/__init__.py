@@ -1,0 +1,1 @@
+"""PSNR, SSIM and speed over kinds of noise, beside other denoisers."""

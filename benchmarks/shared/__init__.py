@@ -1,0 +1,1 @@
+"""What the benchmarks share: options, the machine, clocks, tables, and pictures."""

@@ -1,0 +1,1 @@
+"""What the structure number says where the answer is known."""
