@@ -19,6 +19,13 @@ from hf_denoise.inputs import Job, check_targets, is_done, plan, view_path, view
 from hf_denoise.launch import Processes, join_processes, rank, start_cpu_processes
 
 
+def device_of(command: "Denoise | Evaluate", processes: Processes) -> str:
+    """The device that was asked for, or the one for the engine that was."""
+    if command.device != "auto":
+        return command.device
+    return "cpu" if command.engine == "openvino" or command.precision == "int8" else processes.device
+
+
 @dataclass(frozen=True)
 class Denoise:
     """Denoise image files. Format, size, mode, bit depth, alpha, ICC profile and EXIF stay as they are."""
@@ -33,8 +40,10 @@ class Denoise:
     """From 0, the input, to 1, fully denoised."""
     tile: int = 1024
     """Side in pixels of the tiles that a large image is cut into. Less needs less memory."""
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of the network's arithmetic; auto takes what is fastest on this machine."""
+    engine: Literal["auto", "torch", "openvino"] = "auto"
+    """What runs the network; auto takes openvino where it is installed and there is enough work, if it is faster."""
+    precision: Literal["auto", "float32", "bfloat16", "int8"] = "auto"
+    """Of the network's arithmetic; auto takes what is fastest on this machine. int8 needs openvino."""
     device: str = "auto"
     """cpu, cuda, cuda:1, mps, or auto."""
     self_ensemble: bool = False
@@ -99,11 +108,12 @@ class Denoise:
 
         from hf_denoise.pipeline import Denoiser
 
-        device = processes.device if self.device == "auto" else self.device
+        device = device_of(self, processes)
         denoiser = processes.each(
             lambda: Denoiser.from_pretrained(
                 self.model,
                 tile=self.tile,
+                engine=self.engine,
                 precision=self.precision,
                 device=device,
                 self_ensemble=self.self_ensemble,
@@ -178,8 +188,10 @@ class Evaluate:
     """Seed of the split (that of the training) and of the noise."""
     skip_bad: bool = False
     """Leave out files that cannot be used instead of stopping."""
-    precision: Literal["auto", "float32", "bfloat16"] = "float32"
-    """Of the network's arithmetic; float32, so that numbers compare between machines."""
+    engine: Literal["auto", "torch", "openvino"] = "torch"
+    """What runs the network; torch, so that numbers compare between machines."""
+    precision: Literal["auto", "float32", "bfloat16", "int8"] = "float32"
+    """Of the network's arithmetic; float32, so that numbers compare between machines. int8 needs openvino."""
     device: str = "auto"
     """cpu, cuda, cuda:1, mps, or auto."""
     self_ensemble: bool = False
@@ -191,10 +203,14 @@ class Evaluate:
         from hf_denoise.report import markdown
 
         processes = join_processes()
-        device = processes.device if self.device == "auto" else self.device
+        device = device_of(self, processes)
         denoiser = processes.each(
             lambda: Denoiser.from_pretrained(
-                self.model, precision=self.precision, device=device, self_ensemble=self.self_ensemble
+                self.model,
+                engine="auto" if self.engine == "torch" and self.precision == "int8" else self.engine,
+                precision=self.precision,
+                device=device,
+                self_ensemble=self.self_ensemble,
             )
         )
         degradations = [self.degradation] if self.degradation else [f"gaussian:{sigma:g}" for sigma in self.sigma]
@@ -236,21 +252,39 @@ class Push:
 
 @dataclass(frozen=True)
 class Export:
-    """Write a model as one ONNX file for any batch, height and width; compare it with PyTorch, and time both."""
+    """Write a model for another engine: as one ONNX file, or quantised to int8 for OpenVINO; compare and measure it."""
 
-    format: Positional[Literal["onnx"]]
-    """Format of the file."""
-    output: Annotated[Path, arg(aliases=["-o"], metavar="OUT.onnx")]
-    """File to write. It takes and gives float32 of shape (batch, 3, height, width), RGB in [0, 1]."""
+    format: Positional[Literal["onnx", "int8"]]
+    """onnx: one file for any batch, height and width. int8: files beside the weights, for --precision int8."""
+    output: Annotated[Path, arg(aliases=["-o"], metavar="OUT")]
+    """For onnx the file to write, OUT.onnx: it takes and gives float32 of shape (batch, 3, height, width), RGB in [0,
+    1]. For int8 the folder of the saved model itself, or another, to which the weights are copied."""
     model: Annotated[Positional[str | None], arg(metavar="MODEL")] = None
     """Folder of a saved model, or its id on the Hugging Face Hub. Default: the model in the package."""
+    data: str | None = None
+    """For int8: clean photographs to calibrate and measure on, a folder or a data set on the Hub."""
     overwrite: bool = False
-    """Replace a file that exists."""
+    """Replace files that exist."""
 
     def run(self) -> None:
-        missing = [name for name in ("onnx", "onnxruntime", "onnxscript") if importlib.util.find_spec(name) is None]
+        needed = ("onnx", "onnxruntime", "onnxscript") if self.format == "onnx" else ("openvino", "nncf")
+        missing = [name for name in needed if importlib.util.find_spec(name) is None]
         if missing:
             raise UserError(f"the export needs what is not installed here; pip install {' '.join(missing)}")
+        if self.format == "int8":
+            self.to_int8()
+        else:
+            self.to_onnx()
+
+    def to_int8(self) -> None:
+        from hf_denoise.quantizing import export_int8, summary
+
+        if self.data is None:
+            raise UserError("export int8 calibrates on clean photographs; name a folder of them with --data")
+        losses = export_int8(self.model, self.data, self.output, overwrite=self.overwrite)
+        print(f"{self.output}: {summary(losses)}")
+
+    def to_onnx(self) -> None:
         from torch import get_num_threads
 
         from hf_denoise.export import SIDE, SIZES, export_onnx

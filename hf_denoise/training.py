@@ -20,7 +20,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from hf_denoise.cpu import keep_freed_memory, multiplies_bfloat16
+from hf_denoise.cpu import bfloat16_is_faster, keep_freed_memory, mixed_precision
 from hf_denoise.errors import UserError
 from hf_denoise.hub_files import LOG
 from hf_denoise.interruption import StopRequest
@@ -85,7 +85,7 @@ def train(config: TrainConfig) -> Path:
     config.check()
     check_trackers(config.trackers)
     accelerator = Accelerator(
-        mixed_precision=None if config.precision == "auto" else config.precision,
+        mixed_precision=mixed_precision(config.precision),
         log_with=[*config.trackers, TrainingLog(Path(config.output) / LOG)],
         project_dir=config.output,
         dataloader_config=DataLoaderConfiguration(non_blocking=True),
@@ -102,8 +102,8 @@ def train(config: TrainConfig) -> Path:
         publisher = Publisher(config.push_to_hub, config.hub_strategy, private=config.hub_private)
     if accelerator.device.type == "cpu":
         keep_freed_memory()
-        if accelerator.mixed_precision == "bf16" and accelerator.is_main_process and not multiplies_bfloat16():
-            _logger.warning("this CPU emulates bf16, which takes several times as long; use --precision no")
+        if accelerator.mixed_precision == "bf16" and accelerator.is_main_process and not bfloat16_is_faster():
+            _logger.warning("this CPU is slower in bf16 than in float32, as measured here; use --precision no")
 
     start = str(run.last) if config.resume else config.init_from
     if start:
