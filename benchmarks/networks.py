@@ -15,7 +15,7 @@ from benchmarks.shared import machine
 from benchmarks.shared.clocks import Timer, interleave, ratio
 from benchmarks.shared.options import Options
 from hf_denoise import Denoiser
-from hf_denoise.cpu import keep_freed_memory, multiplies_bfloat16
+from hf_denoise.cpu import bfloat16_is_faster, keep_freed_memory
 from hf_denoise.model.folding import fold_batch_norm
 
 OURS = "hf_denoise"
@@ -138,7 +138,7 @@ def run(options: Options) -> None:
     keep_freed_memory()  # for the whole process: networks that are not ours get it too
     about = {**machine.describe(PACKAGES), "threads": torch.get_num_threads()}
     missing: list[str] = []
-    precisions = ("float32", "bfloat16") if multiplies_bfloat16() else ("float32",)
+    precisions = ("float32", "bfloat16") if bfloat16_is_faster() else ("float32",)
     rows = measure(options.model, precisions, sides, rounds, missing)
     settings = [(speed["precision"], speed["side"]) for speed in rows[0]["speed"]]
     paragraphs = [

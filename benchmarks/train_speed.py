@@ -22,7 +22,7 @@ from tqdm import tqdm
 from benchmarks.shared import machine
 from benchmarks.shared.options import Options
 from benchmarks.shared.pictures import write_cut_photographs
-from hf_denoise.cpu import keep_freed_memory, multiplies_bfloat16
+from hf_denoise.cpu import bfloat16_is_faster, keep_freed_memory
 from hf_denoise.model.unet import DenoisingUNet
 from hf_denoise.training.config import TrainConfig
 from hf_denoise.training.loop import train
@@ -123,7 +123,7 @@ def run(options: Options) -> None:
     setting = QUICK if options.quick else Setting()
     about = machine.describe(("torch", "timm", "accelerate"))
     keep_freed_memory()
-    precision = "bf16" if torch.cuda.is_available() or multiplies_bfloat16() else "float32"
+    precision = "bf16" if torch.cuda.is_available() or bfloat16_is_faster() else "float32"
     with tempfile.TemporaryDirectory(prefix="hf_denoise-train_speed-") as folder:
         rows = measure(setting, precision, Path(folder))
     header = ("noise", "threads", "workers", "bare loop, images/s", "train.py, images/s", "ratio", "waiting for data")

@@ -4,11 +4,12 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
 from hf_denoise.cli.inputs import Job, check_targets, is_done, plan, view_path, views
+from hf_denoise.cli.network import Engine, Precision, load_denoiser
 from hf_denoise.distributed.processes import Processes, join_processes
 from hf_denoise.errors import UserError
 from hf_denoise.files import make_writable, remove_parts
@@ -33,8 +34,10 @@ class Denoise:
     """From 0, the input, to 1, fully denoised."""
     tile: int = 1024
     """Side in pixels of the tiles that a large image is cut into. Less needs less memory."""
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of the network's arithmetic; auto takes what is fastest on this machine."""
+    engine: Engine = "auto"
+    """What runs the network; auto takes openvino where it is installed and there is enough work, if it is faster."""
+    precision: Precision = "auto"
+    """Of the network's arithmetic; auto takes what is fastest on this machine. int8 needs openvino."""
     device: str = "auto"
     """cpu, cuda, cuda:1, mps, or auto."""
     self_ensemble: bool = False
@@ -95,18 +98,7 @@ class Denoise:
 
     def denoise(self, jobs: Sequence[Job], processes: Processes) -> list[str]:
         """Run the network over all files and return what went wrong; a bad file does not stop the others."""
-        from hf_denoise.inference.denoiser import Denoiser
-
-        device = processes.device if self.device == "auto" else self.device
-        denoiser = processes.each(
-            lambda: Denoiser.from_pretrained(
-                self.model,
-                tile=self.tile,
-                precision=self.precision,
-                device=device,
-                self_ensemble=self.self_ensemble,
-            )
-        )
+        denoiser = load_denoiser(self, processes, self.tile)
         single = jobs[0][0].name if len(jobs) == 1 else None
         outcomes = processes.share(jobs, lambda own: self.denoise_part(own, denoiser, processes, single))
         if processes.is_main and processes.count > 1:

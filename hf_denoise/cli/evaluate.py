@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import arg
 
+from hf_denoise.cli.network import Engine, Precision, load_denoiser
 from hf_denoise.distributed.processes import join_processes
 
 
@@ -31,8 +32,10 @@ class Evaluate:
     """Seed of the split (that of the training) and of the noise."""
     skip_bad: bool = False
     """Leave out files that cannot be used instead of stopping."""
-    precision: Literal["auto", "float32", "bfloat16"] = "float32"
-    """Of the network's arithmetic; float32, so that numbers compare between machines."""
+    engine: Engine = "torch"
+    """What runs the network; torch, so that numbers compare between machines."""
+    precision: Precision = "float32"
+    """Of the network's arithmetic; float32, so that numbers compare between machines. int8 needs openvino."""
     device: str = "auto"
     """cpu, cuda, cuda:1, mps, or auto."""
     self_ensemble: bool = False
@@ -41,15 +44,9 @@ class Evaluate:
     def run(self) -> None:
         from hf_denoise.evaluation.report import report_markdown
         from hf_denoise.evaluation.run import REPORT_PAGE, evaluate_data
-        from hf_denoise.inference.denoiser import Denoiser
 
         processes = join_processes()
-        device = processes.device if self.device == "auto" else self.device
-        denoiser = processes.each(
-            lambda: Denoiser.from_pretrained(
-                self.model, precision=self.precision, device=device, self_ensemble=self.self_ensemble
-            )
-        )
+        denoiser = load_denoiser(self, processes)
         degradations = [self.degradation] if self.degradation else [f"gaussian:{sigma:g}" for sigma in self.sigma]
         results = evaluate_data(
             denoiser,

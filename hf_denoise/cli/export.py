@@ -12,21 +12,41 @@ from hf_denoise.errors import UserError
 
 @dataclass(frozen=True)
 class Export:
-    """Write a model as one ONNX file for any batch, height and width; compare it with PyTorch, and time both."""
+    """Write a model for another engine: as one ONNX file, or quantised to int8 for OpenVINO; compare and measure it."""
 
-    format: Positional[Literal["onnx"]]
-    """Format of the file."""
-    output: Annotated[Path, arg(aliases=["-o"], metavar="OUT.onnx")]
-    """File to write. It takes and gives float32 of shape (batch, 3, height, width), RGB in [0, 1]."""
+    format: Positional[Literal["onnx", "int8"]]
+    """onnx: one file for any batch, height and width. int8: files beside the weights, for --precision int8."""
+    output: Annotated[Path, arg(aliases=["-o"], metavar="OUT")]
+    """For onnx the file to write, OUT.onnx: it takes and gives float32 of shape (batch, 3, height, width), RGB in [0,
+    1]. For int8 the folder of the saved model itself, or another, to which the weights are copied."""
     model: Annotated[Positional[str | None], arg(metavar="MODEL")] = None
     """Folder of a saved model, or its id on the Hugging Face Hub. Default: the model in the package."""
+    data: str | None = None
+    """For int8: clean photographs to calibrate and measure on, a folder or a data set on the Hub."""
     overwrite: bool = False
-    """Replace a file that exists."""
+    """Replace files that exist."""
 
     def run(self) -> None:
-        missing = [name for name in ("onnx", "onnxruntime", "onnxscript") if importlib.util.find_spec(name) is None]
+        needed = ("onnx", "onnxruntime", "onnxscript") if self.format == "onnx" else ("openvino", "nncf")
+        missing = [name for name in needed if importlib.util.find_spec(name) is None]
         if missing:
             raise UserError(f"the export needs what is not installed here; pip install {' '.join(missing)}")
+        if self.format == "int8":
+            self.to_int8()
+        else:
+            self.to_onnx()
+
+    def to_int8(self) -> None:
+        """Quantise, and say what is lost."""
+        from hf_denoise.inference.quantizing import export_int8, summary
+
+        if self.data is None:
+            raise UserError("export int8 calibrates on clean photographs; name a folder of them with --data")
+        losses = export_int8(self.model, self.data, self.output, overwrite=self.overwrite)
+        print(f"{self.output}: {summary(losses)}")
+
+    def to_onnx(self) -> None:
+        """Write the file, and compare it with PyTorch."""
         from torch import get_num_threads
 
         from hf_denoise.inference.export import SIDE, SIZES, export_onnx

@@ -22,6 +22,8 @@ CARD = "README.md"
 RECIPE = "recipe.yaml"
 LOG = "log.csv"
 CURVES = "curves.png"
+INT8, INT8_DATA, INT8_FACTS = "int8.xml", "int8.bin", "int8.json"  # the quantised model, see `quantizing`
+INT8_FILES = (INT8, INT8_DATA, INT8_FACTS)
 PACKAGED = "packaged"  # the name of the model that ships with the package
 
 
@@ -51,7 +53,7 @@ def checkpoint_folder(model_id: str | Path, **download: Any) -> Path:
     if path.is_file():
         raise UserError(f"'{model_id}' is a file; give the folder it is in, or the id of a model on the Hub")
     with hub_errors(str(model_id)):
-        return Path(snapshot_download(str(model_id), allow_patterns=[CONFIG, WEIGHTS, REPORT], **download))
+        return Path(snapshot_download(str(model_id), allow_patterns=[CONFIG, WEIGHTS, REPORT, *INT8_FILES], **download))
 
 
 def dataset_revision(data: str | Path) -> str | None:

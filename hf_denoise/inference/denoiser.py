@@ -3,24 +3,24 @@
 import math
 import os
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
-from torch import nn
 
 from hf_denoise.arrays import check_floats, full_scale
-from hf_denoise.cpu import keep_freed_memory, multiplies_bfloat16
+from hf_denoise.cpu import keep_freed_memory
 from hf_denoise.errors import UserError
-from hf_denoise.hub.files import PACKAGED
+from hf_denoise.hub.files import PACKAGED, checkpoint_folder
 from hf_denoise.imaging.blending import check_strength
 from hf_denoise.imaging.formats import check_target
 from hf_denoise.imaging.images import from_pil, read_image
 from hf_denoise.imaging.picture import Picture
+from hf_denoise.inference.engines import Fastest, create_engine
 from hf_denoise.inference.grey import is_grey
+from hf_denoise.inference.quantized import find_int8
 from hf_denoise.inference.restraint import Corrections, apply_gains
 from hf_denoise.inference.self_ensemble import SelfEnsemble
 from hf_denoise.inference.tiles import HALO, grid_step, spans
@@ -41,13 +41,18 @@ class Denoiser:
         model: the network. What runs is a copy in evaluation mode, with BatchNorm folded into the convolutions.
         tile: side in pixels of the tiles that a large image is cut into, from 1 up; rounded up to the grid of the
             network (32 for the standard one). Memory grows with its square.
-        precision: "float32", "bfloat16", or "auto": bfloat16 where the hardware multiplies it faster.
+        engine: "torch", "openvino" (on a CPU, with the package of that name), or "auto": torch, and once there is
+            enough work openvino, where it is installed and was measured to be faster.
+        precision: "float32", "bfloat16", "int8" (in OpenVINO, where a quantised model is there), or "auto": the fastest
+            one on this machine, as measured.
         device: "cpu", "cuda", "cuda:1", "mps", or "auto": the first of CUDA, MPS and CPU that is there.
+        int8: folder of the quantised model, see `hf_denoise.inference.quantizing`; `from_pretrained` finds it beside the
+            weights.
         self_ensemble: average over the eight turns and flips of the picture, see `hf_denoise.inference.self_ensemble`;
             about 0.1 dB more for eight times the time.
 
     Raises:
-        UserError: an option out of its range, or a device that is not there.
+        UserError: an option out of its range, or a device, an engine or a quantised model that is not there.
     """
 
     def __init__(
@@ -55,24 +60,37 @@ class Denoiser:
         model: DenoisingUNet,
         *,
         tile: int = 1024,
+        engine: str = "auto",
         precision: str = "auto",
         device: str = "auto",
         self_ensemble: bool = False,
+        int8: str | os.PathLike[str] | None = None,
     ):
         if tile < 1:
             raise UserError(f"tile must be at least 1 pixel, got {tile}")
-        if precision not in ("auto", "float32", "bfloat16"):
-            raise UserError(f"precision must be auto, float32 or bfloat16, got '{precision}'")
-        self.device = _pick_device(device)
-        self.precision = _pick_precision(self.device) if precision == "auto" else precision
+        self.device = _pick_device("cpu" if device == "auto" and engine == "openvino" else device)
         if self.device.type == "cpu":
             keep_freed_memory()
         self.model = fold_batch_norm(model).to(self.device).to(memory_format=torch.channels_last)
+        found = find_int8(Path(int8), model) if int8 else None
+        self._engine = create_engine(self.model, self.device, engine, precision, found)
         step = grid_step(model)
         self.tile = math.ceil(tile / step) * step
         self.halo = math.ceil(HALO / step) * step
         self.self_ensemble = self_ensemble
-        self.network: nn.Module = SelfEnsemble(self.model, step) if self_ensemble else self.model
+        self.network: Callable[[torch.Tensor], torch.Tensor] = (
+            SelfEnsemble(self._engine, step) if self_ensemble else self._engine
+        )
+
+    @property
+    def engine(self) -> str:
+        """What runs the network now: "torch" or "openvino"."""
+        return self._engine.name
+
+    @property
+    def precision(self) -> str:
+        """Of its arithmetic now: "float32", "bfloat16" or "int8"."""
+        return self._engine.precision
 
     @classmethod
     def from_pretrained(
@@ -80,6 +98,7 @@ class Denoiser:
         model_id: str | os.PathLike[str] | None = None,
         *,
         tile: int = 1024,
+        engine: str = "auto",
         precision: str = "auto",
         device: str = "auto",
         self_ensemble: bool = False,
@@ -91,15 +110,24 @@ class Denoiser:
         Args:
             model_id: a folder, or the id of a repository on the Hub; None is the model that ships with the package,
                 which needs no network.
-            tile, precision, device, self_ensemble: see the class.
+            tile, engine, precision, device, self_ensemble: see the class.
             revision: branch, tag or commit on the Hub.
             token: access token for a private repository.
 
         Raises:
             UserError: the model cannot be fetched or does not load, or as the class.
         """
-        model = DenoisingUNet.from_pretrained(os.fspath(model_id or PACKAGED), revision=revision, token=token)
-        return cls(model, tile=tile, precision=precision, device=device, self_ensemble=self_ensemble)
+        name = os.fspath(model_id or PACKAGED)
+        model = DenoisingUNet.from_pretrained(name, revision=revision, token=token)
+        return cls(
+            model,
+            tile=tile,
+            engine=engine,
+            precision=precision,
+            device=device,
+            self_ensemble=self_ensemble,
+            int8=checkpoint_folder(name, revision=revision, local_files_only=True),  # it has just been fetched
+        )
 
     def __call__(self, image: Any, strength: float = 1.0, progress: Progress | None = None) -> Any:
         """Denoise one image.
@@ -224,6 +252,8 @@ class Denoiser:
                 tiles = self.tiles(plane.shape[1], plane.shape[0])
                 progress(tiles, tiles)
             return plane.clip(0, 1) if plane.dtype.kind == "f" else plane.copy()
+        if isinstance(self._engine, Fastest):
+            self._engine.expect(plane.shape[0] * plane.shape[1] * (8 if self.self_ensemble else 1))
         full = np.float32(full_scale(plane.dtype))
         output = np.empty(plane.shape, plane.dtype)
         height, width = plane.shape[:2]
@@ -259,10 +289,8 @@ class Denoiser:
     @torch.inference_mode()
     def _forward(self, noisy: torch.Tensor) -> torch.Tensor:
         """The network on one tile: (1 or 3, h, w) float32 -> (3, h, w), on the CPU. One channel goes as three."""
-        batch = noisy.expand(3, -1, -1)[None].to(self.device).contiguous(memory_format=torch.channels_last)
-        half = self.precision == "bfloat16"
-        with torch.autocast(self.device.type, torch.bfloat16) if half else nullcontext():
-            return self.network(batch)[0].float().cpu()
+        batch = noisy.expand(3, -1, -1)[None].to(self.device)
+        return self.network(batch)[0].float().cpu()
 
 
 def _pick_device(name: str) -> torch.device:
@@ -274,11 +302,3 @@ def _pick_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise UserError(f"device '{name}' is not available here; use auto, cpu, cuda or mps") from error
     return device
-
-
-def _pick_precision(device: torch.device) -> str:
-    if device.type == "cuda":
-        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
-    if device.type == "cpu":
-        return "bfloat16" if multiplies_bfloat16() else "float32"
-    return "float32"

@@ -1,5 +1,7 @@
 """The average over the turns and flips of a picture: better than one of them, for as many times the time."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -20,7 +22,7 @@ class SelfEnsemble(nn.Module):
     Shape: (B, 3, H, W) -> (B, 3, H, W), float32.
     """
 
-    def __init__(self, network: nn.Module, step: int):
+    def __init__(self, network: Callable[[Tensor], Tensor], step: int):
         super().__init__()
         self.network = network
         self.step = step

@@ -123,7 +123,8 @@ class TrainConfig:
     early_stopping: int = 0
     """Stop after so many evaluations without a better PSNR; 0 never."""
     precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
-    """Mixed precision; auto leaves it to `accelerate launch` and its configuration."""
+    """Mixed precision; auto is bf16 on a CPU that was measured to be faster with it, else what `accelerate launch` is
+    configured for."""
     trackers: tuple[str, ...] = ("tensorboard",)
     """Experiment trackers that Accelerate knows, such as tensorboard or wandb."""
 

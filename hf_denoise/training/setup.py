@@ -16,7 +16,7 @@ from timm.utils import ModelEmaV3
 from torch import nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from hf_denoise.cpu import keep_freed_memory, multiplies_bfloat16
+from hf_denoise.cpu import bfloat16_is_faster, keep_freed_memory, mixed_precision
 from hf_denoise.distributed.processes import leave_at_exit
 from hf_denoise.distributed.sync_batch_norm import synchronize_batch_norm
 from hf_denoise.errors import UserError
@@ -146,7 +146,7 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
     """
     check_trackers(config.trackers)
     accelerator = Accelerator(
-        mixed_precision=None if config.precision == "auto" else config.precision,
+        mixed_precision=mixed_precision(config.precision),
         log_with=[*config.trackers, TrainingLog(Path(config.output) / LOG)],
         project_dir=config.output,
         dataloader_config=DataLoaderConfiguration(non_blocking=True),
@@ -157,8 +157,8 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
     set_seed(config.seed)
     if accelerator.device.type == "cpu":
         keep_freed_memory()
-        if accelerator.mixed_precision == "bf16" and accelerator.is_main_process and not multiplies_bfloat16():
-            _logger.warning("this CPU emulates bf16, which takes several times as long; use --precision no")
+        if accelerator.mixed_precision == "bf16" and accelerator.is_main_process and not bfloat16_is_faster():
+            _logger.warning("this CPU is slower in bf16 than in float32; use --precision no")
     return accelerator
 
 

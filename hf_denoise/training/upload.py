@@ -7,7 +7,18 @@ from huggingface_hub import HfApi
 from hf_denoise.errors import UserError
 from hf_denoise.hub.card import recipe_yaml, render_card
 from hf_denoise.hub.commit import commit_model
-from hf_denoise.hub.files import CARD, CONFIG, CURVES, LOG, RECIPE, REPORT, WEIGHTS, read_object, read_report
+from hf_denoise.hub.files import (
+    CARD,
+    CONFIG,
+    CURVES,
+    INT8_FILES,
+    LOG,
+    RECIPE,
+    REPORT,
+    WEIGHTS,
+    read_object,
+    read_report,
+)
 from hf_denoise.hub.repositories import create_repo
 from hf_denoise.model.unet import DenoisingUNet
 from hf_denoise.training.curves import learning_curves
@@ -55,10 +66,10 @@ def upload(
 ) -> None:
     """Commit a saved model to a repository that exists, without building the network.
 
-    With the model go its report, the recipe as `train.py --config` takes it, the training log that lies beside the
-    folder (`runs/x/log.csv` for `runs/x/best`) and its learning curves. The card is rendered with the repository's id
-    in it, unless somebody wrote or edited it by hand, in the folder or on the Hub; a licence that was chosen on the
-    Hub stays.
+    With the model go its report, its quantised model, the recipe as `train.py --config` takes it, the training log
+    that lies beside the folder (`runs/x/log.csv` for `runs/x/best`) and its learning curves. The card is rendered with
+    the repository's id in it, unless somebody wrote or edited it by hand, in the folder or on the Hub; a licence that
+    was chosen on the Hub stays.
 
     Args:
         folder: a saved model.
@@ -76,6 +87,7 @@ def upload(
         files[REPORT] = folder / REPORT
     if recipe := recipe_yaml(report):
         files[RECIPE] = recipe.encode()
+    files |= {name: folder / name for name in INT8_FILES if (folder / name).is_file()}
     log = read_log(folder.parent / LOG)
     if report is not None and log is not None:
         files |= {LOG: folder.parent / LOG, CURVES: learning_curves(log)}

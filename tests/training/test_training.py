@@ -385,10 +385,10 @@ def test_stops_early_and_on_the_clock(photos, tmp_path):
     assert int(total) < 2 * int(done) + 20, "the bar does not show how much of the time is spent"
 
 
-def test_a_cpu_that_emulates_bf16_is_named(photos, tmp_path, monkeypatch, caplog):
+def test_a_cpu_that_is_slower_in_bf16_is_named(photos, tmp_path, monkeypatch, caplog):
     options = ("--max-steps", "1", "--batch", "1", "--patch", "32", "--precision", "bf16")
     for fast in (True, False):
-        monkeypatch.setattr("hf_denoise.training.setup.multiplies_bfloat16", lambda fast=fast: fast)
+        monkeypatch.setattr("hf_denoise.training.setup.bfloat16_is_faster", lambda fast=fast: fast)
         trained = here(photos, tmp_path / str(fast), *options)
         assert trained.returncode == 0, trained.stderr
         assert ("--precision no" in caplog.text) != fast
