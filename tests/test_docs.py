@@ -11,12 +11,16 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.request import urlopen
 
 import numpy as np
 import pytest
 import yaml
 from PIL import Image
+
+if TYPE_CHECKING:
+    from hub_server import HubServer
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -111,7 +115,7 @@ def test_first_example_runs(page: Path, workspace: Path, monkeypatch: pytest.Mon
 
 
 @pytest.fixture
-def space(hub, tmp_path: Path) -> Path:
+def space(hub: "HubServer", tmp_path: Path) -> Path:
     """What `docs/deploy-a-space.md` uploads, as the Space would hold it."""
     language, command = first_example(ROOT / "docs/deploy-a-space.md")
     assert language == "bash" and command.count("user/denoise") == 1
