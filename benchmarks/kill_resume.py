@@ -36,6 +36,7 @@ class Training:
 
     def __init__(self, folder: Path, name: str, steps: int):
         self.output = folder / name
+        self.log = folder / f"{name}.log"
         words = f"{SMALL} --max-steps {steps} --eval-every {SAVE_EVERY}".split()
         self.command = [sys.executable, str(machine.ROOT / "train.py"), *words]
         self.command += ["--data", str(folder / "photos"), "--output", str(self.output)]
@@ -46,7 +47,8 @@ class Training:
         if not resume:
             shutil.rmtree(self.output, ignore_errors=True)
         environment = {**machine.child_environment(), "OMP_NUM_THREADS": "1"}
-        return subprocess.Popen([*self.command, *resume], env=environment, stderr=subprocess.PIPE)
+        with self.log.open("wb") as log:  # a pipe that nobody reads would stop it
+            return subprocess.Popen([*self.command, *resume], env=environment, stderr=log)
 
     def finish(self) -> None:
         """Run it to its end.
@@ -54,9 +56,8 @@ class Training:
         Raises:
             UserError: it failed; the message is the last line of its own.
         """
-        _, errors = (process := self.start()).communicate()
-        if process.returncode:
-            last = (errors.decode(errors="replace").strip().splitlines() or ["no message"])[-1]
+        if self.start().wait():
+            last = (self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["no message"])[-1]
             raise UserError(f"train.py failed: {last}")
 
     @property
@@ -68,13 +69,13 @@ class Training:
         """Start, and kill after `moment` seconds or in the next save from there on: (was saving, had ended)."""
         process = self.start()
         try:
-            process.communicate(timeout=moment)
+            process.wait(moment)
         except subprocess.TimeoutExpired:
             # A save takes too little time to be met by chance.
             while in_save and process.poll() is None and not any(self.output.glob("*.new")):
                 time.sleep(0.001)
         process.send_signal(signal.SIGKILL)
-        process.communicate()
+        process.wait()
         return self.is_saving, process.returncode == 0
 
     def check(self) -> None:
