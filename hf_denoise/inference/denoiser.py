@@ -46,8 +46,8 @@ class Denoiser:
         precision: "float32", "bfloat16", "int8" (in OpenVINO, where a quantised model is there), or "auto": the fastest
             one on this machine, as measured.
         device: "cpu", "cuda", "cuda:1", "mps", or "auto": the first of CUDA, MPS and CPU that is there.
-        int8: folder of the quantised model, see `hf_denoise.inference.quantizing`; `from_pretrained` finds it beside the
-            weights.
+        int8: folder of the quantised model, see `hf_denoise.inference.quantizing`; `from_pretrained` finds it beside
+            the weights.
         self_ensemble: average over the eight turns and flips of the picture, see `hf_denoise.inference.self_ensemble`;
             about 0.1 dB more for eight times the time.
 
