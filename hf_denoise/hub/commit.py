@@ -11,9 +11,10 @@ from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils import filter_repo_objects
 
 from hf_denoise.errors import UserError
-from hf_denoise.hub.card import has_text, is_handwritten, plain
+from hf_denoise.hub.card import has_text, is_handwritten
 from hf_denoise.hub.errors import HubUnreachableError, hub_errors, may_pass
 from hf_denoise.hub.files import CARD, CURVES, LOG, RECIPE, REPORT, WEIGHTS
+from hf_denoise.hub.tables import plain
 
 LICENCE_FIELDS = ("license", "license_name", "license_link")
 

@@ -10,7 +10,7 @@ from safetensors.torch import save
 from torch import nn
 
 from hf_denoise.errors import UserError
-from hf_denoise.hub.card import is_handwritten, plain, recipe_yaml, render_card
+from hf_denoise.hub.card import is_handwritten, recipe_yaml, render_card
 from hf_denoise.hub.commit import commit_model
 from hf_denoise.hub.errors import hub_errors
 from hf_denoise.hub.files import (
@@ -23,6 +23,7 @@ from hf_denoise.hub.files import (
     read_report,
     read_weights,
 )
+from hf_denoise.hub.tables import plain
 
 # Options of earlier versions that are gone, with the value that every network has now.
 REMOVED_OPTIONS = {"decoder_batch_norm": False}

@@ -11,10 +11,10 @@ from huggingface_hub import HfApi
 from tqdm import tqdm
 
 from hf_denoise.errors import UserError
-from hf_denoise.hub.card import plain
 from hf_denoise.hub.errors import HubUnreachableError
 from hf_denoise.hub.files import LOG
 from hf_denoise.hub.repositories import create_repo, quiet_client
+from hf_denoise.hub.tables import plain
 from hf_denoise.training.upload import upload
 
 Strategy = Literal["end", "every-eval"]

@@ -13,9 +13,9 @@ from huggingface_hub import DatasetCard
 from PIL import Image
 from skimage import data
 
-from hf_denoise.cli.main import main as cli
+from hf_denoise.cli.main import main
 from hf_denoise.cli.make_triplets import MakeTriplets
-from hf_denoise.data import making
+from hf_denoise.data import making, triplet_recipe
 from hf_denoise.data.defects import DEFECT_KINDS
 from hf_denoise.data.making import make_triplets
 from hf_denoise.data.triplets import load_triplets
@@ -219,7 +219,7 @@ def test_a_failure_leaves_nothing_behind(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     source = write_photos(tmp_path / "photos", 3)
-    monkeypatch.setattr(making, "draw_defects", full)
+    monkeypatch.setattr(triplet_recipe, "draw_defects", full)
     with pytest.raises(UserError, match="No space left"):
         make_triplets(source, tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["photos"]
@@ -267,5 +267,5 @@ def test_command_line(tmp_path, capsys):
     assert pixels(tmp_path / "here") == pixels(tmp_path / "out")
 
     capsys.readouterr()
-    assert cli.main(["make-triplets", *arguments]) == 2
+    assert main(["make-triplets", *arguments]) == 2
     assert capsys.readouterr().err.startswith("error: ")
