@@ -73,12 +73,16 @@ class Record:
 
 def our_methods(model: str | None) -> tuple[list[peers.Method], str]:
     """Ours in float32, at the precision "auto", with its self-ensemble, and with global gates; the name of "auto"."""
-    denoisers = {"hf_denoise, float32": Denoiser.from_pretrained(model, precision="float32", device="cpu")}
-    auto = Denoiser.from_pretrained(model, device="cpu")
+    denoisers = {
+        "hf_denoise, float32": Denoiser.from_pretrained(model, engine="torch", precision="float32", device="cpu")
+    }
+    auto = Denoiser.from_pretrained(model, engine="torch", device="cpu")
     ours = f"hf_denoise, {auto.precision}"
     denoisers[ours] = auto
-    denoisers["hf_denoise, self-ensemble"] = Denoiser.from_pretrained(model, device="cpu", self_ensemble=True)
-    denoisers[GLOBAL] = Denoiser(networks.load(model, gate_window=0), device="cpu")
+    denoisers["hf_denoise, self-ensemble"] = Denoiser.from_pretrained(
+        model, engine="torch", device="cpu", self_ensemble=True
+    )
+    denoisers[GLOBAL] = Denoiser(networks.load(model, gate_window=0), engine="torch", device="cpu")
     methods = [
         peers.Method(name, lambda noisy, sigma, denoise=denoiser: denoise(noisy), told_sigma=False)  # type: ignore[misc]
         for name, denoiser in denoisers.items()

@@ -22,7 +22,7 @@ from hf_denoise.degradations import parse_degradation
 from hf_denoise.errors import UserError
 from hf_denoise.files import make_writable, written_beside
 from hf_denoise.folding import fold_batch_norm
-from hf_denoise.hub_files import INT8, INT8_DATA, INT8_FACTS, PACKAGED, checkpoint_folder
+from hf_denoise.hub_files import INT8, INT8_DATA, INT8_FACTS, PACKAGED, WEIGHTS, checkpoint_folder
 from hf_denoise.metrics import psnr
 from hf_denoise.model import DenoisingUNet
 from hf_denoise.openvino_engine import OpenVinoEngine, convert
@@ -70,10 +70,12 @@ def export_int8(
     Raises:
         UserError: the model or the data do not load, there are too few photographs, or `target` cannot be written.
     """
-    if (target / INT8).exists() and not overwrite:
-        raise UserError(f"'{target / INT8}' already exists; choose another --output, or replace with --overwrite")
-    make_writable(target)
     source = checkpoint_folder(model_id or PACKAGED)
+    beside = source.resolve() == target.resolve()
+    for name in (INT8,) if beside else (INT8, WEIGHTS):
+        if (target / name).exists() and not overwrite:
+            raise UserError(f"'{target / name}' already exists; choose another --output, or replace with --overwrite")
+    make_writable(target)
     model = DenoisingUNet.from_pretrained(source)
     photographs = crops_of(data, crops + held_out)
     if len(photographs) < 2 * held_out:
@@ -83,7 +85,7 @@ def export_int8(
         )
     folded = fold_batch_norm(model)
     quantised = quantise(folded, list(noisy_crops(photographs[held_out:], crops)))
-    if source.resolve() != target.resolve():
+    if not beside:
         model.save_pretrained(target)
     save(quantised, target)
     losses = loss(folded, target / INT8, photographs[:held_out])
