@@ -1,8 +1,9 @@
 """A saved model in 8-bit integers: quantised after training with NNCF, for OpenVINO, and measured.
 
 Weights and features of most convolutions become int8 (Krishnamoorthi, 2018, arXiv:1806.08342). What is left in float32
-is what an error goes straight into the picture from, or where few large values would coarsen all others: the layers at
-full resolution, the first convolution, the gates, and the sums of the decoder.
+is what an error goes straight into the picture from: the layers at full resolution and the first convolution; and what
+takes few large values under strong noise, which would coarsen all others: the coarse levels of the decoder, its
+upsampling, its gates and its sums. At a concatenation they would do so to the skip from the encoder, too.
 """
 
 import json
@@ -141,10 +142,11 @@ def batch_of(picture: Picture) -> Picture:
 def kept_in_float(model: DenoisingUNet) -> list[str]:
     """Patterns of the names of the operations that are not quantised."""
     last = len(model.decoder) - 1
+    coarse = "|".join(str(level) for level in range(len(model.decoder)) if level != last - 1)  # and the last itself
     return [
-        rf"__module\.(stem|head|encoder\.conv1|decoder\.{last})[./].*",
+        rf"__module\.(stem|head|encoder\.conv1|decoder\.({coarse}))[./].*",
         r"aten::.*",  # at the top: the normalisation, and the correction that is added to the input
-        r"__module\.decoder\.\d+\.attention[./].*",
+        r"__module\.decoder\.\d+\.(attention|up)[./].*",
         r"__module\.decoder\.\d+\.refine\.\d+/aten::add/Add",
     ]
 
