@@ -35,6 +35,9 @@ WAYS = (
 )
 
 
+HOPELESS = 0.5  # times as fast as PyTorch in float32: nobody takes it, and its memory would take hours to measure
+
+
 @dataclass(frozen=True)
 class Engines:
     """Speed, difference and memory of the engines, and what auto picks; those that are not to be had are left out."""
@@ -109,6 +112,8 @@ def measure(model: str, options: Engines) -> list[dict[str, Any]]:
         if denoise.engine != engine:
             raise UserError(f"{engine} failed; see the line above")
     for row in rows:
+        if row["ratio"] < HOPELESS:
+            continue
         for megapixels in tqdm(options.megapixels, desc=f"memory, {row['engine']} {row['precision']}", unit="image"):
             row["memory_mib"][f"{megapixels:g}"] = memory_of(model, row["engine"], row["precision"], megapixels)
     return rows
@@ -156,7 +161,7 @@ def text_of(about: dict[str, Any], options: Engines, rows: list[dict[str, Any]],
                         f"{row['lowest']:.2f} to {row['highest']:.2f}",
                         f"{row['mpx_per_second']:.2f}",
                         f"{row['difference_max']:.2g}, {row['difference_rms']:.2g}",
-                        *(f"{row['memory_mib'][size]:.0f}" for size in sizes),
+                        *(f"{row['memory_mib'][size]:.0f}" if row["memory_mib"] else "" for size in sizes),
                     )
                     for row in rows
                 ],

@@ -2,6 +2,7 @@
 
 import importlib.util
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -38,11 +39,12 @@ class Export:
 
     def to_int8(self) -> None:
         """Quantise, and say what is lost."""
+        from hf_denoise.data.photographs import random_crops
         from hf_denoise.inference.quantizing import export_int8, summary
 
         if self.data is None:
             raise UserError("export int8 calibrates on clean photographs; name a folder of them with --data")
-        losses = export_int8(self.model, self.data, self.output, overwrite=self.overwrite)
+        losses = export_int8(self.model, partial(random_crops, self.data), self.output, overwrite=self.overwrite)
         print(f"{self.output}: {summary(losses)}")
 
     def to_onnx(self) -> None:

@@ -68,7 +68,8 @@ class Denoiser:
     ):
         if tile < 1:
             raise UserError(f"tile must be at least 1 pixel, got {tile}")
-        self.device = _pick_device("cpu" if device == "auto" and engine == "openvino" else device)
+        in_openvino = engine == "openvino" or precision == "int8"
+        self.device = _pick_device("cpu" if device == "auto" and in_openvino else device)
         if self.device.type == "cpu":
             keep_freed_memory()
         self.model = fold_batch_norm(model).to(self.device).to(memory_format=torch.channels_last)

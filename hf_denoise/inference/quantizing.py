@@ -1,24 +1,23 @@
 """A saved model in 8-bit integers: quantised after training with NNCF, for OpenVINO, and measured.
 
 Weights and features of most convolutions become int8 (Krishnamoorthi, 2018, arXiv:1806.08342). What is left in float32
-is what an error goes straight into the picture from, or where few large values would coarsen all others: the layers at
-full resolution, the first convolution, the gates, and the sums of the decoder.
+is what an error goes straight into the picture from: the layers at full resolution and the first convolution; and what
+takes few large values under strong noise, which would coarsen all others: the coarse levels of the decoder, its
+upsampling, its gates and its sums. At a concatenation they would do so to the skip from the encoder, too.
 """
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from tqdm import tqdm
 
-from hf_denoise import __version__
-from hf_denoise.data.decoded import read_row, to_float
-from hf_denoise.data.triplets import load_triplets
+from hf_denoise._version import __version__
+from hf_denoise.arrays import FloatImage
 from hf_denoise.errors import UserError
 from hf_denoise.files import make_writable, written_beside
 from hf_denoise.hub.files import INT8, INT8_DATA, INT8_FACTS, PACKAGED, WEIGHTS, checkpoint_folder
@@ -28,8 +27,6 @@ from hf_denoise.metrics.quality import psnr
 from hf_denoise.model.folding import fold_batch_norm
 from hf_denoise.model.unet import DenoisingUNet
 from hf_denoise.noise.degradations import parse_degradation
-
-Picture = NDArray[np.float32]
 
 SIDE = 256  # of the crops; more than the windows of the gates
 # Each strength and kind has its share: the ranges of the integers must hold the features of the strongest noise.
@@ -52,13 +49,20 @@ MEASURED = (
 
 
 def export_int8(
-    model_id: str | None, data: str, target: Path, *, overwrite: bool = False, crops: int = 96, held_out: int = 12
+    model_id: str | None,
+    read_crops: Callable[[int, int], list[FloatImage]],
+    target: Path,
+    *,
+    overwrite: bool = False,
+    crops: int = 96,
+    held_out: int = 12,
 ) -> dict[str, float]:
     """Write the quantised model beside its weights; where `target` is another folder, with a copy of them.
 
     Args:
         model_id: a folder, or a repository on the Hub; None is the model in the package.
-        data: clean photographs, a folder or a data set on the Hub, such as those of the training.
+        read_crops: gives up to so many crops of so many pixels a side, (side, side, 3) float32 in [0, 1], of different
+            clean photographs, such as those of the training.
         target: folder of the saved model, new or that of `model_id`.
         overwrite: replace a quantised model that is there.
         crops: for the calibration, each of a photograph of its own as far as there are enough.
@@ -77,11 +81,11 @@ def export_int8(
             raise UserError(f"'{target / name}' already exists; choose another --output, or replace with --overwrite")
     make_writable(target)
     model = DenoisingUNet.from_pretrained(source)
-    photographs = crops_of(data, crops + held_out)
+    photographs = read_crops(crops + held_out, SIDE)
     if len(photographs) < 2 * held_out:
         raise UserError(
-            f"'{data}' holds {len(photographs)} photographs of at least {SIDE} x {SIDE} pixels; "
-            f"at least {2 * held_out} are needed"
+            f"the data hold {len(photographs)} photographs of at least {SIDE} x {SIDE} pixels; at least {2 * held_out} "
+            "are needed, so give a larger folder with --data"
         )
     folded = fold_batch_norm(model)
     quantised = quantise(folded, list(noisy_crops(photographs[held_out:], crops)))
@@ -100,23 +104,7 @@ def export_int8(
     return losses
 
 
-def crops_of(data: str, count: int, seed: int = 0) -> list[Picture]:
-    """Up to `count` crops, (SIDE, SIDE, 3) in [0, 1], of different photographs."""
-    triplets = load_triplets(data, splits=(0.0, 0.0, 1.0))
-    table = triplets["train"] if "train" in triplets else next(iter(triplets.values()))
-    rng = np.random.default_rng(seed)
-    found: list[Picture] = []
-    for index in tqdm(rng.permutation(len(table)), desc="read", unit="image"):
-        if len(found) == count:
-            break
-        stored = read_row(table[int(index)]).clean
-        if min(stored.shape[:2]) >= SIDE:
-            top, left = (int(rng.integers(length - SIDE + 1)) for length in stored.shape[:2])
-            found.append(to_float(stored[top : top + SIDE, left : left + SIDE]))
-    return found
-
-
-def noisy_crops(photographs: list[Picture], count: int) -> Iterator[Picture]:
+def noisy_crops(photographs: list[FloatImage], count: int) -> Iterator[FloatImage]:
     """Crops under each of `CALIBRATION` in turn, one in four grey with one noise for all channels."""
     rng = np.random.default_rng(1)
     for index in range(count):
@@ -125,7 +113,7 @@ def noisy_crops(photographs: list[Picture], count: int) -> Iterator[Picture]:
         yield batch_of(degraded(photographs[index % len(photographs)], spec, grey, rng)[0])
 
 
-def degraded(clean: Picture, spec: str, grey: bool, rng: np.random.Generator) -> tuple[Picture, Picture]:
+def degraded(clean: FloatImage, spec: str, grey: bool, rng: np.random.Generator) -> tuple[FloatImage, FloatImage]:
     """(noisy, clean), (H, W, 3)."""
     if grey:
         clean = np.repeat(clean.mean(axis=2, keepdims=True), 3, axis=2)
@@ -133,7 +121,7 @@ def degraded(clean: Picture, spec: str, grey: bool, rng: np.random.Generator) ->
     return (np.repeat(noisy[..., :1], 3, axis=2) if grey else noisy), clean
 
 
-def batch_of(picture: Picture) -> Picture:
+def batch_of(picture: FloatImage) -> FloatImage:
     """(H, W, 3) -> (1, 3, H, W)."""
     return np.ascontiguousarray(picture.transpose(2, 0, 1)[None])
 
@@ -141,15 +129,16 @@ def batch_of(picture: Picture) -> Picture:
 def kept_in_float(model: DenoisingUNet) -> list[str]:
     """Patterns of the names of the operations that are not quantised."""
     last = len(model.decoder) - 1
+    coarse = "|".join(str(level) for level in range(len(model.decoder)) if level != last - 1)  # and the last itself
     return [
-        rf"__module\.(stem|head|encoder\.conv1|decoder\.{last})[./].*",
+        rf"__module\.(stem|head|encoder\.conv1|decoder\.({coarse}))[./].*",
         r"aten::.*",  # at the top: the normalisation, and the correction that is added to the input
-        r"__module\.decoder\.\d+\.attention[./].*",
+        r"__module\.decoder\.\d+\.(attention|up)[./].*",
         r"__module\.decoder\.\d+\.refine\.\d+/aten::add/Add",
     ]
 
 
-def quantise(folded: DenoisingUNet, crops: list[Picture]) -> Any:
+def quantise(folded: DenoisingUNet, crops: list[FloatImage]) -> Any:
     """The network as a quantised `openvino.Model` for any size that is larger than the windows of the gates.
 
     Args:
@@ -189,7 +178,7 @@ def save(quantised: Any, folder: Path) -> None:
 
 
 @torch.inference_mode()
-def loss(folded: DenoisingUNet, int8: Path, photographs: list[Picture]) -> dict[str, float]:
+def loss(folded: DenoisingUNet, int8: Path, photographs: list[FloatImage]) -> dict[str, float]:
     """dB that int8 loses to float32 by kind of noise, mean over crops; both are the network alone."""
     engines = OpenVinoEngine(folded, "float32"), OpenVinoEngine(folded, "int8", int8)
     losses = {}

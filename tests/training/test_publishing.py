@@ -15,7 +15,6 @@ from hub_server import HubServer, card_errors
 from huggingface_hub import ModelCard
 from huggingface_hub.utils import http_backoff
 
-from hf_denoise.cli.main import main
 from hf_denoise.cli.options import parse
 from hf_denoise.errors import UserError
 from hf_denoise.model.unet import DenoisingUNet
@@ -296,7 +295,7 @@ def test_connection_lost_for_good_says_how_to_push_by_hand(hub: HubServer, run, 
     assert on_the_hub(hub).keys() == {".gitattributes"}
     hub.cuts = 0
     program, *arguments = shlex.split(re.search("`(.*)`", str(caught.value))[1])
-    assert program == "hf-denoise" and cli(arguments) == 0
+    assert program == "hf-denoise" and main(arguments) == 0
     by_hand = on_the_hub(hub)
     assert contents(run).items() <= by_hand.items()
     publisher.finish(run / "best")
