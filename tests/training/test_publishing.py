@@ -15,6 +15,7 @@ from hub_server import HubServer, card_errors
 from huggingface_hub import ModelCard
 from huggingface_hub.utils import http_backoff
 
+from hf_denoise.cli.main import main
 from hf_denoise.cli.options import parse
 from hf_denoise.errors import UserError
 from hf_denoise.model.unet import DenoisingUNet
