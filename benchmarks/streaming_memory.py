@@ -16,9 +16,9 @@ from tqdm import tqdm
 from benchmarks.shared import machine
 from benchmarks.shared.machine import MIB
 from benchmarks.shared.options import Options
+from hf_denoise.data.dataset_tables import open_stream
 from hf_denoise.data.loader import SampleMaker
 from hf_denoise.data.streaming import ShardStream
-from hf_denoise.data.triplets import open_stream
 from hf_denoise.noise.degradations import parse_degradation
 
 BATCH = 32

@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from hf_denoise.data.layouts import visible_files
+from hf_denoise.data.walking import visible_files
 from hf_denoise.errors import UserError
 
 Job = tuple[Path, Path]  # source, target

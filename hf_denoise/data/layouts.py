@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn
 
+from hf_denoise.data.walking import is_utf8, subfolders, visible_files
 from hf_denoise.errors import UserError
 
-IMAGE_EXTENSIONS = frozenset(
-    {".bmp", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}
-)
 SPLIT_NAMES = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
@@ -34,7 +30,7 @@ KNOWN_LAYOUTS = (
 
 
 @dataclass(frozen=True)
-class Triplet:
+class TripletFiles:
     """The files of one sample; `name` is its path without extension, relative to the data's root."""
 
     name: str
@@ -53,10 +49,10 @@ class Layout:
     """
 
     root: Path
-    splits: dict[str | None, list[Triplet]] = field(default_factory=dict)
+    splits: dict[str | None, list[TripletFiles]] = field(default_factory=dict)
     problems: list[tuple[Path, str]] = field(default_factory=list)
 
-    def add(self, split: str | None, triplet: Triplet) -> None:
+    def add(self, split: str | None, triplet: TripletFiles) -> None:
         self.splits.setdefault(split, []).append(triplet)
 
     def name(self, path: Path) -> str:
@@ -64,7 +60,7 @@ class Layout:
 
 
 def read_layout(root: Path) -> Layout:
-    """Pair the image files below `root` (layouts 2 to 5 of the design).
+    """Pair the image files below `root` in one of `KNOWN_LAYOUTS`.
 
     Raises:
         UserError: the folder has no images, or they lie in no layout that is known.
@@ -99,8 +95,8 @@ def _read(folder: Path, split: str | None, layout: Layout) -> None:
             raise UserError(f"{folder} has its own splits, and {stray} lies in none of them: move it into one or away.")
         for sub, own_split in split_folders.items():
             _read(sub, own_split, layout)
-    elif any(_is_structured(sub) for sub in _subfolders(folder)):
-        for sub in _subfolders(folder):
+    elif any(_is_structured(sub) for sub in subfolders(folder)):
+        for sub in subfolders(folder):
             if _is_structured(sub):
                 _read(sub, split, layout)
             else:
@@ -126,7 +122,7 @@ def _read_paired(folder: Path, split: str | None, layout: Layout) -> None:
     has_inner_splits = split is None and None not in inner_splits and inner_splits != {"train"}
 
     for key, clean in cleans.items():
-        mask = masks.take(key)
+        mask = masks.pop(key)
         noisy = degraded.pop(key, None)
         missing = []
         if "mask" in roles and mask is None and not masks.may_lack(key):
@@ -140,7 +136,7 @@ def _read_paired(folder: Path, split: str | None, layout: Layout) -> None:
         if has_inner_splits:
             first, inside = key.split("/", 1)
             own_split = SPLIT_NAMES[first.lower()]
-        layout.add(own_split, Triplet(layout.name(folder / key), clean, mask, noisy, _parent(inside)))
+        layout.add(own_split, TripletFiles(layout.name(folder / key), clean, mask, noisy, _parent(inside)))
     layout.problems += [(path, "is a mask without a clean image") for path in masks.left.values()]
     layout.problems += [(path, "is a degraded image without a clean one") for path in degraded.values()]
 
@@ -151,17 +147,17 @@ def _read_mvtec(folder: Path, split: str | None, layout: Layout) -> None:
     Its train and test folders are pooled: they separate defect-free images from the rest, for anomaly detection, and
     kept as splits would leave no defect to train on.
     """
-    parts = {sub.name.lower(): sub for sub in _subfolders(folder)}
+    parts = {sub.name.lower(): sub for sub in subfolders(folder)}
     masks = _Masks(parts["ground_truth"], layout)
     # The ground truth is that of the test images; train/good/000 and test/good/000 only share a name.
     for part, part_masks in (("train", _Masks(None, layout)), ("test", masks)):
         files = _by_key(parts[part], layout) if part in parts else {}
         for key, clean in files.items():
-            mask = part_masks.take(key)
+            mask = part_masks.pop(key)
             if mask is None and not part_masks.may_lack(key):
                 layout.problems.append((clean, "has no mask"))
             else:
-                layout.add(split, Triplet(layout.name(parts[part] / key), clean, mask, defect=_parent(key)))
+                layout.add(split, TripletFiles(layout.name(parts[part] / key), clean, mask, defect=_parent(key)))
     layout.problems += [(path, "is a mask without a clean image") for path in masks.left.values()]
 
 
@@ -180,7 +176,7 @@ def _read_plain(folder: Path, split: str | None, layout: Layout) -> None:
     for file in files:
         # a.jpg and a.png are two photographs here: the second keeps its extension as part of its name
         stem = file.with_suffix("")
-        layout.add(split, Triplet(layout.name(file if stem in taken else stem), file))
+        layout.add(split, TripletFiles(layout.name(file if stem in taken else stem), file))
         taken.add(stem)
 
 
@@ -191,7 +187,7 @@ class _Masks:
         self.left = _by_key(folder, layout) if folder else {}
         self.classes = {_parent(key) for key in self.left}
 
-    def take(self, key: str) -> Path | None:
+    def pop(self, key: str) -> Path | None:
         return self.left.pop(key, None) or self.left.pop(f"{key}_mask", None)
 
     def may_lack(self, key: str) -> bool:
@@ -203,11 +199,11 @@ class _Masks:
 def _is_structured(folder: Path) -> bool:
     if _is_mvtec(folder) or _is_paired(folder) or _split_folders(folder):
         return True
-    return any(_is_structured(sub) for sub in _subfolders(folder))
+    return any(_is_structured(sub) for sub in subfolders(folder))
 
 
 def _is_mvtec(folder: Path) -> bool:
-    return {"test", "ground_truth"} <= {sub.name.lower() for sub in _subfolders(folder)}
+    return {"test", "ground_truth"} <= {sub.name.lower() for sub in subfolders(folder)}
 
 
 def _is_paired(folder: Path) -> bool:
@@ -216,62 +212,15 @@ def _is_paired(folder: Path) -> bool:
 
 
 def _role_folders(folder: Path) -> dict[str, list[Path]]:
-    subfolders = _subfolders(folder)
-    return {role: [sub for sub in subfolders if sub.name.lower() in names] for role, names in ROLE_NAMES.items()}
+    folders = subfolders(folder)
+    return {role: [sub for sub in folders if sub.name.lower() in names] for role, names in ROLE_NAMES.items()}
 
 
 def _split_folders(folder: Path) -> dict[Path, str]:
     """The split folders in `folder`; a lone `train` of loose images is a folder of images like any other."""
-    found = {sub: SPLIT_NAMES[sub.name.lower()] for sub in _subfolders(folder) if sub.name.lower() in SPLIT_NAMES}
+    found = {sub: SPLIT_NAMES[sub.name.lower()] for sub in subfolders(folder) if sub.name.lower() in SPLIT_NAMES}
     found = {sub: split for sub, split in found.items() if any(visible_files(sub))}
     return {} if set(found.values()) == {"train"} and not any(map(_is_structured, found)) else found
-
-
-def _subfolders(folder: Path) -> list[Path]:
-    try:
-        with os.scandir(folder) as entries:
-            names = [entry.name for entry in entries if entry.is_dir() and not _is_hidden(entry.name)]
-    except OSError as error:
-        _refuse(error)
-    return sorted(folder / name for name in names if not _leads_back(str(folder / name)))
-
-
-def _refuse(error: OSError) -> NoReturn:
-    raise UserError(f"{error.filename} cannot be read: {error.strerror}.") from error
-
-
-def visible_files(
-    folder: Path,
-    extensions: Container[str] = IMAGE_EXTENSIONS,
-    unreadable: Callable[[OSError], None] = _refuse,
-) -> Iterator[Path]:
-    """Files at any depth, in the order of their names. What is hidden is left out, as are pipes and the like.
-
-    Links to folders are followed, but not back to a folder that they lie in. A link that leads nowhere, and a file that
-    may not be looked at, are given too: who opens them says what is wrong.
-
-    Args:
-        folder: where to look; it may be hidden itself.
-        extensions: theirs, in lower case, each with its dot; by default those of images.
-        unreadable: is told of each folder that cannot be read. Default: that is an error.
-    """
-    for parent, subs, files in os.walk(folder, followlinks=True, onerror=unreadable):
-        subs[:] = sorted(sub for sub in subs if not _is_hidden(sub) and not _leads_back(os.path.join(parent, sub)))
-        for file in sorted(files):
-            if os.path.splitext(file)[1].lower() in extensions and not _is_hidden(file):
-                path = os.path.join(parent, file)
-                if os.path.isfile(path) or not os.path.exists(path):
-                    yield Path(path)
-
-
-def _leads_back(folder: str) -> bool:
-    """Whether a folder is a link to one that it lies in: a walk through those would never end."""
-    if not os.path.islink(folder):
-        return False
-    target = Path(os.path.realpath(folder))
-    # Also on the way that other links have led here: two folders may hold links to each other.
-    way = (Path(os.path.realpath(parent)) for parent in Path(os.path.abspath(folder)).parents)
-    return any(place.is_relative_to(target) for place in way)
 
 
 def _usable_files(folder: Path, layout: Layout) -> Iterator[Path]:
@@ -281,15 +230,6 @@ def _usable_files(folder: Path, layout: Layout) -> Iterator[Path]:
             yield file
         else:
             layout.problems.append((file, "has a name that is not UTF-8 (rename it)"))
-
-
-def is_utf8(path: Path) -> bool:
-    """Whether the name of a file and of all folders above it is text, as far as `path` gives them."""
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _by_key(folder: Path, layout: Layout) -> dict[str, Path]:
@@ -302,10 +242,6 @@ def _by_key(folder: Path, layout: Layout) -> dict[str, Path]:
         else:
             files[key] = file
     return files
-
-
-def _is_hidden(name: str) -> bool:
-    return name.startswith(".") or name == "__MACOSX"
 
 
 def _below(folder: Path, file: Path) -> Path:

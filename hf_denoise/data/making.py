@@ -20,9 +20,9 @@ from tqdm import tqdm
 from hf_denoise.data.contact_sheet import SHEET, contact_sheet
 from hf_denoise.data.dataset_card import dataset_card
 from hf_denoise.data.defects import DEFECT_KINDS, SMALLEST_SIDE
-from hf_denoise.data.layouts import is_utf8
 from hf_denoise.data.triplet_recipe import TripletRecipe
 from hf_denoise.data.triplets import load_triplets
+from hf_denoise.data.walking import is_utf8
 from hf_denoise.errors import UserError
 from hf_denoise.files import staging_folder, swap_in
 

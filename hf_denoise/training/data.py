@@ -9,10 +9,11 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list, gather_object, send_to_device
 from torch.utils.data import DataLoader, Subset
 
+from hf_denoise.data.dataset_tables import open_stream
 from hf_denoise.data.decoded import MemoryMapped, Triplets
 from hf_denoise.data.loader import Sample, SampleMaker, SampleStream, TripletDataset, evaluation_loader, training_loader
 from hf_denoise.data.streaming import ShardStream, first_triplets
-from hf_denoise.data.triplets import load_triplets, open_stream
+from hf_denoise.data.triplets import load_triplets
 from hf_denoise.errors import UserError
 from hf_denoise.hub.card import AS_IN_DATA
 from hf_denoise.hub.files import dataset_revision, newest_revision

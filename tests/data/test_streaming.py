@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hf_denoise.data.dataset_tables import open_stream
 from hf_denoise.data.loader import SampleMaker
 from hf_denoise.data.streaming import ShardStream, first_triplets
-from hf_denoise.data.triplets import open_stream
 from hf_denoise.errors import UserError
 from hf_denoise.noise.degradations import parse_degradation
 

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hf_denoise.data.triplets import load_triplets, split_by_source
+from hf_denoise.data.splitting import split_by_source
+from hf_denoise.data.triplets import load_triplets
 from hf_denoise.errors import UserError
 
 
