@@ -120,7 +120,7 @@ def _cache_of(folder: Path) -> Path:
 
 
 def open_tables(folder: Path | None, data: str, revision: str | None = None) -> dict[str | None, datasets.Dataset]:
-    """Layout 1: the splits of what `_load` gives, with our columns."""
+    """The splits of what `_load` gives, with our columns."""
     import datasets
 
     loaded = _load(folder, data, revision=revision)

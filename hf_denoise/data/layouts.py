@@ -106,7 +106,7 @@ def _read(folder: Path, split: str | None, layout: Layout) -> None:
 
 
 def _read_paired(folder: Path, split: str | None, layout: Layout) -> None:
-    """Layout 2, and one split of one object of layout 3: a folder for each role, matched by relative path."""
+    """`{degraded,mask,clean}/**/NAME`, also inside the inspection layout: a folder for each role, by relative path."""
     roles: dict[str, Path] = {}
     for role, folders in _role_folders(folder).items():
         if len(folders) > 1:
@@ -142,7 +142,7 @@ def _read_paired(folder: Path, split: str | None, layout: Layout) -> None:
 
 
 def _read_mvtec(folder: Path, split: str | None, layout: Layout) -> None:
-    """One object of layout 4.
+    """One object of the layout of MVTec AD.
 
     Its train and test folders are pooled: they separate defect-free images from the rest, for anomaly detection, and
     kept as splits would leave no defect to train on.
@@ -162,7 +162,7 @@ def _read_mvtec(folder: Path, split: str | None, layout: Layout) -> None:
 
 
 def _read_plain(folder: Path, split: str | None, layout: Layout) -> None:
-    """Layout 5: every image is a clean one, so nothing that looks like a mask or a degraded image may be among them."""
+    """A folder of clean images: nothing that looks like a mask or a degraded image may be among them."""
     files = list(_usable_files(folder, layout))
     stems = {file.with_suffix("") for file in files}
     partners = {name for role in ("mask", "degraded") for name in ROLE_NAMES[role]} | {"ground_truth"}

@@ -215,7 +215,7 @@ class TripletDataset(Dataset[Sample]):
         return self.triplets[index], np.random.default_rng([self.seed, draw, index])
 
 
-def made(batch: Any) -> Any:
+def already_collated(batch: Any) -> Any:
     """Stands for the collation of samples: the data set has made a batch of them."""
     return batch
 
@@ -265,7 +265,7 @@ def training_loader(dataset: TripletDataset, batch: int, stream: SampleStream, w
         dataset,
         batch_size=batch,
         sampler=stream,
-        collate_fn=made,
+        collate_fn=already_collated,
         num_workers=workers,
         worker_init_fn=stop_with_parent,
         pin_memory=torch.cuda.is_available(),
@@ -275,7 +275,7 @@ def training_loader(dataset: TripletDataset, batch: int, stream: SampleStream, w
 
 def evaluation_loader(dataset: Dataset[Sample]) -> DataLoader[Sample]:
     """Whole images one by one: an image is measured without another one's padding."""
-    return DataLoader(dataset, batch_size=1, collate_fn=made)
+    return DataLoader(dataset, batch_size=1, collate_fn=already_collated)
 
 
 def stop_with_parent(worker: int) -> None:

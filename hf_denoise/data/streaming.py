@@ -13,7 +13,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from hf_denoise.data.decoded import Triplet, read_row, unusable
-from hf_denoise.data.loader import Sample, SampleMaker, made, stop_with_parent
+from hf_denoise.data.loader import Sample, SampleMaker, already_collated, stop_with_parent
 from hf_denoise.data.triplet_checks import IMAGE_COLUMNS
 from hf_denoise.errors import UserError
 
@@ -76,7 +76,7 @@ class ShardStream:
             _Rows(make_sample, side, skip_bad),
             batch,
             sampler=_Order(self),
-            collate_fn=made,
+            collate_fn=already_collated,
             num_workers=workers,
             worker_init_fn=stop_with_parent,
             pin_memory=torch.cuda.is_available(),

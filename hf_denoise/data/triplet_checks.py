@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 IMAGE_COLUMNS = ("clean", "mask", "degraded")
 # `datasets` decodes through Pillow, which by default refuses images from 179 megapixels on.
-MAX_PIXELS = 178_000_000
+PILLOW_MAX_PIXELS = 178_000_000
 BAR_FROM = 200
 
 Problem = tuple[str, str]
@@ -57,7 +57,7 @@ def check_triplets(
     rows: dict[str | None, list[int]] = {split: [] for split in tables}
     digests: dict[str | None, list[tuple[str, str]]] = {split: [] for split in tables}
     with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool:
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # MAX_PIXELS is the limit here
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # PILLOW_MAX_PIXELS is the limit here
         results = pool.map(lambda job: _check_row(raw[job[0]][job[1]], root), jobs)
         hidden = True if len(jobs) < BAR_FROM else None  # None: shown on a terminal
         for (split, row), (source, found) in zip(
@@ -132,12 +132,12 @@ def _read(cell: dict[str, Any]) -> bytes:
 def _decode(content: bytes) -> Image.Image:
     try:
         with Image.open(io.BytesIO(content)) as image:
-            if image.width * image.height > MAX_PIXELS:
+            if image.width * image.height > PILLOW_MAX_PIXELS:
                 raise Image.DecompressionBombError
             image.load()
             return image
     except Image.DecompressionBombError as error:
-        raise _UnusableError(f"declares more than {MAX_PIXELS // 10**6} megapixels") from error
+        raise _UnusableError(f"declares more than {PILLOW_MAX_PIXELS // 10**6} megapixels") from error
     except UnidentifiedImageError as error:
         raise _UnusableError("is not an image") from error
     except Exception as error:  # decoders raise whatever a damaged file leads them to

@@ -28,7 +28,7 @@ def spans(length: int, tile: int, halo: int) -> Iterator[tuple[slice, slice]]:
     """Cut one axis into windows: `(window, core)` slices of the axis; the cores tile it, the windows overlap.
 
     A window is a core and `halo` on either side; at the ends of the axis it stops there, since the border of the
-    image is the model's own affair. What fits into one window is one window.
+    image is padded by the model itself. What fits into one window is one window.
     """
     count = max(1, math.ceil((length - 2 * halo) / tile))
     for index in range(count):

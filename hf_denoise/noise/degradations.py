@@ -136,7 +136,7 @@ def _noise(model: Callable[[Array, float, Rng], Array]) -> Callable[[Array, Arra
     return lambda degraded, clean, strength, rng: (model(degraded, strength, rng), clean)
 
 
-KINDS = {
+NOISE_KINDS = {
     "gaussian": Kind(_noise(gaussian), "sigma, 0..255 scale", 0, 255),
     "poisson-gaussian": Kind(_noise(poisson_gaussian), "sigma at white, 0..255 scale", 0, 255),
     "speckle": Kind(_noise(speckle), "sigma at white, 0..255 scale", 0, 255),
@@ -181,8 +181,8 @@ class Degradation:
         degraded = target = clean
         drawn = np.searchsorted(self._shares, rng.random(), side="right")
         for kind, low, high in self.alternatives[drawn]:
-            strength = KINDS[kind].draw(low, high, rng)
-            degraded, target = KINDS[kind].apply(degraded, target, strength, rng)
+            strength = NOISE_KINDS[kind].draw(low, high, rng)
+            degraded, target = NOISE_KINDS[kind].apply(degraded, target, strength, rng)
         return degraded, target
 
 
@@ -237,9 +237,9 @@ def _parse_step(step: str, spec: str) -> Step:
     name, _, strength = step.strip().partition(":")
     if name == "mixture":
         raise UserError(f"degradation '{spec}': mixture has its own strengths; write it without one")
-    kind = KINDS.get(name)
+    kind = NOISE_KINDS.get(name)
     if kind is None:
-        raise UserError(f"degradation '{spec}': unknown kind '{name}'; choose from {', '.join(KINDS)}, mixture")
+        raise UserError(f"degradation '{spec}': unknown kind '{name}'; choose from {', '.join(NOISE_KINDS)}, mixture")
     low, _, high = strength.partition("-")
     try:
         bounds = float(low), float(high or low)

@@ -38,12 +38,21 @@ MODEL = "The id of a public model on the Hub that hf_denoise has saved, such as 
 KIND_NAMES = {
     "gaussian": "Gaussian",
     "camera": "Camera (raw to JPEG)",
+    "grain": "Grain (film, scans)",
     "poisson-gaussian": "Sensor (Poisson-Gaussian)",
     "speckle": "Speckle",
     "salt-pepper": "Salt and pepper",
     "jpeg": "JPEG compression",
 }
-FIRST_AMOUNTS = {"gaussian": 25, "camera": 8, "poisson-gaussian": 25, "speckle": 25, "salt-pepper": 5, "jpeg": 20}
+FIRST_AMOUNTS = {
+    "gaussian": 25,
+    "camera": 8,
+    "grain": 12,
+    "poisson-gaussian": 25,
+    "speckle": 25,
+    "salt-pepper": 5,
+    "jpeg": 20,
+}
 
 LOCKED = "() => ({__type__: 'update', interactive: false})"  # of a button, done by the browser alone
 THEME = gr.themes.Default(

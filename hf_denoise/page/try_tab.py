@@ -4,7 +4,7 @@ from typing import Any
 
 import gradio as gr
 
-from hf_denoise.noise.degradations import KINDS
+from hf_denoise.noise.degradations import NOISE_KINDS
 from hf_denoise.page import looks
 from hf_denoise.page.actions import add_noise
 from hf_denoise.page.components import ScoreList
@@ -24,7 +24,7 @@ def try_tab(model: gr.Textbox) -> None:
             with gr.Group():
                 kinds = [(name, kind) for kind, name in looks.KIND_NAMES.items()]
                 kind = gr.Dropdown(kinds, value="gaussian", label="Noise")
-                amount = gr.Slider(1, 100, 25, step=1, label=f"Strength: {KINDS['gaussian'].unit}")
+                amount = gr.Slider(1, 100, 25, step=1, label=f"Strength: {NOISE_KINDS['gaussian'].unit}")
             with gr.Row():
                 add = gr.Button("Add noise and denoise", variant="primary", scale=3, min_width=200)
                 cancel = gr.Button("Cancel", min_width=80)
@@ -54,7 +54,7 @@ def try_tab(model: gr.Textbox) -> None:
     ]
     cancel.click(None, cancels=started)
     kind.input(
-        lambda kind: gr.Slider(value=looks.FIRST_AMOUNTS[kind], label=f"Strength: {KINDS[kind].unit}"),
+        lambda kind: gr.Slider(value=looks.FIRST_AMOUNTS[kind], label=f"Strength: {NOISE_KINDS[kind].unit}"),
         kind,
         amount,
         **AT_ONCE,

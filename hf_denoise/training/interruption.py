@@ -13,7 +13,7 @@ class StopRequest:
     """
 
     def __init__(self) -> None:
-        self.made = False
+        self.requested = False
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> "StopRequest":
@@ -27,5 +27,5 @@ class StopRequest:
             signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self.made = True
+        self.requested = True
         signal.signal(signal.SIGINT, self._before[signal.SIGINT])

@@ -51,7 +51,7 @@ def train(config: TrainConfig) -> Path:
     ):
         while True:
             if progress.step % agree_every == 0:
-                progress.minutes, stopped = pace.agree(progress.minutes, stop.made)
+                progress.minutes, stopped = pace.agree(progress.minutes, stop.requested)
             spent = progress.spent(config)
             if stopped or spent >= 1 or 0 < config.early_stopping <= progress.evaluations_since_best:
                 break
@@ -76,11 +76,17 @@ def train(config: TrainConfig) -> Path:
                 training.save()
                 pace.restart()
     recent.read()
+    return finish(training, stopped)
+
+
+def finish(training: Training, stopped: bool) -> Path:
+    """Save what the run has come to and push it; `train` says what is returned and raised."""
+    progress = training.progress
     if stopped:
         training.save()
     elif progress.evaluated < progress.step:
         training.evaluate()
-    accelerator.end_training()
+    training.accelerator.end_training()
     if stopped:
         raise KeyboardInterrupt(f"stopped at step {progress.step}; '{training.run.last}' is saved, go on with --resume")
     if training.publisher:

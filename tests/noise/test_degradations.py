@@ -6,7 +6,7 @@ import skimage.data
 
 from hf_denoise.errors import UserError
 from hf_denoise.metrics.quality import psnr
-from hf_denoise.noise.degradations import KINDS, MIXTURE, parse_degradation
+from hf_denoise.noise.degradations import MIXTURE, NOISE_KINDS, parse_degradation
 
 CLEAN = skimage.data.astronaut()[:128, :128].astype(np.float32) / 255
 SPECS = [
@@ -183,7 +183,7 @@ def test_a_grey_picture_of_one_channel_gets_noise_of_one(spec):
 
 def test_the_mixture_draws_its_kinds_by_their_weights():
     drawn = parse_degradation("mixture")
-    shares = dict.fromkeys(KINDS, 0.0)
+    shares = dict.fromkeys(NOISE_KINDS, 0.0)
     for chain, weight in zip(drawn.alternatives, drawn.weights, strict=True):
         for kind, _, _ in chain:
             shares[kind] += weight / sum(drawn.weights)
@@ -218,7 +218,7 @@ def test_bad_specs_are_one_sentence(spec):
 
 
 def test_every_kind_works_at_both_ends_of_its_range():
-    for name, kind in KINDS.items():
+    for name, kind in NOISE_KINDS.items():
         for strength in (kind.minimum, kind.maximum):
             degraded = parse_degradation(f"{name}:{strength}")(CLEAN, rng())
             assert np.isfinite(degraded).all(), (name, strength)

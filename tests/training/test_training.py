@@ -34,6 +34,7 @@ from hf_denoise.errors import UserError
 from hf_denoise.metrics.quality import psnr
 from hf_denoise.noise.degradations import parse_degradation
 from hf_denoise.training.config import TrainConfig
+from hf_denoise.training.log import read_log
 from hf_denoise.training.loop import train
 from hf_denoise.training.run_folder import recorded_options
 from hf_denoise.training.schedule import Progress, learning_rate
@@ -512,9 +513,9 @@ def test_a_run_saves_by_the_clock_and_counts_its_pixels(photos, tmp_path):
     assert steps % 10 == 0 and report["training"]["megapixels"] == pytest.approx(steps * 2 * 32 * 32 / 1e6)
     more = here(photos, tmp_path / "run", *options, "--resume", "--max-steps", str(steps + 20), "--decay-steps", "20")
     assert more.returncode == 0, more.stderr
-    rows = list(csv.DictReader((tmp_path / "run" / "log.csv").open()))
-    assert float(rows[-1]["megapixels"]) == pytest.approx((steps + 20) * 2 * 32 * 32 / 1e6)
-    assert float(rows[-1]["learning_rate"]) == pytest.approx(1e-3 / 20)
+    last = read_log(tmp_path / "run" / "log.csv")[-1]
+    assert last["megapixels"] == pytest.approx((steps + 20) * 2 * 32 * 32 / 1e6)
+    assert last["learning_rate"] == pytest.approx(1e-3 / 20)
 
 
 def test_budget_is_steps_or_minutes_whichever_ends_first():
