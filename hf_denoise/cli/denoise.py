@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from tyro.conf import Positional, arg
 
 from hf_denoise.cli.inputs import Job, check_targets, is_done, plan, view_path, views
-from hf_denoise.cli.main.network import Engine, Precision, load_denoiser
+from hf_denoise.cli.network import Engine, Precision, load_denoiser
 from hf_denoise.distributed.processes import Processes, join_processes
 from hf_denoise.errors import UserError
 from hf_denoise.files import make_writable, remove_parts

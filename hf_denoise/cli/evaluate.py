@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import arg
 
-from hf_denoise.cli.main.network import Engine, Precision, load_denoiser
+from hf_denoise.cli.network import Engine, Precision, load_denoiser
 from hf_denoise.distributed.processes import join_processes
 
 
