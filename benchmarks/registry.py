@@ -54,6 +54,7 @@ BENCHMARKS: dict[str, Benchmark] = {
         "benchmarks.structure.benchmark", "the structure number of noise, denoisers and defects", needs=("photos",)
     ),
     "networks": Benchmark("benchmarks.networks", "speed of the network beside networks of other packages"),
+    "engines": Benchmark("benchmarks.engines", "engines and precisions: speed, difference and memory"),
     "onnx_speed": Benchmark(
         "benchmarks.onnx_speed",
         "the exported file in ONNX Runtime beside PyTorch",

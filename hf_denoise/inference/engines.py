@@ -121,7 +121,7 @@ class Fastest:
             self._engine = Fallback(engines[best], self._torch)
 
 
-def timed(engines: list[Engine], side: int = SIDE, rounds: int = ROUNDS) -> list[float]:
+def timed(engines: Sequence[Engine], side: int = SIDE, rounds: int = ROUNDS) -> list[float]:
     """The shortest time of each engine for a square picture, in turn, after a round that is not counted."""
     batch = torch.rand(1, 3, side, side)
     best = [float("inf")] * len(engines)

@@ -42,6 +42,7 @@ CALIBRATION = (
 )
 # What the loss is measured on: (name, degradation, one noise for all channels of a grey picture).
 MEASURED = (
+    ("no noise", "gaussian:0", False),
     *((f"sigma {sigma}", f"gaussian:{sigma}", False) for sigma in (5, 15, 25, 50)),
     *((f"sigma 25, JPEG {quality}", f"gaussian:25+jpeg:{quality}", False) for quality in (95, 85, 75)),
     *((f"grey, sigma {sigma}", f"gaussian:{sigma}", True) for sigma in (5, 25, 50)),
