@@ -15,6 +15,8 @@ from benchmarks.shared.machine import RESULTS, ROOT
 from benchmarks.shared.options import Options
 from hf_denoise.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 
 def benchmarks(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "benchmarks", *map(str, arguments)]

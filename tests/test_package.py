@@ -47,6 +47,7 @@ def wheel(tmp_path_factory) -> Path:
     return next(folder.glob("*.whl"))
 
 
+@pytest.mark.slow
 def test_wheel_denoises_offline_away_from_the_source(wheel, tmp_path):
     """Unpacked in front of the path and run elsewhere: weights and card template must have travelled in it."""
     site = tmp_path / "site"

@@ -18,6 +18,8 @@ from PIL import Image
 from hf_denoise import __version__
 from hf_denoise.cli.main import main
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 

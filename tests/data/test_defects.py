@@ -85,6 +85,7 @@ def median_of_largest(kind: str, measure) -> float:
     return float(np.median(values))
 
 
+@pytest.mark.slow
 def test_kinds_look_different():
     def slender(region):
         return region.axis_major_length / max(region.axis_minor_length, 1)

@@ -208,6 +208,7 @@ def test_sixteen_bit_grey_keeps_its_depth():
     assert np.allclose(to_float(pixels(Image.fromarray(values)))[0, :, 0] * 65535, values[0], atol=0.01)
 
 
+@pytest.mark.slow
 def test_workers_end_with_a_process_that_has_not_used_all_batches():
     """They leave SIGTERM to the training process, but not where it comes from that."""
     script = (

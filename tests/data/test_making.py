@@ -250,6 +250,7 @@ def test_the_command_line_names_every_kind():
     assert MakeTriplets.__dataclass_fields__["kinds"].default == tuple(DEFECT_KINDS)
 
 
+@pytest.mark.slow
 def test_command_line(tmp_path, capsys):
     source = write_photos(tmp_path / "photos", 4)
     arguments = [str(source), str(tmp_path / "out"), "--kinds", "pit", "dead-row", "--per-image", "2", "--seed", "3"]

@@ -68,6 +68,7 @@ def test_processes_share_out_the_rows_and_mix_them(shards):
     assert first[:15] != first[15:] and first[:15] != sorted(first[:15])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
 def test_resume_goes_on_behind_the_last_batch(shards, workers):
     def following(reader: ShardStream, count: int) -> list:

@@ -18,6 +18,8 @@ from PIL import Image
 from hf_denoise.cli.main import main
 from hf_denoise.distributed.launch import torchrun_options
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 LAUNCHER = ("-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2")

@@ -236,6 +236,7 @@ def test_page_shows_the_numbers_of_the_report(plates_report):
     assert len(shown) == 7  # four worst and three best
 
 
+@pytest.mark.slow
 def test_page_opens_in_chromium(plates_report):
     playwright = pytest.importorskip("playwright.sync_api")
     with playwright.sync_playwright() as driver:

@@ -187,6 +187,7 @@ def test_half_precision_weights_load_into_a_float32_model(saved, load):
 # --- publishing
 
 
+@pytest.mark.slow
 def test_push_then_load_in_a_clean_home(hub: HubServer, saved, tmp_path):
     """By environment variables alone, as a user does it."""
     code = """
@@ -371,6 +372,7 @@ def test_push_needs_a_whole_model(hub: HubServer, saved, missing):
 # --- loading what is not there, or not right
 
 
+@pytest.mark.slow
 def test_revisions(hub: HubServer, saved, load, tmp_path):
     repo = hub.host("ada/denoiser", files_of(saved))
     first = repo.tags["v1"] = repo.resolve("main")
@@ -544,6 +546,7 @@ def test_encoder_starts_from_imagenet_weights_and_is_saved_with_them(hub: HubSer
     assert len(hub.requests) == asked
 
 
+@pytest.mark.slow
 def test_no_network_and_offline_mode(hub: HubServer, saved, load, imagenet, tmp_path):
     """What is cached or on disk still loads; everything else is one sentence."""
     hub.host("ada/denoiser", files_of(saved))
@@ -583,6 +586,7 @@ print(json.dumps({
     assert "encoder 'resnet18'" in offline["imagenet"] and "--no-encoder-pretrained" in offline["imagenet"]
 
 
+@pytest.mark.slow
 def test_cache_that_cannot_be_written(hub: HubServer, saved, tmp_path):
     """As on a read-only or full disk, which root would not notice: the place of the cache is inside a file."""
     host_imagenet(hub, {"conv1.weight": torch.zeros(1)})

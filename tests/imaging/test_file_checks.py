@@ -73,6 +73,7 @@ def test_the_other_hostile_files_are_refused_or_read_in_one_sentence(tmp_path: P
             assert 30 < len(str(error)) < 400, kind
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning")  # of Pillow, about damage
 def test_thousands_of_damaged_files_give_a_picture_or_a_sentence(tmp_path: Path) -> None:
     kinds = list(WHOLE)

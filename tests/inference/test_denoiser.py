@@ -146,6 +146,7 @@ def test_noise_goes_from_every_plane_of_a_file_and_alpha_stays(tmp_path: Path, r
     assert psnr(read["photo.jpg"], clean) > psnr(noisy.clip(0, 1), clean) + 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(300, 260), (261, 402)])
 def test_tiles_agree_with_the_whole_image(rng: np.random.Generator, size: tuple[int, int]) -> None:
     noisy = data.astronaut()[: size[0], : size[1]].astype(np.float32) / 255
@@ -158,6 +159,7 @@ def test_tiles_agree_with_the_whole_image(rng: np.random.Generator, size: tuple[
     assert difference.mean() < 0.02 / 255
 
 
+@pytest.mark.slow
 def test_the_self_ensemble_is_better_and_turns_with_the_picture(rng: np.random.Generator) -> None:
     model = DenoisingUNet.from_pretrained(PACKAGED)
     eight = Denoiser(model, device="cpu", precision="float32", self_ensemble=True)
@@ -334,6 +336,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not keep_freed_memory(), reason="the C library is not glibc")
 def test_freed_memory_is_used_again() -> None:
     faults = {

@@ -19,6 +19,8 @@ from hf_denoise.inference import engines, openvino_engine
 from hf_denoise.inference.engines import Fastest, TorchEngine
 from hf_denoise.inference.openvino_engine import KEPT, OpenVinoEngine, branches, is_installed
 
+pytestmark = pytest.mark.slow
+
 SMALL: dict[str, Any] = {"encoder": "resnet10t", "decoder_channels": (24, 16, 8), "gate_window": 48}
 BFLOAT16 = openvino_engine.multiplies_bfloat16()
 

@@ -17,6 +17,8 @@ from hf_denoise import Denoiser, DenoisingUNet, __version__
 from hf_denoise.cli.main import main
 from hf_denoise.model.dynamic import DynamicUNet
 
+pytestmark = pytest.mark.slow
+
 SHAPES = [(1, 1, 1), (2, 1, 1), (1, 7, 300), (1, 37, 53), (3, 37, 53), (1, 256, 256), (2, 96, 97), (1, 100, 1000)]
 
 

@@ -21,6 +21,8 @@ from hf_denoise.inference.quantized import find_int8, is_close
 from hf_denoise.inference.quantizing import MEASURED, export_int8
 from hf_denoise.metrics.quality import psnr
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -35,6 +35,7 @@ def test_a_picture_without_noise_stays(name: str) -> None:
     assert psnr(packaged()(image) / 255, image / 255) > 45
 
 
+@pytest.mark.slow
 def test_weak_noise_goes_and_texture_under_it_stays() -> None:
     denoise = packaged()
     rng = np.random.default_rng(0)
@@ -80,6 +81,7 @@ def test_a_border_without_noise_does_not_keep_the_noise_inside() -> None:
     assert psnr(correct(noisy, clean)[144:240, 144:240], clean[144:240, 144:240]) > 40
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32])
 def test_tiles_are_restrained_as_the_whole(kind: type) -> None:
     image = data.astronaut()[:400, :370]

@@ -103,6 +103,7 @@ def test_structure_alone_is_near_1() -> None:
     assert structure(step - gaussian_filter(step, 3)) > 0.9
 
 
+@pytest.mark.slow
 def test_tiles_give_what_the_whole_gives(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
     noise = rng.normal(0, 0.06, (520, 700, 3)).astype(np.float32)
     for top, left in ((250, 254), (0, 0), (505, 690)):

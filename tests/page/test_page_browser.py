@@ -24,6 +24,8 @@ from PIL import Image
 from hf_denoise.metrics.quality import psnr
 from hf_denoise.noise.degradations import parse_degradation
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from hub_server import HubServer
     from playwright.sync_api import BrowserContext, Page

@@ -24,6 +24,8 @@ from hf_denoise.training.config import TrainConfig
 from hf_denoise.training.log import TrainingLog
 from hf_denoise.training.publishing import Publisher
 
+pytestmark = pytest.mark.slow
+
 SHA = "3f5c9a0d" * 5
 CONFIG = TrainConfig(
     data="ada/triplets", output="x", encoder="resnet10t", encoder_levels=1, decoder_channels=(8,), decoder_depths=(1,),

@@ -39,6 +39,8 @@ from hf_denoise.training.loop import train
 from hf_denoise.training.run_folder import recorded_options
 from hf_denoise.training.schedule import Progress, learning_rate
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 SMALL = [
     *("--encoder", "resnet10t", "--no-encoder-pretrained", "--encoder-levels", "2", "--decoder-channels", "32", "16"),

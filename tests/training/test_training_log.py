@@ -79,6 +79,7 @@ def picture(path, steps: range, **options) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(png)).convert("RGBA"))
 
 
+@pytest.mark.slow
 def test_curves_are_opaque_on_white_and_follow_the_log(tmp_path):
     image = picture(tmp_path / "log.csv", range(1, 101))
     assert image.shape == (1050, 1200, 4)
