@@ -113,6 +113,9 @@ class Decoded:
     def __getitem__(self, index: int) -> Triplet:
         return read_row(self.table[index])
 
+    def __iter__(self) -> Iterator[Triplet]:
+        return (self[index] for index in range(len(self)))
+
 
 class MemoryMapped:
     """Triplets whose decoded pixels lie in a file of the `datasets` cache; the arrays are views of it.
