@@ -18,6 +18,7 @@ from hf_denoise.imaging.blending import check_strength
 from hf_denoise.imaging.formats import check_target
 from hf_denoise.imaging.images import from_pil, read_image
 from hf_denoise.imaging.picture import Picture
+from hf_denoise.inference.devices import pick_device
 from hf_denoise.inference.engines import Fastest, create_engine
 from hf_denoise.inference.grey import is_grey
 from hf_denoise.inference.quantized import find_int8
@@ -69,7 +70,7 @@ class Denoiser:
         if tile < 1:
             raise UserError(f"tile must be at least 1 pixel, got {tile}")
         in_openvino = engine == "openvino" or precision == "int8"
-        self.device = _pick_device("cpu" if device == "auto" and in_openvino else device)
+        self.device = pick_device("cpu" if device == "auto" and in_openvino else device)
         if self.device.type == "cpu":
             keep_freed_memory()
         self.model = fold_batch_norm(model).to(self.device).to(memory_format=torch.channels_last)
@@ -292,14 +293,3 @@ class Denoiser:
         """The network on one tile: (1 or 3, h, w) float32 -> (3, h, w), on the CPU. One channel goes as three."""
         batch = noisy.expand(3, -1, -1)[None].to(self.device)
         return self.network(batch)[0].float().cpu()
-
-
-def _pick_device(name: str) -> torch.device:
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise UserError(f"device '{name}' is not available here; use auto, cpu, cuda or mps") from error
-    return device
