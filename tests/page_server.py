@@ -23,7 +23,7 @@ from PIL import Image
 # Other tests take their fixtures from the same place and must not wait for these imports.
 if TYPE_CHECKING:
     from gradio_client import Client
-    from playwright.sync_api import Browser, BrowserContext, Page
+    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 180
@@ -188,11 +188,21 @@ def context(browser: "Browser") -> Iterator["BrowserContext"]:
 @pytest.fixture
 def page(context: "BrowserContext", server: "Server") -> Iterator["Page"]:
     """The page, just opened. At the end: nothing was asked of another host, and the console has no error."""
-    foreign, errors = [], []
+    foreign: list[str] = []
+    errors: list[str] = []
+
+    def note_foreign(request: "Request") -> None:
+        if is_foreign(request.url, server.url):
+            foreign.append(request.url)
+
+    def note_error(message: "ConsoleMessage") -> None:
+        if message.type == "error":
+            errors.append(message.text)
+
     page = context.new_page()
     page.set_default_timeout(WAIT_MS)
-    page.on("request", lambda request: is_foreign(request.url, server.url) and foreign.append(request.url))
-    page.on("console", lambda message: message.type == "error" and errors.append(message.text))
+    page.on("request", note_foreign)
+    page.on("console", note_error)
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(server.url)
     page.locator("#comparison img").last.wait_for()

@@ -42,7 +42,9 @@ def folder(tmp_path):
 def table(folder):
     """The images as `load_triplets` gives them; grey has no mask."""
     names = ["colour", "grey", "deep"]
-    columns = {part: [str(folder / part / f"{name}.png") for name in names] for part in ("clean", "degraded", "mask")}
+    columns: dict[str, list[str | None]] = {
+        part: [str(folder / part / f"{name}.png") for name in names] for part in ("clean", "degraded", "mask")
+    }
     columns["mask"][1] = None
     features = {"name": datasets.Value("string"), **dict.fromkeys(columns, datasets.Image())}
     return datasets.Dataset.from_dict({"name": names, **columns}, features=datasets.Features(features))
@@ -52,7 +54,7 @@ def test_copy_equals_the_files(folder):
     source = table(folder)
     copy = MemoryMapped(source)
     assert len(copy) == 3 and copy.largest_side == 40
-    for ours, theirs in zip(copy, Decoded(source), strict=True):
+    for ours, theirs in zip(iter(copy), Decoded(source), strict=True):
         assert ours.name == theirs.name
         for name in ("clean", "degraded", "mask"):
             one, other = getattr(ours, name), getattr(theirs, name)
@@ -60,7 +62,7 @@ def test_copy_equals_the_files(folder):
             if one is not None:
                 assert one.dtype == other.dtype and np.array_equal(one, other)
         assert np.array_equal(ours.defect_pixels, theirs.defect_pixels)
-    assert {triplet.clean.dtype.name for triplet in copy} == {"uint8", "uint16"}
+    assert {triplet.clean.dtype.name for triplet in iter(copy)} == {"uint8", "uint16"}
 
 
 def test_copy_is_made_once_and_anew_when_a_file_changes(folder, cache):
@@ -72,7 +74,7 @@ def test_copy_is_made_once_and_anew_when_a_file_changes(folder, cache):
     changed = folder / "clean/colour.png"
     Image.new("RGB", (31, 20), (1, 2, 3)).save(changed)
     os.utime(changed, ns=(time.time_ns(), time.time_ns() + 1))
-    found = {triplet.name: triplet for triplet in MemoryMapped(table(folder))}
+    found = {triplet.name: triplet for triplet in iter(MemoryMapped(table(folder)))}
     assert (found["colour"].clean == (1, 2, 3)).all()
 
 

@@ -20,7 +20,7 @@ def samples(source, seed=0, noise=NOISE, **options):
 
 def triplets(tmp_path, sizes, degraded=True):
     """Triplets whose pixels tell where they came from: red is the column, green the row, masks mark even columns."""
-    columns = {"name": [], "clean": [], "mask": [], **({"degraded": []} if degraded else {})}
+    columns: dict[str, list[str]] = {"name": [], "clean": [], "mask": [], **({"degraded": []} if degraded else {})}
     for number, (height, width) in enumerate(sizes):
         rows, cols = np.mgrid[:height, :width]
         clean = np.stack([cols, rows, np.full_like(rows, number)], -1).astype(np.uint8)

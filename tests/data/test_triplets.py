@@ -236,7 +236,9 @@ def test_a_folder_called_train_among_others_is_a_folder_of_photographs(tmp_path)
 @pytest.fixture
 def table(tmp_path) -> datasets.Dataset:
     root = paired(tmp_path / "files")
-    columns = {role: [str(root / role / f"{i:02d}.png") for i in range(10)] for role in ("clean", "mask", "degraded")}
+    columns: dict[str, list[str | None]] = {
+        role: [str(root / role / f"{i:02d}.png") for i in range(10)] for role in ("clean", "mask", "degraded")
+    }
     columns["mask"][3] = None
     features = datasets.Features(dict.fromkeys(columns, datasets.Image()))
     table = datasets.Dataset.from_dict(columns, features=features)

@@ -48,6 +48,7 @@ def two(*arguments: object, cwd: Path, program: tuple[str, ...] = PROGRAM) -> su
 
 def one(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     """The command in this process alone, also with one thread: sums of floats depend on their order."""
+    words = [str(argument) for argument in arguments]
     out, err = io.StringIO(), io.StringIO()
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -55,11 +56,11 @@ def one(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     os.chdir(cwd)
     try:
         with redirect_stdout(out), redirect_stderr(err):
-            status = main([str(argument) for argument in arguments])
+            status = main(words)
     finally:
         os.chdir(before)
         torch.set_num_threads(threads)
-    return subprocess.CompletedProcess(arguments, status, out.getvalue(), err.getvalue())
+    return subprocess.CompletedProcess(words, status, out.getvalue(), err.getvalue())
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -7,11 +7,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from hub_server import card_errors
-from huggingface_hub import ModelCard
+from huggingface_hub import ModelCard, ModelCardData
 
 import hf_denoise.hub.card
 from hf_denoise.hub.card import has_text, recipe_yaml, render_card
@@ -38,7 +39,7 @@ RESULT = {
     "input_defect_psnr": None,
 }
 TILES = {**RESULT, "dataset": "tiles", "degradation": "mixture", "defect_psnr": 29.06, "input_defect_psnr": 21.5}
-TRAINING = {
+TRAINING: dict[str, Any] = {
     "data": "962 photographs",
     "recipe": {"patch": 96, "learning_rate": 0.001, "decoder_channels": (128, 96), "degradation": "gaussian:0-55"},
     "steps": 25000,
@@ -220,6 +221,7 @@ def test_curves_are_shown_where_there_is_a_picture():
 
 def test_recipe_is_what_the_training_takes():
     recipe = recipe_yaml({"training": {**TRAINING, "recipe": {**TRAINING["recipe"], "max_minutes": None}}})
+    assert recipe is not None
     assert yaml.safe_load(recipe) == {**TRAINING["recipe"], "decoder_channels": [128, 96]}
     assert recipe.startswith("# Trained on 962 photographs. Again: accelerate launch train.py --config recipe.yaml")
 
@@ -291,6 +293,7 @@ def test_hostile_text_stays_text(text):
     card = render_card({**CONFIG, "encoder": text}, {"results": [result], "training": training}, model_id=text)
     assert yaml.safe_load(recipe_yaml({"training": training})) == {text: text}
     reread = ModelCard(str(card))
+    assert isinstance(reread.data, ModelCardData) and reread.data.eval_results is not None
     one_line = " ".join(text.split())
     assert card_errors(str(card)) == []
     assert metadata(card)["license"] == reread.data.license == "apache-2.0"

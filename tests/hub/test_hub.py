@@ -17,7 +17,7 @@ import pytest
 import timm
 import torch
 from hub_server import HubServer, card_errors
-from huggingface_hub import HfApi, ModelCard
+from huggingface_hub import HfApi, ModelCard, ModelCardData
 from PIL import Image
 from safetensors.torch import load_file, save, save_file
 
@@ -218,6 +218,7 @@ def test_card_on_the_hub_has_the_measured_numbers(hub: HubServer, saved):
     push(saved, "ada/denoiser", token="hf_ada")
     files = hub.repos["models", "ada/denoiser"].files
     card = ModelCard(files["README.md"].decode())
+    assert isinstance(card.data, ModelCardData) and card.data.eval_results is not None
     found = {(r.dataset_config, r.metric_type): r.metric_value for r in card.data.eval_results}
     measured = json.loads(files["evaluation.json"])["results"]
     assert measured == REPORT["results"]
@@ -298,6 +299,7 @@ def test_the_model_pushes_itself_by_the_rules_of_push(hub: HubServer):
     assert json.loads(files["evaluation.json"]) == REPORT
     assert b"patch: 96" in files["recipe.yaml"]
     card = ModelCard(hub.repos["models", "ada/new"].files["README.md"].decode())
+    assert isinstance(card.data, ModelCardData)
     assert card.data.license == "mit"
     assert "## Results" in card.text
 
@@ -524,6 +526,7 @@ def imagenet() -> dict[str, torch.Tensor]:
 
 def host_imagenet(hub: HubServer, weights: dict[str, torch.Tensor]) -> None:
     config = timm.get_pretrained_cfg("resnet18")
+    assert config is not None
     files = {
         "model.safetensors": save({name: tensor.contiguous() for name, tensor in weights.items()}),
         "config.json": json.dumps({"architecture": "resnet18"}).encode(),

@@ -29,6 +29,7 @@ def reseeded(model: DenoisingUNet) -> DenoisingUNet:
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.5, 1.5)
             nn.init.normal_(module.bias, std=0.3)
+            assert module.running_mean is not None and module.running_var is not None
             nn.init.normal_(module.running_mean, std=0.3)
             nn.init.uniform_(module.running_var, 0.5, 2)
     nn.init.normal_(model.head.weight, std=0.1)

@@ -89,6 +89,7 @@ def test_that_of_other_weights_is_not_used(
     folder = shutil.copytree(quantised[0], tmp_path / "model")
     model = DenoisingUNet.from_pretrained(folder)
     assert find_int8(folder, model) == folder / INT8
+    assert model.head.bias is not None
     model.head.bias.data += 0.01
     model.save_pretrained(folder)
     with pytest.raises(UserError, match="hf-denoise export int8"):

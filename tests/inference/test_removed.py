@@ -24,7 +24,7 @@ def test_the_view_is_grey_plus_a_fixed_multiple() -> None:
 @pytest.mark.parametrize("shape", [(600, 20), (600, 20, 3)])
 def test_difference_of_pictures(rng: np.random.Generator, dtype: type, shape: tuple[int, ...]) -> None:
     full = 1 if dtype is np.float32 else np.iinfo(dtype).max
-    before, after = ((rng.uniform(0.4, 0.6, shape) * full).astype(dtype) for _ in range(2))
+    before, after = (rng.uniform(0.4, 0.6, (2, *shape)) * full).astype(dtype)
     header = Header("TIFF", "L" if len(shape) == 2 else "RGB", np.dtype(dtype), (20, 600))
     noisy, clean = Picture(header, (before,)), Picture(header, (after,))
     removed = difference(noisy, clean)

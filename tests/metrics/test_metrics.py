@@ -58,7 +58,7 @@ def test_noise_level_of_tiny_images_is_a_number():
 
 
 def test_a_black_channel_has_no_say_in_the_noise_level():
-    assert noise_level(noisy(25) * np.float32([1, 0, 0])) == pytest.approx(25, rel=0.15)
+    assert noise_level(noisy(25) * np.array([1, 0, 0], np.float32)) == pytest.approx(25, rel=0.15)
 
 
 def plate(contrast: float = 0.2) -> tuple[np.ndarray, np.ndarray]:

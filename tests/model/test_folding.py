@@ -14,6 +14,7 @@ def test_same_output_with_fewer_batch_norms(encoder):
     for norm in norms:
         nn.init.uniform_(norm.weight, 0.5, 1.5)
         nn.init.normal_(norm.bias)
+        assert norm.running_mean is not None and norm.running_var is not None
         nn.init.normal_(norm.running_mean)
         nn.init.uniform_(norm.running_var, 0.5, 2)
     nn.init.normal_(model.head.weight, std=0.1)

@@ -85,7 +85,9 @@ def test_scse_gates_channels_and_pixels():
     x[:, :, 2, 3] = 0
     opened = gate(x)
     assert torch.allclose(opened[:, :, 0, 0], 1.5 * x[:, :, 0, 0])
-    torch.nn.init.constant_(gate.channel[2].bias[:1], -100)
+    last = gate.channel[2]
+    assert isinstance(last, torch.nn.Conv2d) and last.bias is not None
+    torch.nn.init.constant_(last.bias[:1], -100)
     assert torch.allclose(gate(x)[:, 0, 0, 0], x[:, 0, 0, 0], atol=1e-5)
 
 

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import gradio as gr
 import httpx
@@ -33,6 +34,7 @@ from page_server import (
 from PIL import Image, ImageCms
 
 from hf_denoise.errors import UserError
+from hf_denoise.imaging.picture import Picture
 from hf_denoise.inference.denoiser import Denoiser
 from hf_denoise.metrics.quality import psnr
 from hf_denoise.model.unet import DenoisingUNet
@@ -109,7 +111,9 @@ def test_16_bits_and_the_colour_profile_stay(client: Client, tmp_path: Path) -> 
     assert Path(result).name == "deep-denoised.tif"
     with tifffile.TiffFile(result) as tiff:
         denoised = tiff.asarray()
-        assert tiff.pages[0].tags[34675].value == profile
+        first = tiff.pages[0]
+        assert isinstance(first, tifffile.TiffPage)
+        assert first.tags[34675].value == profile
     assert (denoised.dtype, denoised.shape) == (np.uint16, noisy.shape)
     assert len(np.unique(denoised % 257)) > 200  # the lower bits are in use
     # A browser cannot show TIFF: the previews are PNG, and look like the picture.
@@ -218,11 +222,11 @@ def test_a_result_in_the_zip_has_the_extension_of_its_format_and_a_name_of_its_o
     with zipfile.ZipFile(tmp_path / "shots.zip", "w") as archive:
         archive.write(pictures / "whole.jpg", "deep/photo")
     files = [str(tmp_path / name) for name in ("photo.jfif", "logo.jpg", "logo.PNG", "cut.jfif", "shots.zip")]
-    archive, rows = batch.denoise_many(files)
+    results_zip, rows = batch.denoise_many(files)
     expected = {"photo.jpg": "JPEG", "logo-2.png": "PNG", "logo.PNG": "PNG", "deep/photo.jpg": "JPEG"}
     assert {row[0]: row[4] for row in rows if not row[4]} == dict.fromkeys(expected, "")
     assert [(row[0], "'cut.jfif'" in row[4]) for row in rows if row[4]] == [("cut.jfif", True)]
-    with zipfile.ZipFile(archive) as found:
+    with zipfile.ZipFile(results_zip) as found:
         assert set(found.namelist()) == {*expected, "metrics.csv"}
         formats = {name: Image.open(io.BytesIO(found.read(name))).format for name in expected}
     assert formats == expected
@@ -263,9 +267,9 @@ def test_a_colon_in_a_name_in_the_zip_is_no_drive(
     with zipfile.ZipFile(tmp_path / "shots.zip", "w") as archive:
         for name in names:
             archive.write(pictures / "noisy.png", name)
-    archive, rows = batch.denoise_many([str(tmp_path / "shots.zip")])
+    results_zip, rows = batch.denoise_many([str(tmp_path / "shots.zip")])
     assert [(row[0], row[4]) for row in rows] == [(name, "") for name in names]
-    assert zipfile.ZipFile(archive).namelist() == [*names, "metrics.csv"]
+    assert zipfile.ZipFile(results_zip).namelist() == [*names, "metrics.csv"]
 
 
 @pytest.mark.parametrize(
@@ -297,9 +301,9 @@ def test_a_zip_bomb_is_refused(pictures: Path, tmp_path: Path, monkeypatch: pyte
     lie = packed.replace((5_000_000).to_bytes(4, "little"), (1000).to_bytes(4, "little"))
     (tmp_path / "lie.zip").write_bytes(lie)
     monkeypatch.setattr(batch, "MAX_FILES", 21)
-    archive, rows = batch.denoise_many([str(tmp_path / "lie.zip")])
+    results_zip, rows = batch.denoise_many([str(tmp_path / "lie.zip")])
     assert all(row[4] for row in rows)
-    assert zipfile.ZipFile(archive).namelist() == ["metrics.csv"]
+    assert zipfile.ZipFile(results_zip).namelist() == ["metrics.csv"]
 
 
 def test_a_cancelled_call_stops_and_leaves_nothing(client: Client, server: Server, pictures: Path) -> None:
@@ -314,14 +318,11 @@ def test_a_cancelled_call_stops_and_leaves_nothing(client: Client, server: Serve
     assert "Traceback" not in server.log()
 
 
-def test_work_that_begins_after_it_was_cancelled_stops() -> None:
+def test_work_that_begins_after_it_was_cancelled_stops(monkeypatch: pytest.MonkeyPatch) -> None:
     """As where the network becomes free in the moment of the cancel: nobody would wait for the whole picture."""
     page = gr.Blocks()
-    page._queue.active_jobs = [
-        None,
-        [SimpleNamespace(_id="wanted", alive=True)],
-        [SimpleNamespace(_id="left", alive=False)],
-    ]
+    wanted, left = SimpleNamespace(_id="wanted", alive=True), SimpleNamespace(_id="left", alive=False)
+    monkeypatch.setattr(page._queue, "active_jobs", [None, [wanted], [left]])
 
     def begin(event_id: str) -> None:
         LocalContext.blocks.set(page)
@@ -353,8 +354,9 @@ class SlowHub:
         self.slow: set[str] = set()
         self.asked = {name: threading.Event() for name in ("ada/one", "ada/two", "ada/three", "ada/four")}
         self.arrives = threading.Event()
-        small = {"encoder_levels": 2, "decoder_channels": (8, 8), "decoder_depths": (1, 0)}
-        self.model = DenoisingUNet(encoder="resnet10t", **small)
+        self.model = DenoisingUNet(
+            encoder="resnet10t", encoder_levels=2, decoder_channels=(8, 8), decoder_depths=(1, 0)
+        )
         models.operators_denoiser()
         monkeypatch.setattr(models, "_visitors_models", OrderedDict())
         monkeypatch.setattr(models, "_check_size", lambda model: None)
@@ -414,6 +416,7 @@ def test_structure_is_a_low_number_for_noise_and_a_high_one_for_a_lost_defect(
     kept = finish(path)[1][-1]
     assert kept["after"] < 0.1
     result = results.kept_result(path, None)
+    assert result is not None
     lost = result.before.with_planes(((255 * clean).round().astype(np.uint8),))
     monkeypatch.setitem(results._results, (path, None), results.Result(result.before, lost, (result.before, lost)))
     assert finish(path)[1][-1]["after"] > 0.3
@@ -423,10 +426,15 @@ def test_another_strength_does_not_run_the_network_again(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    path = shutil.copy(pictures / "noisy.png", tmp_path / "once.png")
+    path = str(shutil.copy(pictures / "noisy.png", tmp_path / "once.png"))
     runs = []
     run = Denoiser.picture
-    monkeypatch.setattr(Denoiser, "picture", lambda self, *args, **kwargs: runs.append(1) or run(self, *args, **kwargs))
+
+    def counted(self: Denoiser, *args: Any, **kwargs: Any) -> Picture:
+        runs.append(1)
+        return run(self, *args, **kwargs)
+
+    monkeypatch.setattr(Denoiser, "picture", counted)
     with ThreadPoolExecutor(3) as at_once:  # while the network works, too
         files = {file.result()[1] for file in [at_once.submit(denoise, path, strength) for strength in (1, 0.5, 0)]}
     os.utime(path)  # an upload of the same file is written again

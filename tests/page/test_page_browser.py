@@ -1,6 +1,7 @@
 """The page as people meet it, in Chromium."""
 
 import csv
+import functools
 import io
 import zipfile
 from pathlib import Path
@@ -215,8 +216,11 @@ GIVE = """([bytes, kind]) => {
 
 
 def test_a_picture_is_pasted_or_dropped_anywhere(page: "Page", pictures: Path) -> None:
+    def give(kind: str, name: str) -> None:
+        page.evaluate(GIVE, [[*(pictures / name).read_bytes()], kind])
+
     for kind, name in (("paste", "noisy.png"), ("drop", "clean.png"), ("paste", "noisy.png")):
-        wait_for_result(page, lambda k=kind, n=name: page.evaluate(GIVE, [[*(pictures / n).read_bytes()], k]))
+        wait_for_result(page, functools.partial(give, kind, name))
         assert (scores(page)["Estimated noise level"][0] > 15) == (name == "noisy.png")
     assert "given" in page.locator("#picture").inner_text()
 
@@ -243,6 +247,7 @@ def test_pixels_are_shown_as_they_are(page: "Page", tmp_path: Path) -> None:
         import base64
 
         url = before.get_attribute("src")
+        assert url is not None
         with Image.open(io.BytesIO(base64.b64decode(url.split(",")[1]))) as image:
             return np.asarray(image), page.locator("#pixels p").inner_text()
 
@@ -276,6 +281,7 @@ def test_a_mask_is_drawn_on_the_picture(page: "Page", tmp_path: Path) -> None:
     canvas.wait_for()
     page.wait_for_timeout(2000)  # the editor scales the picture in, and tells nobody when it has
     box = canvas.bounding_box()
+    assert box is not None
     middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     page.mouse.move(middle[0] - 20, middle[1])
     page.mouse.down()
@@ -320,10 +326,18 @@ def test_another_picture_takes_the_place_of_one_at_work(page: "Page", pictures: 
     def strength(value: str) -> None:
         page.get_by_label("number input for Strength").first.fill(value)
 
-    for ask in (
-        lambda: (drop("clean.png"), page.wait_for_timeout(30), drop("large.png"), drop("noisy.png")),
-        lambda: (strength("0.5"), page.get_by_alt_text("Example: Scanned page, noisy").click(), drop("noisy.png")),
-    ):
+    def three_pictures() -> None:
+        drop("clean.png")
+        page.wait_for_timeout(30)
+        drop("large.png")
+        drop("noisy.png")
+
+    def a_strength_an_example_and_a_picture() -> None:
+        strength("0.5")
+        page.get_by_alt_text("Example: Scanned page, noisy").click()
+        drop("noisy.png")
+
+    for ask in (three_pictures, a_strength_an_example_and_a_picture):
         drop("large.png")
         page.locator("#comparison").get_by_text("/20").wait_for()  # tiles: it was stopped the time before, not finished
         ask()

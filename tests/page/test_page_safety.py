@@ -245,8 +245,8 @@ def test_no_route_serves_what_was_not_uploaded(page: PageServer, inner_server: t
         f"http:/{address}/d.png",
         f"file://{page.folder}/secret.png",
     ]
-    routes = ("/gradio_api/file=", "/gradio_api/file/", "/file=", "/static/", "/assets/", "/svelte/")
-    routes += ("/gradio_api/proxy=", "/gradio_api/custom_component/x/client/component/", "/gradio_api/stream/")
+    routes = ["/gradio_api/file=", "/gradio_api/file/", "/file=", "/static/", "/assets/", "/svelte/"]
+    routes += ["/gradio_api/proxy=", "/gradio_api/custom_component/x/client/component/", "/gradio_api/stream/"]
     for route in routes:
         for target in targets:
             answer = raw_get(page, route + target)

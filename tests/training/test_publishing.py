@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from hub_server import HubServer, card_errors
-from huggingface_hub import ModelCard
+from huggingface_hub import ModelCard, ModelCardData
 from huggingface_hub.utils import http_backoff
 
 from hf_denoise.cli.main import main
@@ -64,6 +64,7 @@ def on_the_hub(hub: HubServer, repo_id: str = "ada/denoiser") -> dict[str, bytes
 
 def settle(publisher: Publisher) -> None:
     """Until the push in the background is through."""
+    assert publisher._running is not None
     publisher._running.exception(timeout=60)
 
 
@@ -78,6 +79,7 @@ def run(tmp_path: Path) -> Path:
 def ada(monkeypatch: pytest.MonkeyPatch) -> None:
     """Logged in, and less patient than in real life: 23 seconds for a request, 20 before the last push."""
     monkeypatch.setenv("HF_TOKEN", "hf_ada")
+    assert http_backoff.__kwdefaults__ is not None
     monkeypatch.setitem(http_backoff.__kwdefaults__, "max_retries", 0)
     monkeypatch.setattr(publishing, "PAUSES", (0.0,))
 
@@ -101,6 +103,7 @@ def test_the_end_of_a_run_is_one_commit_of_all_that_describes_it(hub: HubServer,
     assert "](curves.png)" in card.text
     assert 'from_pretrained("ada/denoiser")' in card.text
     assert f"Data: ada/triplets at commit {SHA}" in card.text
+    assert isinstance(card.data, ModelCardData) and card.data.eval_results is not None
     assert card.data.datasets == ["ada/triplets"]
     assert (card.data.eval_results[0].dataset_revision, card.data.eval_results[0].metric_value) == (SHA, 21.0)
     assert card_errors(str(card)) == []
@@ -297,7 +300,9 @@ def test_connection_lost_for_good_says_how_to_push_by_hand(hub: HubServer, run, 
     assert "\n" not in str(caught.value)
     assert on_the_hub(hub).keys() == {".gitattributes"}
     hub.cuts = 0
-    program, *arguments = shlex.split(re.search("`(.*)`", str(caught.value))[1])
+    command = re.search("`(.*)`", str(caught.value))
+    assert command is not None
+    program, *arguments = shlex.split(command[1])
     assert program == "hf-denoise" and main(arguments) == 0
     by_hand = on_the_hub(hub)
     assert contents(run).items() <= by_hand.items()

@@ -121,7 +121,7 @@ def test_training_learns_to_denoise(photos, tmp_path):
     gains = []
     for number in range(200, 208):
         rng = np.random.default_rng(number)
-        clean = picture(rng).astype(np.float32) / 255
+        clean = picture(rng).astype(np.float32) / np.float32(255)
         noisy = parse_degradation("gaussian:25")(clean, rng)
         with torch.inference_mode():
             output = model(torch.from_numpy(noisy.transpose(2, 0, 1))[None])[0].permute(1, 2, 0).numpy()
@@ -161,6 +161,7 @@ def test_a_run_starts_from_a_saved_model_with_the_network_of_that_model(photos, 
     assert result.returncode == 0, result.stderr
     trained = DenoisingUNet.from_pretrained(tmp_path / "run" / "last")
     assert all(torch.equal(p, q) for p, q in zip(saved.parameters(), trained.parameters(), strict=True))
+    assert trained.report is not None
     recipe = trained.report["training"]["recipe"]
     assert (recipe["encoder_levels"], recipe["decoder_channels"], recipe["init_from"]) == (1, [8], "saved")
 
@@ -258,6 +259,7 @@ def test_a_run_that_is_told_to_stop_is_saved_and_goes_on_as_it_began(photos, tmp
         command(photos, tmp_path / "stopped", *options, "--workers", "1"),
         cwd=ROOT, env=env, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
+    assert process.stderr is not None
     assert any(re.search(r" [1-9]\d?/150 ", line) for line in process.stderr)
     os.killpg(process.pid, sent)  # as a terminal and torchrun do: the workers get it too
     told = process.stderr.read().splitlines()[-1]
@@ -271,8 +273,8 @@ def test_a_run_that_is_told_to_stop_is_saved_and_goes_on_as_it_began(photos, tmp
 
 
 def test_a_resumed_run_records_where_it_began(photos, tmp_path):
-    small = {"encoder": "resnet10t", "encoder_levels": 2, "decoder_channels": (32, 16), "decoder_depths": (1, 0)}
-    DenoisingUNet(**small).save_pretrained(tmp_path / "saved")
+    small = DenoisingUNet(encoder="resnet10t", encoder_levels=2, decoder_channels=(32, 16), decoder_depths=(1, 0))
+    small.save_pretrained(tmp_path / "saved")
     options = ["--init-from", str(tmp_path / "saved"), "--freeze-encoder", "--batch", "2", "--eval-every", "2"]
     for more in (["--max-steps", "2", *options], ["--max-steps", "4", "--resume"]):
         result = here(photos, tmp_path / "run", *more)
@@ -515,7 +517,9 @@ def test_a_run_saves_by_the_clock_and_counts_its_pixels(photos, tmp_path):
     assert steps % 10 == 0 and report["training"]["megapixels"] == pytest.approx(steps * 2 * 32 * 32 / 1e6)
     more = here(photos, tmp_path / "run", *options, "--resume", "--max-steps", str(steps + 20), "--decay-steps", "20")
     assert more.returncode == 0, more.stderr
-    last = read_log(tmp_path / "run" / "log.csv")[-1]
+    rows = read_log(tmp_path / "run" / "log.csv")
+    assert rows is not None
+    last = rows[-1]
     assert last["megapixels"] == pytest.approx((steps + 20) * 2 * 32 * 32 / 1e6)
     assert last["learning_rate"] == pytest.approx(1e-3 / 20)
 

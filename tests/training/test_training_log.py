@@ -2,10 +2,12 @@
 
 import io
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 from accelerate import Accelerator
+from numpy.typing import NDArray
 from PIL import Image
 
 from hf_denoise.training.curves import learning_curves
@@ -23,6 +25,12 @@ def train(log: TrainingLog, steps: range, *, loss: float = 0.5) -> None:
             log.log(SCORES, step=step)
 
 
+def logged(path: Path) -> NDArray[np.void]:
+    rows = read_log(path)
+    assert rows is not None
+    return rows
+
+
 def test_accelerate_logs_rows_that_are_read_as_one_per_step(tmp_path):
     accelerator = Accelerator(log_with=[TrainingLog(tmp_path / "log.csv")], project_dir=tmp_path)
     accelerator.init_trackers("hf_denoise", config={"seed": 1})
@@ -31,7 +39,7 @@ def test_accelerate_logs_rows_that_are_read_as_one_per_step(tmp_path):
     accelerator.log(SCORES, step=20)
     accelerator.log(SCORES, step=25)
     accelerator.end_training()
-    rows = read_log(tmp_path / "log.csv")
+    rows = logged(tmp_path / "log.csv")
     assert rows["step"].tolist() == [10, 20, 25]
     np.testing.assert_equal(rows["loss"], [0.25, 0.125, math.nan])
     np.testing.assert_equal(rows["psnr"], [math.nan, 30.5, 30.5])
@@ -47,13 +55,13 @@ def test_resumed_run_has_the_rows_of_a_whole_one(tmp_path, killed_at):
         file.write("".join(f"{step},,0.9,0.001,60,,,,\n" for step in range(60, killed_at + 1, 10)))
         file.write("77,9,0.9,,,,,,\n90,0.4")  # a step that the resumed run does not log, and half a row
     train(TrainingLog(tmp_path / "resumed.csv"), range(51, 101))
-    np.testing.assert_equal(*(read_log(tmp_path / name).tolist() for name in ("resumed.csv", "whole.csv")))
+    np.testing.assert_equal(*(logged(tmp_path / name).tolist() for name in ("resumed.csv", "whole.csv")))
 
 
 def test_new_run_replaces_the_log_of_one_that_was_killed_before_its_first_checkpoint(tmp_path):
     for loss in (0.5, 0.25):
         train(TrainingLog(tmp_path / "log.csv"), range(1, 31), loss=loss)
-    rows = read_log(tmp_path / "log.csv")
+    rows = logged(tmp_path / "log.csv")
     assert rows["step"].tolist() == [10, 20, 25, 30]
     np.testing.assert_equal(rows["loss"], [0.25, 0.25, math.nan, 0.25])
     np.testing.assert_equal(rows["psnr"], [math.nan, math.nan, 30.5, math.nan])
@@ -74,8 +82,8 @@ def test_other_tables_are_no_training_log(tmp_path, content):
 
 def picture(path, steps: range, **options) -> np.ndarray:
     train(TrainingLog(path), steps, **options)
-    png = learning_curves(read_log(path))
-    assert png == learning_curves(read_log(path))  # else every push would be a new commit
+    png = learning_curves(logged(path))
+    assert png == learning_curves(logged(path))  # else every push would be a new commit
     return np.asarray(Image.open(io.BytesIO(png)).convert("RGBA"))
 
 
