@@ -52,8 +52,8 @@ class TorchEngine:
             return self.model(batch.contiguous(memory_format=torch.channels_last)).float()
 
 
-class Fallback:
-    """An engine, and PyTorch once that engine has failed."""
+class Delegate:
+    """An engine that lets another one work, which may change."""
 
     def __init__(self, engine: Engine, torch_engine: TorchEngine):
         self._engine, self._torch = engine, torch_engine
@@ -65,6 +65,10 @@ class Fallback:
     @property
     def precision(self) -> str:
         return self._engine.precision
+
+
+class Fallback(Delegate):
+    """An engine, and PyTorch once that engine has failed."""
 
     def __call__(self, batch: Tensor) -> Tensor:
         engine = self._engine
@@ -78,22 +82,15 @@ class Fallback:
         return self._torch(batch)
 
 
-class Fastest:
+class Fastest(Delegate):
     """One engine, until there is enough work to compare it with others; from then on the fastest of them."""
 
     def __init__(self, first: Engine, others: Callable[[], list[Engine]], torch_engine: TorchEngine):
-        self._engine, self._others, self._torch = first, others, torch_engine
+        super().__init__(first, torch_engine)
+        self._others = others
         self._seen, self._decided = 0, False
         self._lock = threading.Lock()
         self.seconds: dict[tuple[str, str], float] = {}  # of the comparison, by engine and precision
-
-    @property
-    def name(self) -> str:
-        return self._engine.name
-
-    @property
-    def precision(self) -> str:
-        return self._engine.precision
 
     def __call__(self, batch: Tensor) -> Tensor:
         return self._engine(batch)
