@@ -19,10 +19,10 @@ from tqdm import tqdm
 
 from hf_denoise.data.contact_sheet import SHEET, contact_sheet
 from hf_denoise.data.dataset_card import dataset_card
-from hf_denoise.data.defects import DEFECT_KINDS, SMALLEST_SIDE
 from hf_denoise.data.triplet_recipe import TripletRecipe
 from hf_denoise.data.triplets import load_triplets
 from hf_denoise.data.walking import is_utf8
+from hf_denoise.defects.generator import DEFECT_KINDS, SMALLEST_SIDE
 from hf_denoise.errors import UserError
 from hf_denoise.files import staging_folder, swap_in
 
@@ -59,7 +59,7 @@ def make_triplets(
         output: folder to write, new or empty.
         seed: of the split, the defects and the noise, at least 0.
         per_image: how many variants of each photograph, each with defects of one kind.
-        kinds: which of `hf_denoise.data.defects.DEFECT_KINDS` to draw; the variants of a photograph take turns.
+        kinds: which of `hf_denoise.defects.generator.DEFECT_KINDS` to draw; the variants of a photograph take turns.
         degradation: as in `hf_denoise.noise.degradations`, clipped and rounded to 8 bits; where it changes the target,
             as a camera does, the changed one is stored. "none": no `degraded`, so that training draws noise each time.
         skip_bad: leave out images that cannot be used instead of raising.

@@ -11,7 +11,7 @@ from PIL import Image
 
 from hf_denoise.arrays import ByteImage, to_8_bits
 from hf_denoise.data.decoded import pixels, to_float
-from hf_denoise.data.defects import DEFECT_KINDS, draw_defects
+from hf_denoise.defects.generator import DEFECT_KINDS, draw_defects
 from hf_denoise.errors import UserError
 from hf_denoise.noise.degradations import parse_degradation
 

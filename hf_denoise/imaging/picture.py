@@ -55,14 +55,26 @@ class Picture:
 
     def upright(self) -> "Picture":
         """The picture turned as its EXIF orientation says, and without that tag."""
-        exif = Image.Exif()
-        exif.load(self.metadata.get("exif", b""))
-        orientation = exif.get(ExifTags.Base.Orientation, 1)
+        orientation = self.orientation
         if orientation not in _TURNS:
             return self
+        exif = Image.Exif()
+        exif.load(self.metadata["exif"])
         del exif[ExifTags.Base.Orientation]
         block = deep_images.keep_text(exif).tobytes()
         return replace(self.turned(orientation), metadata={**self.metadata, "exif": block})
+
+    @property
+    def orientation(self) -> int:
+        """As EXIF says: 1 where the pixels are stored as they show."""
+        exif = Image.Exif()
+        exif.load(self.metadata.get("exif", b""))
+        return int(exif.get(ExifTags.Base.Orientation, 1))
+
+    def as_stored(self, shown: np.ndarray) -> np.ndarray:
+        """Pixels of the upright picture, such as a mask drawn on it, in the stored order."""
+        back = {6: 8, 8: 6}.get(self.orientation, self.orientation)
+        return np.ascontiguousarray(_TURNS[back](shown)) if back in _TURNS else shown
 
     def turned(self, orientation: int) -> "Picture":
         """All pixels moved as an EXIF orientation asks for; as they are where it is 1, or none."""

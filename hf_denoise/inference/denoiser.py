@@ -2,7 +2,8 @@
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,23 +11,26 @@ import numpy as np
 import torch
 from PIL import Image
 
-from hf_denoise.arrays import check_floats, full_scale
+from hf_denoise.arrays import full_scale
 from hf_denoise.cpu import keep_freed_memory
 from hf_denoise.errors import UserError
 from hf_denoise.hub.files import PACKAGED, checkpoint_folder
 from hf_denoise.imaging.blending import check_strength
-from hf_denoise.imaging.formats import check_target
 from hf_denoise.imaging.images import from_pil, read_image
 from hf_denoise.imaging.picture import Picture
+from hf_denoise.inference.denoised_file import FileReport, denoise_file
 from hf_denoise.inference.devices import pick_device
 from hf_denoise.inference.engines import Fastest, create_engine
+from hf_denoise.inference.given import like_array, plane_of, plane_of_array
 from hf_denoise.inference.grey import is_grey
+from hf_denoise.inference.protection import Protection, Strength, Treatment
 from hf_denoise.inference.quantized import find_int8
 from hf_denoise.inference.restraint import Corrections, apply_gains
 from hf_denoise.inference.self_ensemble import SelfEnsemble
 from hf_denoise.inference.tiles import HALO, grid_step, spans
 from hf_denoise.model.folding import fold_batch_norm
 from hf_denoise.model.unet import DenoisingUNet
+from hf_denoise.probing.report import ProbeReport, probe_plane
 
 Progress = Callable[[int, int], None]
 
@@ -131,7 +135,15 @@ class Denoiser:
             int8=checkpoint_folder(name, revision=revision, local_files_only=True),  # it has just been fetched
         )
 
-    def __call__(self, image: Any, strength: float = 1.0, progress: Progress | None = None) -> Any:
+    def __call__(
+        self,
+        image: Any,
+        strength: Strength = 1.0,
+        progress: Progress | None = None,
+        *,
+        keep: float | None = None,
+        protect: Any = None,
+    ) -> Any:
         """Denoise one image.
 
         Args:
@@ -142,32 +154,74 @@ class Denoiser:
                 - an array of uint8, uint16 or float, (H, W), (H, W, 1), (H, W, 3) or (H, W, 4): gives the same shape
                   and dtype; the fourth channel is alpha and comes back as it is. Floats are 0 to 1, noise may lie
                   outside; they come back as float32 in [0, 1].
-            strength: from 0, the input, to 1, fully denoised.
+            strength: from 0, the input, to 1, fully denoised; or "auto": the strongest at which a scratch 2 px wide of
+                the contrast `keep` keeps 80 %, as a probe of the picture says.
             progress: called with (tiles done, tiles in all) after each tile.
+            keep: contrast of the faintest defect that must survive, in grey levels (0 to 255).
+            protect: places to leave alone: a mask of the size of the picture, white or True inside (array, Pillow image
+                or path), or "auto": where a scratch of the contrast `keep` would not survive. With a mask and `keep`,
+                the correction is mixed in as far as such a defect survives.
 
         Raises:
             UserError: the file cannot be read, the kind of image is not supported, a float is NaN, infinite or far
-                out of range, or strength is out of range.
+                out of range, or an option is out of range.
         """
-        check_strength(strength)
+        options = Treatment(strength, keep, protect)
         if isinstance(image, np.ndarray):
-            return self._array(image, strength, progress)
+            plane = plane_of_array(image)
+            return like_array(self._planes((plane,), options, progress)[0][0], image)
         if isinstance(image, Image.Image):
-            result = self.picture(from_pil(image), strength, progress).to_pil()
+            result = self._picture(from_pil(image), options, progress)[0].to_pil()
             result.info = {**image.info, **result.info}
             return result
         if isinstance(image, str | os.PathLike):
-            return self.picture(read_image(image), strength, progress).upright().to_pil()
+            return self._picture(read_image(image).upright(), options, progress)[0].to_pil()
         raise UserError(f"cannot denoise a {type(image).__name__}; give a path, a Pillow image or a NumPy array")
+
+    def probe(
+        self,
+        image: Any,
+        strength: float = 1.0,
+        progress: Progress | None = None,
+        *,
+        contrasts: Sequence[float] | None = None,
+        seed: int = 0,
+    ) -> ProbeReport:
+        """Ask which small defects would survive in a picture, by putting some in; see `hf_denoise.probing`.
+
+        It needs no clean reference. Of a picture over 0.25 megapixels six parts are probed that have its brightnesses
+        and textures, so that it takes some seconds for any size.
+
+        Args:
+            image: as in a call. Of one with alpha, its colours; of CMYK, its colours without black.
+            strength: as in a call: what is left at that strength.
+            progress: called with (done, all) steps.
+            contrasts: grey levels to try, ascending; by default 1/4 to 8 times the noise.
+            seed: of places, kinds and directions: the same seed gives the same report.
+
+        Raises:
+            UserError: as in a call, or the picture is too small to hold probes.
+        """
+        check_strength(strength)
+        return probe_plane(
+            plane_of(image),
+            lambda part: self._plane(part, strength, None),
+            contrasts=contrasts,
+            seed=seed,
+            progress=progress,
+        )
 
     def file(
         self,
         source: str | os.PathLike[str],
         target: str | os.PathLike[str],
-        strength: float = 1.0,
+        strength: Strength = 1.0,
         progress: Progress | None = None,
         removed: str | os.PathLike[str] | None = None,
-    ) -> float | None:
+        *,
+        keep: float | None = None,
+        protect: Any = None,
+    ) -> FileReport:
         """Denoise a file into another, which may be the same.
 
         Size, mode, bit depth, alpha, palette, ICC profile, EXIF and resolution stay; the pixels stay in stored order
@@ -176,76 +230,51 @@ class Denoiser:
         Args:
             source: image to read, see `hf_denoise.imaging.images.read_image`.
             target: image to write, see `hf_denoise.imaging.picture.Picture.save`.
-            strength, progress: as in a call.
+            strength, progress, keep, protect: as in a call; a mask is as the picture shows, upright.
             removed: image to write with what was taken away, upright, see `hf_denoise.inference.removed.removed_view`.
 
         Returns:
-            How much structure what was taken away holds, see `hf_denoise.metrics.structure.structure`; None without
-                `removed`.
+            The strength, what was protected, and with `removed` the structure in what was taken away.
 
         Raises:
             UserError: `source` cannot be read, the format of `target` cannot hold it (both before any work), or
                 `target` or `removed` cannot be written; then nothing is left there, and a `target` already written
                 stays.
         """
-        check_strength(strength)
-        noisy = read_image(source)
-        check_target(noisy.header, Path(target))
-        if removed is None:
-            noisy = self.picture(noisy, strength, progress)  # the noisy pixels are freed before the file is encoded
-            noisy.save(target)
-            return None
-        from hf_denoise.inference.removed import (
-            difference,
-            view_header,
-            view_picture,
-        )
-        from hf_denoise.metrics.structure import (
-            structure,
-        )
-
-        check_target(view_header(noisy), Path(removed))
-        clean = self.picture(noisy, strength, progress)
-        clean.save(target)
-        change = difference(noisy, clean)
-        view_picture(change, noisy).save(removed)
-        return structure(change)
+        return denoise_file(self._picture, source, target, Treatment(strength, keep, protect), progress, removed)
 
     def picture(self, picture: Picture, strength: float = 1.0, progress: Progress | None = None) -> Picture:
         """Denoise a decoded file; see `blend_pictures` for another strength without another run."""
-        check_strength(strength)
-        total = self.tiles(*picture.header.size) * len(picture.planes)
-        done = 0
+        return self._picture(picture, Treatment(strength), progress)[0]
 
-        def advance(tile: int, tiles: int) -> None:
-            if progress:
-                progress(done + tile, total)
+    def _picture(
+        self, picture: Picture, options: Treatment, progress: Progress | None
+    ) -> tuple[Picture, float, Protection | None]:
+        planes, strength, protection = self._planes(picture.planes, options, progress)
+        return picture.with_planes(planes), strength, protection
 
-        planes = []
-        for plane in picture.planes:
-            planes.append(self._plane(plane, strength, advance))
-            done += total // len(picture.planes)
-        return picture.with_planes(tuple(planes))
+    def _planes(
+        self, planes: tuple[np.ndarray, ...], options: Treatment, progress: Progress | None
+    ) -> tuple[tuple[np.ndarray, ...], float, Protection | None]:
+        """Denoise the planes of one picture: with the strength that was taken, and what was protected."""
+        decide = partial(probe_plane, planes[0], lambda part: self._plane(part, 1.0, None))
+        strength, protection = options.decide(planes[0], decide)
+        total = self.tiles(planes[0].shape[1], planes[0].shape[0])
+        clean = []
+        for number, plane in enumerate(planes):
+
+            def advance(done: int, tiles: int, before: int = number * total) -> None:
+                if progress:
+                    progress(before + done, total * len(planes))
+
+            clean.append(self._plane(plane, strength, advance))
+            if protection:
+                protection.apply(plane, clean[-1])
+        return tuple(clean), strength, protection
 
     def tiles(self, width: int, height: int) -> int:
         """How many tiles an image of this size takes."""
         return len(list(spans(width, self.tile, self.halo))) * len(list(spans(height, self.tile, self.halo)))
-
-    def _array(self, image: np.ndarray, strength: float, progress: Progress | None) -> np.ndarray:
-        if image.dtype not in (np.uint8, np.uint16) and image.dtype.kind != "f":
-            raise UserError(f"cannot denoise an array of {image.dtype}; convert it to uint8, uint16 or float32")
-        if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (1, 3, 4)) or 0 in image.shape:
-            raise UserError(
-                f"cannot denoise an array of shape {image.shape}; it must be (H, W), (H, W, 1), (H, W, 3) or (H, W, 4)"
-            )
-        check_floats(image, "the array")
-        if image.dtype.kind == "f":
-            image = image.astype(np.float32, copy=False)
-        if image.ndim == 2 or image.shape[2] == 3:
-            return self._plane(image, strength, progress)
-        if image.shape[2] == 1:
-            return self._plane(image[..., 0], strength, progress)[..., None]
-        return np.dstack([self._plane(image[..., :3], strength, progress), image[..., 3]])
 
     def _plane(self, plane: np.ndarray, strength: float, progress: Progress | None) -> np.ndarray:
         """Denoise (H, W) or (H, W, 3): tile by tile, so that only a tile is ever held as floats."""

@@ -16,9 +16,9 @@ from skimage import data
 from hf_denoise.cli.main import main
 from hf_denoise.cli.make_triplets import MakeTriplets
 from hf_denoise.data import making, triplet_recipe
-from hf_denoise.data.defects import DEFECT_KINDS
 from hf_denoise.data.making import make_triplets
 from hf_denoise.data.triplets import load_triplets
+from hf_denoise.defects.generator import DEFECT_KINDS
 from hf_denoise.errors import UserError
 
 

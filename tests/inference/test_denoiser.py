@@ -358,9 +358,9 @@ def test_what_was_removed_from_a_file_is_shown_upright(tmp_path: Path, rng: np.r
     exif = Image.Exif()
     exif[0x0112] = 6
     source.convert(mode).save(tmp_path / "in.tif", exif=exif)
-    number = packaged().file(tmp_path / "in.tif", tmp_path / "out.tif", removed=tmp_path / "view.png")
-    assert number is not None
-    assert number < 0.2
+    report = packaged().file(tmp_path / "in.tif", tmp_path / "out.tif", removed=tmp_path / "view.png")
+    assert report.structure is not None
+    assert report.structure < 0.2
     with Image.open(tmp_path / "view.png") as view:
         assert (view.size, view.mode) == ((64, 96), "L" if mode == "L" else "RGB")
         assert view.getexif().get(0x0112, 1) == 1

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import expit
 
 from hf_denoise.arrays import FloatImage, Mask
-from hf_denoise.data.drawing import (
+from hf_denoise.defects.drawing import (
     BLUR,
     STEP,
     Rng,

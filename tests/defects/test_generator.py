@@ -5,7 +5,7 @@ import pytest
 from skimage import data
 from skimage.measure import label, regionprops
 
-from hf_denoise.data.defects import DEFECT_KINDS, SMALLEST_SIDE, draw_defects
+from hf_denoise.defects.generator import DEFECT_KINDS, SMALLEST_SIDE, draw_defects
 from hf_denoise.errors import UserError
 
 

@@ -1,0 +1,58 @@
+"""What people give to be denoised, as the arrays that are denoised: (H, W) or (H, W, 3)."""
+
+import os
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from hf_denoise.arrays import check_floats
+from hf_denoise.errors import UserError
+from hf_denoise.imaging.images import from_pil, read_image
+
+Plane = NDArray[Any]
+
+
+def plane_of(image: Any) -> Plane:
+    """The pixels of a path (upright), a Pillow image or an array, without alpha.
+
+    Raises:
+        UserError: it cannot be read, or is of a kind that is not supported.
+    """
+    if isinstance(image, np.ndarray):
+        return plane_of_array(image)
+    if isinstance(image, Image.Image):
+        return from_pil(image).planes[0]
+    if isinstance(image, str | os.PathLike):
+        return read_image(image).upright().planes[0]
+    raise UserError(f"cannot denoise a {type(image).__name__}; give a path, a Pillow image or a NumPy array")
+
+
+def plane_of_array(image: NDArray[Any]) -> Plane:
+    """An array of uint8, uint16 or float as it is denoised: floats as float32, without alpha.
+
+    Raises:
+        UserError: another dtype or shape, or floats that are NaN, infinite or far out of range.
+    """
+    if image.dtype not in (np.uint8, np.uint16) and image.dtype.kind != "f":
+        raise UserError(f"cannot denoise an array of {image.dtype}; convert it to uint8, uint16 or float32")
+    if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (1, 3, 4)) or 0 in image.shape:
+        raise UserError(
+            f"cannot denoise an array of shape {image.shape}; it must be (H, W), (H, W, 1), (H, W, 3) or (H, W, 4)"
+        )
+    check_floats(image, "the array")
+    if image.dtype.kind == "f":
+        image = image.astype(np.float32, copy=False)
+    if image.ndim == 2:
+        return image
+    return image[..., 0] if image.shape[2] == 1 else image[..., :3]
+
+
+def like_array(plane: Plane, image: NDArray[Any]) -> Plane:
+    """`plane`, what came of an array, in the shape of that array; alpha is as it was."""
+    if image.ndim == 2 or image.shape[2] == 3:
+        return plane
+    if image.shape[2] == 1:
+        return plane[..., None]
+    return np.dstack([plane, image[..., 3].astype(plane.dtype, copy=False)])

@@ -1,0 +1,186 @@
+"""Responses of a denoiser to probes: how much of a small defect is left of it, place by place."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hf_denoise.arrays import FloatImage, full_scale
+from hf_denoise.defects.probes import BOX, PROBE_KINDS
+from hf_denoise.imaging.crops import Box
+from hf_denoise.metrics.quality import noise_level
+from hf_denoise.probing.places import grey, grid, parts
+
+Rng = np.random.Generator
+Plane = NDArray[np.generic]
+PlaneDenoiser = Callable[[FloatImage], FloatImage]
+"""(H, W) or (H, W, 3) float32, black 0 and white 1, noise outside -> the same shape."""
+Progress = Callable[[int, int], None]
+
+LEAST_NOISE = 2.0  # grey levels: fainter defects than half of that cannot be seen even where there is no noise
+FACTORS = 0.25, 8.0  # times the noise: the contrasts that are tried
+CONTRASTS = 6
+MOST_CONTRAST = 160.0  # grey levels: few places have room for more
+PLACES = 24  # wanted for each kind at each contrast
+PIXELS = 2_600_000  # that may pass through the denoiser; the wanted places of a picture under 0.1 megapixels need less
+LEAST_SHARE = 0.6  # of the energy of a probe that must lie inside the range
+HALF = BOX // 2
+
+
+@dataclass(frozen=True, eq=False)
+class Responses:
+    """What came through, a row per probe.
+
+    Attributes:
+        kind: index in `PROBE_KINDS`.
+        level: index in `contrasts`.
+        bright: whether light was added.
+        place: (N, 2) row and column in the picture.
+        value: the response: 1 all of the probe, 0 none, beyond 1 it was made stronger.
+        contrasts: grey levels, ascending.
+        noise: grey levels, standard deviation as estimated.
+        shape: height and width of the picture.
+        parts: those of the picture that were probed.
+    """
+
+    kind: NDArray[np.int64]
+    level: NDArray[np.int64]
+    bright: NDArray[np.bool_]
+    place: NDArray[np.int64]
+    value: NDArray[np.float64]
+    contrasts: NDArray[np.float64]
+    noise: float
+    shape: tuple[int, int]
+    parts: tuple[Box, ...]
+
+    @property
+    def contrast(self) -> NDArray[np.float64]:
+        """Of each probe, grey levels."""
+        return self.contrasts[self.level]
+
+
+def measure_responses(
+    plane: Plane,
+    denoise: PlaneDenoiser,
+    *,
+    contrasts: Sequence[float] | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Responses:
+    """Put probes into a picture, many at once, and measure how much of each a denoiser leaves.
+
+    The response to a probe `p` of contrast `a` is `<D(noisy + a p) - D(noisy), p> / (a <p, p>)`. In one pass all probes
+    have one contrast, and kind, direction and sign by chance. Where a probe would leave the range of the picture it
+    turns its sign, or is left out; single pixels that are cut off do not count. On colour it is alike in all channels.
+
+    Args:
+        plane: (H, W) or (H, W, 3), uint8, uint16 or float.
+        denoise: called about twelve times on parts of 192 pixels a side, or on the whole of a small picture.
+        contrasts: grey levels to try, ascending; by default 1/4 to 8 times the noise.
+        seed: of all that is left to chance.
+        progress: called with (done, all) steps.
+    """
+    rng = np.random.default_rng(seed)
+    full = np.float32(full_scale(plane.dtype))
+    chosen = parts(plane, rng)
+    noisy = [plane[box].astype(np.float32) / full for box in chosen]
+    clean = []
+    for part in noisy:
+        clean.append(denoise(part))
+        if progress and len(clean) < len(noisy):
+            progress(len(clean), 13 * len(noisy))
+    noise = _noise(noisy, clean)
+    levels = np.asarray(contrasts if contrasts is not None else contrast_ladder(noise), dtype=np.float64)
+    passes = _passes(noisy, len(levels))
+    total, done = len(noisy) * (1 + passes * len(levels)), len(noisy)
+    rows: list[tuple[int, int, bool, int, int, float]] = []
+    for number in range(passes):
+        for level, contrast in enumerate(levels):
+            for box, before, after in zip(chosen, noisy, clean, strict=True):
+                found = _one_pass(before, after, denoise, float(contrast) / 255, bool(number % 2), rng)
+                rows += [
+                    (kind, level, bright, row + box[0].start, column + box[1].start, value)
+                    for kind, bright, row, column, value in found
+                ]
+                done += 1
+                if progress:
+                    progress(done, total)
+    table = np.array(rows, dtype=np.float64).reshape(-1, 6)
+    return Responses(
+        table[:, 0].astype(np.int64),
+        table[:, 1].astype(np.int64),
+        table[:, 2] > 0,
+        table[:, 3:5].astype(np.int64),
+        table[:, 5],
+        levels,
+        noise,
+        (plane.shape[0], plane.shape[1]),
+        tuple(chosen),
+    )
+
+
+def contrast_ladder(noise: float) -> NDArray[np.float64]:
+    """The contrasts to try at a level of noise, grey levels."""
+    noise = max(noise, LEAST_NOISE)
+    return np.geomspace(FACTORS[0] * noise, min(FACTORS[1] * noise, MOST_CONTRAST), CONTRASTS)
+
+
+def _noise(noisy: Sequence[FloatImage], clean: Sequence[FloatImage]) -> float:
+    """Standard deviation, grey levels: by wavelets, or what was removed where that is more, as of noise with grain."""
+    levels = []
+    for before, after in zip(noisy, clean, strict=True):
+        removed = np.abs(before - after)
+        by_wavelets = noise_level(before if before.ndim == 3 else before[..., None])
+        levels.append(max(by_wavelets, 255 * float(np.median(removed)) / 0.6745))
+    return float(np.median(levels))
+
+
+def _passes(noisy: Sequence[FloatImage], levels: int) -> int:
+    """How many times each contrast is tried: until there are enough places, or the work is enough."""
+    rng = np.random.default_rng(0)
+    places = sum(len(list(grid(part.shape, False, rng))) for part in noisy)
+    pixels = sum(part.shape[0] * part.shape[1] for part in noisy)
+    wanted = round(PLACES * len(PROBE_KINDS) / max(places, 1))
+    allowed = int((PIXELS / pixels - 1) / levels)
+    return max(min(wanted, allowed), 2)
+
+
+def _one_pass(
+    noisy: FloatImage, clean: FloatImage, denoise: PlaneDenoiser, contrast: float, second: bool, rng: Rng
+) -> list[tuple[int, bool, int, int, float]]:
+    """Kind, sign, row, column and response of the probes of one denoised picture."""
+    low, high = min(float(noisy.min()), 0.0), max(float(noisy.max()), 1.0)
+    probed = noisy.copy()
+    probes = []
+    for row, column in grid(noisy.shape, second, rng):
+        kind = int(rng.integers(len(PROBE_KINDS)))
+        shape = PROBE_KINDS[kind].draw(rng)
+        box = slice(row - HALF, row + HALF + 1), slice(column - HALF, column + HALF + 1)
+        first = bool(rng.random() < 0.5)
+        for bright in (first, not first):
+            added = shape * np.float32(contrast if bright else -contrast)
+            inside = _inside(noisy[box], added, low, high) & _inside(clean[box], added, 0, 1)
+            energy = float((shape**2 * inside).sum())
+            if energy >= LEAST_SHARE * float((shape**2).sum()):
+                probed[box] = (noisy[box] + _like(added, noisy)).clip(low, high)
+                probes.append((kind, bright, row, column, box, added * inside, contrast**2 * energy))
+                break
+    if not probes:
+        return []
+    change = grey(denoise(probed) - clean)
+    return [
+        (kind, bright, row, column, float((change[box] * weight).sum()) / energy)
+        for kind, bright, row, column, box, weight, energy in probes
+    ]
+
+
+def _inside(values: FloatImage, added: FloatImage, low: float, high: float) -> NDArray[np.bool_]:
+    """Where a picture with a probe stays in its range, in all channels."""
+    changed = values + _like(added, values)
+    kept = (changed >= low) & (changed <= high)
+    return kept if kept.ndim == 2 else np.asarray(kept.all(axis=2))
+
+
+def _like(added: FloatImage, picture: FloatImage) -> FloatImage:
+    return added if picture.ndim == 2 else added[..., None]
