@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from PIL import Image
 
-from hf_denoise.arrays import full_scale
 from hf_denoise.cpu import keep_freed_memory
 from hf_denoise.errors import UserError
 from hf_denoise.hub.files import PACKAGED, checkpoint_folder
@@ -22,12 +21,11 @@ from hf_denoise.inference.denoised_file import FileReport, denoise_file
 from hf_denoise.inference.devices import pick_device
 from hf_denoise.inference.engines import Fastest, create_engine
 from hf_denoise.inference.given import like_array, plane_of, plane_of_array
-from hf_denoise.inference.grey import is_grey
 from hf_denoise.inference.protection import Protection, Strength, Treatment
 from hf_denoise.inference.quantized import find_int8
-from hf_denoise.inference.restraint import Corrections, apply_gains
+from hf_denoise.inference.restraint import apply_gains
 from hf_denoise.inference.self_ensemble import SelfEnsemble
-from hf_denoise.inference.tiles import HALO, grid_step, spans
+from hf_denoise.inference.tiles import HALO, denoise_tiles, grid_step, spans
 from hf_denoise.model.folding import fold_batch_norm
 from hf_denoise.model.unet import DenoisingUNet
 from hf_denoise.probing.report import ProbeReport, probe_plane
@@ -277,7 +275,7 @@ class Denoiser:
         return len(list(spans(width, self.tile, self.halo))) * len(list(spans(height, self.tile, self.halo)))
 
     def _plane(self, plane: np.ndarray, strength: float, progress: Progress | None) -> np.ndarray:
-        """Denoise (H, W) or (H, W, 3): tile by tile, so that only a tile is ever held as floats."""
+        """Denoise (H, W) or (H, W, 3)."""
         if strength == 0:  # not worth the network
             if progress:
                 tiles = self.tiles(plane.shape[1], plane.shape[0])
@@ -285,33 +283,7 @@ class Denoiser:
             return plane.clip(0, 1) if plane.dtype.kind == "f" else plane.copy()
         if isinstance(self._engine, Fastest):
             self._engine.expect(plane.shape[0] * plane.shape[1] * (8 if self.self_ensemble else 1))
-        full = np.float32(full_scale(plane.dtype))
-        output = np.empty(plane.shape, plane.dtype)
-        height, width = plane.shape[:2]
-        grey = plane.ndim == 2 or is_grey(plane)
-        corrections = Corrections.of_size(height, width)
-        pieces = [
-            (rows, columns)
-            for rows in spans(height, self.tile, self.halo)
-            for columns in spans(width, self.tile, self.halo)
-        ]
-        for done, ((window_y, core_y), (window_x, core_x)) in enumerate(pieces, start=1):
-            stored = torch.from_numpy(plane[window_y, window_x].astype(np.float32) / full)
-            noisy = stored[None] if plane.ndim == 2 else stored.permute(2, 0, 1)  # (C, h, w)
-            clean = self._forward(noisy)
-            if grey:  # the channels are three estimates of one picture
-                clean = clean.mean(dim=0, keepdim=True)
-            core = (
-                slice(None),
-                slice(core_y.start - window_y.start, core_y.stop - window_y.start),
-                slice(core_x.start - window_x.start, core_x.stop - window_x.start),
-            )
-            noisy, clean = noisy[core], clean[core].clip(0, 1)
-            corrections.add(core_y.start, core_x.start, noisy, clean)
-            result = (clean[0] if plane.ndim == 2 else clean.permute(1, 2, 0)).numpy()
-            output[core_y, core_x] = np.rint(result * full) if plane.dtype.kind == "u" else result
-            if progress:
-                progress(done, len(pieces))
+        output, corrections = denoise_tiles(plane, self._forward, self.tile, self.halo, progress)
         gains = corrections.gains()
         if gains is not None or strength < 1:
             apply_gains(plane, output, gains, strength)

@@ -374,7 +374,7 @@ def test_what_was_removed_from_a_file_is_shown_upright(tmp_path: Path, rng: np.r
 def test_a_view_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     Image.new("RGB", (30, 20)).save(tmp_path / "in.png")
     files = (tmp_path / "in.png", tmp_path / "out.png")
-    assert identity().file(*files) is None
+    assert identity().file(*files).structure is None
     files[1].unlink()
     with pytest.raises(UserError, match=r"view\.txt.*must end in"):
         identity().file(*files, removed=tmp_path / "view.txt")
