@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter, maximum_filter
 
-from hf_denoise.arrays import ByteImage, Mask, to_8_bits
+from hf_denoise.arrays import ByteImage, Mask, full_scale, to_8_bits
 from hf_denoise.errors import UserError
 from hf_denoise.imaging.blending import check_strength, mix
 from hf_denoise.imaging.images import read_image
@@ -56,11 +56,10 @@ class Protection:
 
     @property
     def noise_left(self) -> float | None:
-        """Noise that stays in the protected places, grey levels; None where nothing is protected or known."""
-        inside = self.shares < 0.9 * FULL
-        if self.noise is None or not inside.any():
+        """Noise that stays where most of it does, grey levels; None where nothing is protected or known."""
+        if self.noise is None or not self.area:
             return None
-        return self.noise * (1 - self.strength * float(self.shares[inside].mean()) / FULL)
+        return self.noise * (1 - self.strength * float(self.shares.min()) / FULL)
 
     def sentence(self) -> str:
         """What was protected, in words."""
@@ -68,7 +67,7 @@ class Protection:
             return "nothing had to be protected"
         left = self.noise_left
         said = f"{100 * self.area:.3g} % of the picture is protected"
-        return said if left is None else f"{said}; noise of about {left:.2g} grey levels stays there"
+        return said if left is None else f"{said}; noise of up to {left:.2g} grey levels stays there"
 
     def picture(self, plane: Plane) -> ByteImage:
         """The picture (H, W) or (H, W, 3) in grey, blue where it was protected: (H, W, 3) uint8."""
@@ -84,7 +83,8 @@ class Protection:
         for top in range(0, len(clean), STRIP):
             rows = slice(top, top + STRIP)
             share = self.shares[rows].astype(np.float32) / FULL
-            clean[rows] = mix(noisy[rows], clean[rows], share if clean.ndim == 2 else share[..., None])
+            mixed = mix(noisy[rows], clean[rows], share if clean.ndim == 2 else share[..., None])
+            clean[rows] = mixed.clip(0, full_scale(clean.dtype))
 
 
 def largest_share(kept: NDArray[np.float64] | float, wanted: float) -> NDArray[np.float64]:

@@ -6,20 +6,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_denoise.arrays import FloatImage, full_scale
-from hf_denoise.defects.probes import BOX
 from hf_denoise.imaging.crops import Box
 
 Rng = np.random.Generator
 
-WHOLE = 250_000  # pixels up to which all of a picture is probed
-SIDE = 192  # pixels, of a part of a larger one
+WHOLE = 200_000  # pixels up to which all of a picture is probed
+SIDE = 176  # pixels, of a part of a larger one
 TEXTURES, BRIGHTNESSES = 3, 2  # classes of parts; one of each combination is probed
 MOST_CANDIDATES = 600
 
 # Between neighbours. Tried on six tiles at sigma 10 and 25: the median responses with 32, 48 and 96 pixels are equal to
 # within their error, so a probe does not see the next one.
-SPACING, JITTER = 40, 4
-MARGIN = BOX // 2 + 4  # of a place to the border
+GAP, JITTER = 15, 4  # pixels between the boxes of neighbours, and by which places are moved
+MARGIN = 4  # of a box to the border
 
 MANY = 4_000_000  # pixels
 BLOCK = 32  # pixels a side of the squares of which brightness and texture are known
@@ -52,19 +51,20 @@ def parts(plane: NDArray[np.generic], rng: Rng) -> list[Box]:
     return [boxes[index] for index in sorted(chosen)]
 
 
-def grid(shape: tuple[int, ...], second: bool, rng: Rng) -> Iterator[tuple[int, int]]:
-    """Places (row, column) on a jittered grid, those of the second between those of the first.
+def grid(shape: tuple[int, ...], box: int, second: bool, rng: Rng) -> Iterator[tuple[int, int]]:
+    """Places (row, column) on a jittered grid, for boxes of so many pixels a side; a second lies between a first.
 
     A picture too small for one place gives none.
     """
-    shift = SPACING // 2 if second else 0
-    start = MARGIN + rng.integers(0, JITTER + 1, 2) + shift
-    for row in range(start[0], shape[0] - MARGIN, SPACING):
-        for column in range(start[1], shape[1] - MARGIN, SPACING):
+    spacing, margin = box + GAP, box // 2 + MARGIN
+    shift = spacing // 2 if second and min(shape[:2]) > spacing + 2 * margin else 0
+    start = margin + rng.integers(0, JITTER + 1, 2) + shift
+    for row in range(start[0], shape[0] - margin, spacing):
+        for column in range(start[1], shape[1] - margin, spacing):
             down, right = rng.integers(-JITTER, JITTER + 1, 2)
             yield (
-                int(np.clip(row + down, MARGIN, shape[0] - MARGIN - 1)),
-                int(np.clip(column + right, MARGIN, shape[1] - MARGIN - 1)),
+                int(np.clip(row + down, margin, shape[0] - margin - 1)),
+                int(np.clip(column + right, margin, shape[1] - margin - 1)),
             )
 
 

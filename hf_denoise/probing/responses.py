@@ -1,13 +1,13 @@
 """Responses of a denoiser to probes: how much of a small defect is left of it, place by place."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hf_denoise.arrays import FloatImage, full_scale
-from hf_denoise.defects.probes import BOX, PROBE_KINDS
+from hf_denoise.defects.probes import BOX, LARGE_BOX, PROBE_KINDS
 from hf_denoise.imaging.crops import Box
 from hf_denoise.metrics.quality import noise_level
 from hf_denoise.probing.places import grey, grid, parts
@@ -23,9 +23,9 @@ FACTORS = 0.25, 8.0  # times the noise: the contrasts that are tried
 CONTRASTS = 6
 MOST_CONTRAST = 160.0  # grey levels: few places have room for more
 PLACES = 24  # wanted for each kind at each contrast
-PIXELS = 2_600_000  # that may pass through the denoiser; the wanted places of a picture under 0.1 megapixels need less
+PIXELS = 3_600_000  # that may pass through the denoiser
 LEAST_SHARE = 0.6  # of the energy of a probe that must lie inside the range
-HALF = BOX // 2
+KINDS_OF = {box: [n for n, kind in enumerate(PROBE_KINDS) if kind.box == box] for box in (BOX, LARGE_BOX)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,36 +76,34 @@ def measure_responses(
 
     Args:
         plane: (H, W) or (H, W, 3), uint8, uint16 or float.
-        denoise: called about twelve times on parts of 192 pixels a side, or on the whole of a small picture.
+        denoise: called some hundred times on parts of 176 pixels a side, or on the whole of a small picture.
         contrasts: grey levels to try, ascending; by default 1/4 to 8 times the noise.
         seed: of all that is left to chance.
         progress: called with (done, all) steps.
     """
     rng = np.random.default_rng(seed)
     full = np.float32(full_scale(plane.dtype))
-    chosen = parts(plane, rng)
-    noisy = [plane[box].astype(np.float32) / full for box in chosen]
-    clean = []
-    for part in noisy:
-        clean.append(denoise(part))
-        if progress and len(clean) < len(noisy):
-            progress(len(clean), 13 * len(noisy))
+    boxes = parts(plane, rng)
+    noisy = [plane[box].astype(np.float32) / full for box in boxes]
+    tried = CONTRASTS if contrasts is None else len(contrasts)
+    passes = _passes(noisy, tried)
+    total, done = len(noisy) * (1 + len(passes) * tried), 0
+
+    def run(part: FloatImage) -> FloatImage:
+        nonlocal done
+        result = denoise(part)
+        done += 1
+        if progress:
+            progress(done, total)
+        return result
+
+    clean = [run(part) for part in noisy]
     noise = _noise(noisy, clean)
-    levels = np.asarray(contrasts if contrasts is not None else contrast_ladder(noise), dtype=np.float64)
-    passes = _passes(noisy, len(levels))
-    total, done = len(noisy) * (1 + passes * len(levels)), len(noisy)
-    rows: list[tuple[int, int, bool, int, int, float]] = []
-    for number in range(passes):
-        for level, contrast in enumerate(levels):
-            for box, before, after in zip(chosen, noisy, clean, strict=True):
-                found = _one_pass(before, after, denoise, float(contrast) / 255, bool(number % 2), rng)
-                rows += [
-                    (kind, level, bright, row + box[0].start, column + box[1].start, value)
-                    for kind, bright, row, column, value in found
-                ]
-                done += 1
-                if progress:
-                    progress(done, total)
+    levels = np.asarray(contrast_ladder(noise) if contrasts is None else contrasts, dtype=np.float64)
+    pairs = list(zip(boxes, noisy, clean, strict=True))
+    rows = list(_all_passes(pairs, run, levels, passes, rng))
+    if progress and done < total:
+        progress(total, total)  # no place had room for the strongest
     table = np.array(rows, dtype=np.float64).reshape(-1, 6)
     return Responses(
         table[:, 0].astype(np.int64),
@@ -116,8 +114,32 @@ def measure_responses(
         levels,
         noise,
         (plane.shape[0], plane.shape[1]),
-        tuple(chosen),
+        tuple(boxes),
     )
+
+
+def _all_passes(
+    pairs: Sequence[tuple[Box, FloatImage, FloatImage]],
+    denoise: PlaneDenoiser,
+    levels: NDArray[np.float64],
+    passes: Sequence[int],
+    rng: Rng,
+) -> Iterator[tuple[int, int, bool, int, int, float]]:
+    """Kind, level, sign, row and column in the picture, and response of every probe.
+
+    `pairs` holds the parts of the picture, where they lie, as they are and denoised.
+    """
+    decks = {(size, level): _deck(kinds, rng) for size, kinds in KINDS_OF.items() for level in range(len(levels))}
+    for number, size in enumerate(passes):
+        second = passes[:number].count(size) % 2 == 1
+        for level, contrast in enumerate(levels / 255):
+            for box, noisy, clean in pairs:
+                places = grid(noisy.shape, size, second, rng)
+                found = _one_pass(
+                    noisy, clean, denoise, float(contrast), zip(places, decks[size, level], strict=False), rng
+                )
+                for kind, bright, row, column, value in found:
+                    yield kind, level, bright, row + box[0].start, column + box[1].start, value
 
 
 def contrast_ladder(noise: float) -> NDArray[np.float64]:
@@ -136,27 +158,35 @@ def _noise(noisy: Sequence[FloatImage], clean: Sequence[FloatImage]) -> float:
     return float(np.median(levels))
 
 
-def _passes(noisy: Sequence[FloatImage], levels: int) -> int:
-    """How many times each contrast is tried: until there are enough places, or the work is enough."""
+def _passes(noisy: Sequence[FloatImage], levels: int) -> list[int]:
+    """The size of the probes in each pass, until there are enough places of all kinds, or the work is enough."""
     rng = np.random.default_rng(0)
-    places = sum(len(list(grid(part.shape, False, rng))) for part in noisy)
     pixels = sum(part.shape[0] * part.shape[1] for part in noisy)
-    wanted = round(PLACES * len(PROBE_KINDS) / max(places, 1))
-    allowed = int((PIXELS / pixels - 1) / levels)
-    return max(min(wanted, allowed), 2)
+    allowed = max(int((PIXELS / pixels - 1) / levels), 3)
+    wanted = {}
+    for size, kinds in KINDS_OF.items():
+        places = sum(len(list(grid(part.shape, size, False, rng))) for part in noisy)
+        wanted[size] = PLACES * len(kinds) / places if places else 0.0
+    share = min(1.0, allowed / max(sum(wanted.values()), 1e-9))
+    return [size for size, passes in wanted.items() if passes for _ in range(max(round(share * passes), 1))]
 
 
 def _one_pass(
-    noisy: FloatImage, clean: FloatImage, denoise: PlaneDenoiser, contrast: float, second: bool, rng: Rng
+    noisy: FloatImage,
+    clean: FloatImage,
+    denoise: PlaneDenoiser,
+    contrast: float,
+    places: Iterable[tuple[tuple[int, int], int]],
+    rng: Rng,
 ) -> list[tuple[int, bool, int, int, float]]:
-    """Kind, sign, row, column and response of the probes of one denoised picture."""
+    """Kind, sign, row, column and response of the probes of one denoised picture; `places` says where which kind is."""
     low, high = min(float(noisy.min()), 0.0), max(float(noisy.max()), 1.0)
     probed = noisy.copy()
     probes = []
-    for row, column in grid(noisy.shape, second, rng):
-        kind = int(rng.integers(len(PROBE_KINDS)))
+    for (row, column), kind in places:
         shape = PROBE_KINDS[kind].draw(rng)
-        box = slice(row - HALF, row + HALF + 1), slice(column - HALF, column + HALF + 1)
+        half = len(shape) // 2
+        box = slice(row - half, row + half + 1), slice(column - half, column + half + 1)
         first = bool(rng.random() < 0.5)
         for bright in (first, not first):
             added = shape * np.float32(contrast if bright else -contrast)
@@ -173,6 +203,12 @@ def _one_pass(
         (kind, bright, row, column, float((change[box] * weight).sum()) / energy)
         for kind, bright, row, column, box, weight, energy in probes
     ]
+
+
+def _deck(kinds: Sequence[int], rng: Rng) -> Iterator[int]:
+    """The kinds in random order, each as often as every other."""
+    while True:
+        yield from (int(kind) for kind in rng.permutation(kinds))
 
 
 def _inside(values: FloatImage, added: FloatImage, low: float, high: float) -> NDArray[np.bool_]:

@@ -86,7 +86,7 @@ def survival_curves(responses: Responses) -> dict[str, SurvivalCurve]:
             for level in range(len(responses.contrasts))
         ]
         kept = [level for level, found in enumerate(values) if len(found) >= FEWEST]
-        if len(kept) < 2:
+        if not kept:
             continue
         low, share, high = np.array([np.percentile(values[level], (SPREAD[0], 50, SPREAD[1])) for level in kept]).T
         places = np.array([len(values[level]) for level in kept])
