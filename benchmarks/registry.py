@@ -50,6 +50,12 @@ BENCHMARKS: dict[str, Benchmark] = {
     "tiles": Benchmark(
         "benchmarks.tiles", "how much of real defects is kept, beside other denoisers", needs=("tiles",)
     ),
+    "survival": Benchmark(
+        "benchmarks.survival.benchmark",
+        "which small defects survive, beside other denoisers; is the probe right about real ones?",
+        needs=("photos", "tiles"),
+        packages=("statsmodels",),
+    ),
     "structure": Benchmark(
         "benchmarks.structure.benchmark", "the structure number of noise, denoisers and defects", needs=("photos",)
     ),

@@ -13,11 +13,14 @@ from hf_denoise.defects.probes import LARGE_LENGTH, LENGTH
 from hf_denoise.probing.places import BLOCK, grey
 from hf_denoise.probing.report import ProbeReport
 
-# Probes by their width in pixels. A defect between two of them is taken to be kept as lies between their curves.
-SPOTS = ((2, "pit 2 px"), (4, "pit 4 px"), (8, "pit 8 px"), (14, "stain 14 px"), (30, "stain 30 px"))
-SHORT_LINES = ((1, "scratch 1 px"), (2, "scratch 2 px"), (3, "scratch 3 px"), *SPOTS[3:])
-LONG_LINES = ((1, "long scratch 1 px"), (2, "long scratch 2 px"), *SPOTS[3:])
+# Probes by width and length in pixels. A defect between two of them is taken to be kept as lies between their curves.
+Family = Sequence[tuple[float, float, str]]
+STAINS: Family = ((14, 14, "stain 14 px"), (30, 30, "stain 30 px"))
+SPOTS: Family = ((2, 2, "pit 2 px"), (4, 4, "pit 4 px"), (8, 8, "pit 8 px"), *STAINS)
+SHORT_LINES: Family = (*((n, LENGTH, f"scratch {n} px") for n in (1, 2, 3)), *STAINS)
+LONG_LINES: Family = (*((n, LARGE_LENGTH, f"long scratch {n} px") for n in (1, 2)), *STAINS)
 ELONGATED = 3.0  # lengths per width from which on a defect is a line
+SEEN = 150.0  # pixels of a long defect that a denoiser sees at once
 
 RING = 3, 8  # pixels from a mask, of the ground that a defect is compared with
 SMOOTH = 0.6  # pixels: a single pixel is no contrast
@@ -70,19 +73,25 @@ def measure_defect(clean: FloatImage, mask: Mask) -> DefectSize | None:
 
 
 def expected_share(report: ProbeReport, defect: DefectSize) -> float:
-    """The share of a defect that the probe of its picture says is kept, by its size, its contrast and its place."""
+    """The share of a defect that the probe of its picture says is kept, by its size, its contrast and its place.
+
+    What is longer than a probe is easier to tell from noise: as for a matched filter, by the root of the length. So a
+    line of four times the length is kept as a probe of twice the contrast.
+    """
     rows, columns = report.shifts.shape
     block = min(defect.place[0] // BLOCK, rows - 1), min(defect.place[1] // BLOCK, columns - 1)
     contrast = abs(defect.contrast) * 2.0 ** -float(report.shifts[block])
     if defect.length < ELONGATED * defect.width:
-        return _between(report, SPOTS, defect.width, contrast)
-    short, long = (_between(report, family, defect.width, contrast) for family in (SHORT_LINES, LONG_LINES))
+        return _between(report, SPOTS, defect, contrast)
+    short, long = (_between(report, family, defect, contrast) for family in (SHORT_LINES, LONG_LINES))
     return float(np.interp(np.log(defect.length), np.log((LENGTH, LARGE_LENGTH)), (short, long)))
 
 
-def _between(report: ProbeReport, family: Sequence[tuple[int, str]], width: float, contrast: float) -> float:
-    known = [(size, report.curves[name]) for size, name in family if name in report.curves]
-    if not known:
-        return float("nan")
-    sizes, shares = [float(np.log(size)) for size, _ in known], [float(curve.at(contrast)) for _, curve in known]
-    return float(np.interp(np.log(width), sizes, shares))
+def _between(report: ProbeReport, family: Family, defect: DefectSize, contrast: float) -> float:
+    widths, shares = [], []
+    for width, length, name in family:
+        if name in report.curves:
+            longer = max(min(defect.length, SEEN) / length, 1.0) if length != LENGTH else 1.0
+            widths.append(float(np.log(width)))
+            shares.append(float(report.curves[name].at(contrast * longer**0.5)))
+    return float(np.interp(np.log(defect.width), widths, shares)) if widths else float("nan")

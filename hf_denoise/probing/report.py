@@ -13,7 +13,7 @@ from hf_denoise.defects.probes import PROBE_KINDS
 from hf_denoise.errors import UserError
 from hf_denoise.probing.detection import HIT, Detection, detection
 from hf_denoise.probing.maps import Map, limit_shifts
-from hf_denoise.probing.responses import Plane, PlaneDenoiser, Progress, Responses, measure_responses
+from hf_denoise.probing.responses import PIXELS, Plane, PlaneDenoiser, Progress, Responses, measure_responses
 from hf_denoise.probing.survival import KEPT, LOST, Limit, SurvivalCurve, survival_curves
 
 REFERENCE = "scratch 2 px"  # the kind that sentences, maps and options are about where none is named
@@ -150,6 +150,7 @@ def probe_plane(
     denoise: PlaneDenoiser,
     *,
     contrasts: Sequence[float] | None = None,
+    pixels: int = PIXELS,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> ProbeReport:
@@ -160,13 +161,14 @@ def probe_plane(
         denoise: a function of (H, W) or (H, W, 3) float32 that gives the same shape; for example
             `lambda noisy: skimage.restoration.denoise_nl_means(noisy, channel_axis=-1)`.
         contrasts: grey levels to try, ascending; by default 1/4 to 8 times the noise of the picture.
+        pixels: that may pass through the denoiser; a slow one takes as long as these take it.
         seed: of all that is left to chance: the same seed gives the same report.
         progress: called with (done, all) steps.
 
     Raises:
         UserError: the picture is too small for a single probe.
     """
-    responses = measure_responses(plane, denoise, contrasts=contrasts, seed=seed, progress=progress)
+    responses = measure_responses(plane, denoise, contrasts=contrasts, pixels=pixels, seed=seed, progress=progress)
     curves = survival_curves(responses)
     if not curves:
         height, width = plane.shape[:2]

@@ -23,7 +23,8 @@ FACTORS = 0.25, 8.0  # times the noise: the contrasts that are tried
 CONTRASTS = 6
 MOST_CONTRAST = 160.0  # grey levels: few places have room for more
 PLACES = 24  # wanted for each kind at each contrast
-PIXELS = 3_600_000  # that may pass through the denoiser
+PIXELS = 3_600_000  # that pass through a denoiser: about five seconds of two cores for the packaged network
+MOST_PASSES = 16  # over the same places of a small picture
 LEAST_SHARE = 0.6  # of the energy of a probe that must lie inside the range
 KINDS_OF = {box: [n for n, kind in enumerate(PROBE_KINDS) if kind.box == box] for box in (BOX, LARGE_BOX)}
 
@@ -65,6 +66,7 @@ def measure_responses(
     denoise: PlaneDenoiser,
     *,
     contrasts: Sequence[float] | None = None,
+    pixels: int = PIXELS,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Responses:
@@ -78,6 +80,7 @@ def measure_responses(
         plane: (H, W) or (H, W, 3), uint8, uint16 or float.
         denoise: called some hundred times on parts of 176 pixels a side, or on the whole of a small picture.
         contrasts: grey levels to try, ascending; by default 1/4 to 8 times the noise.
+        pixels: that may pass through the denoiser; fewer give fewer places, and wider intervals.
         seed: of all that is left to chance.
         progress: called with (done, all) steps.
     """
@@ -86,7 +89,7 @@ def measure_responses(
     boxes = parts(plane, rng)
     noisy = [plane[box].astype(np.float32) / full for box in boxes]
     tried = CONTRASTS if contrasts is None else len(contrasts)
-    passes = _passes(noisy, tried)
+    passes = _passes(noisy, tried, pixels)
     total, done = len(noisy) * (1 + len(passes) * tried), 0
 
     def run(part: FloatImage) -> FloatImage:
@@ -158,15 +161,15 @@ def _noise(noisy: Sequence[FloatImage], clean: Sequence[FloatImage]) -> float:
     return float(np.median(levels))
 
 
-def _passes(noisy: Sequence[FloatImage], levels: int) -> list[int]:
+def _passes(noisy: Sequence[FloatImage], levels: int, budget: int) -> list[int]:
     """The size of the probes in each pass, until there are enough places of all kinds, or the work is enough."""
     rng = np.random.default_rng(0)
     pixels = sum(part.shape[0] * part.shape[1] for part in noisy)
-    allowed = max(int((PIXELS / pixels - 1) / levels), 3)
+    allowed = max(int((budget / pixels - 1) / levels), 3)
     wanted = {}
     for size, kinds in KINDS_OF.items():
         places = sum(len(list(grid(part.shape, size, False, rng))) for part in noisy)
-        wanted[size] = PLACES * len(kinds) / places if places else 0.0
+        wanted[size] = min(PLACES * len(kinds) / places, MOST_PASSES) if places else 0.0
     share = min(1.0, allowed / max(sum(wanted.values()), 1e-9))
     return [size for size, passes in wanted.items() if passes for _ in range(max(round(share * passes), 1))]
 
