@@ -56,6 +56,9 @@ BENCHMARKS: dict[str, Benchmark] = {
         needs=("photos", "tiles"),
         packages=("statsmodels",),
     ),
+    "defect_weight": Benchmark(
+        "benchmarks.defect_weight", "lambda of the loss: fine-tuned with 1, 5 and 20, then probed", needs=("tiles",)
+    ),
     "structure": Benchmark(
         "benchmarks.structure.benchmark", "the structure number of noise, denoisers and defects", needs=("photos",)
     ),
