@@ -11,7 +11,7 @@ from hf_denoise.arrays import FloatImage
 from hf_denoise.imaging.blending import mix
 from hf_denoise.probing.responses import PlaneDenoiser
 
-OURS = "hf_denoise"
+OURS, SLOW = "hf_denoise", "BM3D"
 BLUR = 1.5  # pixels, of the deliberate blur: what nobody should call a denoiser
 SHARES = (0.5, 0.8)  # strengths of ours beside the full one
 

@@ -3,7 +3,6 @@
 import math
 import os
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +10,19 @@ import numpy as np
 import torch
 from PIL import Image
 
+from hf_denoise.arrays import Mask
 from hf_denoise.cpu import keep_freed_memory
 from hf_denoise.errors import UserError
 from hf_denoise.hub.files import PACKAGED, checkpoint_folder
 from hf_denoise.imaging.blending import check_strength
+from hf_denoise.imaging.hidden import visible_mask
 from hf_denoise.imaging.images import from_pil, read_image
 from hf_denoise.imaging.picture import Picture
 from hf_denoise.inference.denoised_file import FileReport, denoise_file
 from hf_denoise.inference.devices import pick_device
 from hf_denoise.inference.engines import Fastest, create_engine
-from hf_denoise.inference.given import like_array, plane_of, plane_of_array
+from hf_denoise.inference.given import alpha_of_array, like_array, plane_of, plane_of_array
+from hf_denoise.inference.planes import Planes, denoise_planes
 from hf_denoise.inference.protection import Protection, Strength, Treatment
 from hf_denoise.inference.quantized import find_int8
 from hf_denoise.inference.restraint import apply_gains
@@ -166,8 +168,8 @@ class Denoiser:
         """
         options = Treatment(strength, keep, protect)
         if isinstance(image, np.ndarray):
-            plane = plane_of_array(image)
-            return like_array(self._planes((plane,), options, progress)[0][0], image)
+            plane, visible = plane_of_array(image), visible_mask(alpha_of_array(image))
+            return like_array(self._planes((plane,), visible, options, progress)[0][0], image)
         if isinstance(image, Image.Image):
             result = self._picture(from_pil(image), options, progress)[0].to_pil()
             result.info = {**image.info, **result.info}
@@ -201,10 +203,12 @@ class Denoiser:
             UserError: as in a call, or the picture is too small to hold probes.
         """
         check_strength(strength)
+        plane, visible = plane_of(image)
         return probe_plane(
-            plane_of(image),
+            plane,
             lambda part: self._plane(part, strength, None),
             contrasts=contrasts,
+            visible=visible,
             seed=seed,
             progress=progress,
         )
@@ -248,33 +252,23 @@ class Denoiser:
     def _picture(
         self, picture: Picture, options: Treatment, progress: Progress | None
     ) -> tuple[Picture, float, Protection | None]:
-        planes, strength, protection = self._planes(picture.planes, options, progress)
+        visible = visible_mask(picture.alpha)
+        planes, strength, protection = self._planes(picture.planes, visible, options, progress)
         return picture.with_planes(planes), strength, protection
 
     def _planes(
-        self, planes: tuple[np.ndarray, ...], options: Treatment, progress: Progress | None
-    ) -> tuple[tuple[np.ndarray, ...], float, Protection | None]:
-        """Denoise the planes of one picture: with the strength that was taken, and what was protected."""
-        decide = partial(probe_plane, planes[0], lambda part: self._plane(part, 1.0, None))
-        strength, protection = options.decide(planes[0], decide)
+        self, planes: Planes, visible: Mask | None, options: Treatment, progress: Progress | None
+    ) -> tuple[Planes, float, Protection | None]:
         total = self.tiles(planes[0].shape[1], planes[0].shape[0])
-        clean = []
-        for number, plane in enumerate(planes):
-
-            def advance(done: int, tiles: int, before: int = number * total) -> None:
-                if progress:
-                    progress(before + done, total * len(planes))
-
-            clean.append(self._plane(plane, strength, advance))
-            if protection:
-                protection.apply(plane, clean[-1])
-        return tuple(clean), strength, protection
+        return denoise_planes(self._plane, planes, visible, options, total, progress)
 
     def tiles(self, width: int, height: int) -> int:
         """How many tiles an image of this size takes."""
         return len(list(spans(width, self.tile, self.halo))) * len(list(spans(height, self.tile, self.halo)))
 
-    def _plane(self, plane: np.ndarray, strength: float, progress: Progress | None) -> np.ndarray:
+    def _plane(
+        self, plane: np.ndarray, strength: float, progress: Progress | None, visible: Mask | None = None
+    ) -> np.ndarray:
         """Denoise (H, W) or (H, W, 3)."""
         if strength == 0:  # not worth the network
             if progress:
@@ -283,7 +277,7 @@ class Denoiser:
             return plane.clip(0, 1) if plane.dtype.kind == "f" else plane.copy()
         if isinstance(self._engine, Fastest):
             self._engine.expect(plane.shape[0] * plane.shape[1] * (8 if self.self_ensemble else 1))
-        output, corrections = denoise_tiles(plane, self._forward, self.tile, self.halo, progress)
+        output, corrections = denoise_tiles(plane, self._forward, self.tile, self.halo, progress, visible)
         gains = corrections.gains()
         if gains is not None or strength < 1:
             apply_gains(plane, output, gains, strength)

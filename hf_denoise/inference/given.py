@@ -7,26 +7,36 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hf_denoise.arrays import check_floats
+from hf_denoise.arrays import Mask, check_floats
 from hf_denoise.errors import UserError
+from hf_denoise.imaging.hidden import fill_hidden, visible_mask
 from hf_denoise.imaging.images import from_pil, read_image
 
 Plane = NDArray[Any]
 
 
-def plane_of(image: Any) -> Plane:
-    """The pixels of a path (upright), a Pillow image or an array, without alpha.
+def plane_of(image: Any) -> tuple[Plane, Mask | None]:
+    """The pixels of a path (upright), a Pillow image or an array, hidden ones filled in, and which are visible.
 
     Raises:
         UserError: it cannot be read, or is of a kind that is not supported.
     """
     if isinstance(image, np.ndarray):
-        return plane_of_array(image)
-    if isinstance(image, Image.Image):
-        return from_pil(image).planes[0]
-    if isinstance(image, str | os.PathLike):
-        return read_image(image).upright().planes[0]
-    raise UserError(f"cannot denoise a {type(image).__name__}; give a path, a Pillow image or a NumPy array")
+        plane, visible = plane_of_array(image), visible_mask(alpha_of_array(image))
+    elif isinstance(image, Image.Image):
+        picture = from_pil(image)
+        plane, visible = picture.planes[0], visible_mask(picture.alpha)
+    elif isinstance(image, str | os.PathLike):
+        picture = read_image(image).upright()
+        plane, visible = picture.planes[0], visible_mask(picture.alpha)
+    else:
+        raise UserError(f"cannot denoise a {type(image).__name__}; give a path, a Pillow image or a NumPy array")
+    return (plane if visible is None else fill_hidden(plane, visible)), visible
+
+
+def alpha_of_array(image: NDArray[Any]) -> NDArray[Any] | None:
+    """The fourth channel of an array, if it has one."""
+    return image[..., 3] if image.ndim == 3 and image.shape[2] == 4 else None
 
 
 def plane_of_array(image: NDArray[Any]) -> Plane:

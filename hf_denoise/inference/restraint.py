@@ -30,6 +30,8 @@ BANDS = 3  # of brightness, each with a noise level of its own: sensors make mor
 FEWEST = 32  # blocks for a noise level; a picture with fewer is corrected in full
 CLIPPED = 0.25  # share of black and white pixels above which a block says nothing about noise
 SMOOTH = 0.3 / 255  # contrast under which it says nothing either: a border or a drawing, drawn without noise
+FLAT, AROUND = 0.5 / 255, 2  # pixels within 2 of which the picture varies by no more than this belong to no noise
+USABLE = 0.25  # least share of a block that does; a subject that is cut out on a flat ground must be cleaned
 NEGLIGIBLE = 0.005
 
 
@@ -53,31 +55,39 @@ class Corrections:
         size = -(-height // BLOCK), -(-width // BLOCK)
         return cls(np.zeros(size, np.float32), np.zeros(size, np.float32), np.zeros(size, bool))
 
-    def add(self, top: int, left: int, noisy: Tensor, clean: Tensor) -> None:
+    def add(self, top: int, left: int, noisy: Tensor, clean: Tensor, visible: Tensor | None = None) -> None:
         """Note the correction of a part of the image.
+
+        Pixels on perfectly flat ground, and hidden ones, do not count: a block at the edge of a subject that is cut
+        out would be held for one with little noise.
 
         Args:
             top, left: where the part begins, pixels, multiples of `BLOCK`.
             noisy, clean: (C, H, W) float32, input and output of the network; H and W are multiples of `BLOCK`, except
                 at the right and bottom border of the image.
+            visible: (H, W) bool; None where all is.
         """
         noisy, clean = noisy[:, ::2], clean[:, ::2]  # every other row says as much, in half of the time
+        counts = _varies(noisy) if visible is None else _varies(noisy) * visible[::2]
         planes = torch.stack(
             [
                 (clean - noisy).square_().mean(dim=0),
                 noisy.square().mean(dim=0),
                 ((noisy <= 0.005) | (noisy >= 0.995)).float().mean(dim=0),
+                *noisy,
             ]
         )
         half_block = BLOCK // 2, BLOCK
-        energy, square, clipped = F.avg_pool2d(planes, half_block, ceil_mode=True).numpy()
-        colour = F.avg_pool2d(noisy, half_block, ceil_mode=True).numpy()
+        share = F.avg_pool2d(counts[None], half_block, ceil_mode=True)
+        sums = F.avg_pool2d(planes * counts, half_block, ceil_mode=True)
+        energy, square, clipped, *channels = (sums / share.clamp(min=1e-6)).numpy()
+        colour = np.stack(channels)
         place = tuple(
             slice(start // BLOCK, start // BLOCK + n) for start, n in zip((top, left), energy.shape, strict=True)
         )
         self.energy[place], self.brightness[place] = energy, colour.mean(axis=0)
         contrast = square - (colour**2).mean(axis=0)
-        self.telling[place] = (clipped < CLIPPED) & (contrast > SMOOTH**2)
+        self.telling[place] = (clipped < CLIPPED) & (contrast > SMOOTH**2) & (share[0].numpy() >= USABLE)
 
     def gains(self) -> Grid | None:
         """Factor on the correction in the middle of each block, 0 to 1; None where all of it is believed."""
@@ -94,6 +104,14 @@ class Corrections:
         overall = float(np.quantile(size, QUANTILE)) ** 2
         gains *= overall / (overall + FAINT**2) if overall else 0.0
         return gains.astype(np.float32) if gains.min() < 1 - NEGLIGIBLE else None
+
+
+def _varies(noisy: Tensor) -> Tensor:
+    """(H, W) float: 0 for pixels around which the picture is flat in all channels, else 1."""
+    window, border = 2 * AROUND + 1, AROUND
+    largest = F.max_pool2d(noisy, window, stride=1, padding=border)
+    smallest = -F.max_pool2d(-noisy, window, stride=1, padding=border)
+    return ((largest - smallest) > FLAT).any(dim=0).float()
 
 
 def apply_gains(noisy: NDArray[np.generic], clean: NDArray[np.generic], gains: Grid | None, strength: float) -> None:

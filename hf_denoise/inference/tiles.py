@@ -52,6 +52,7 @@ def denoise_tiles(
     tile: int,
     halo: int,
     progress: Callable[[int, int], None] | None,
+    visible: NDArray[np.bool_] | None = None,
 ) -> tuple[NDArray[np.generic], Corrections]:
     """Run a network over a picture tile by tile, so that only a tile is ever held as floats.
 
@@ -60,6 +61,7 @@ def denoise_tiles(
         forward: (1 or 3, h, w) float32 -> (3, h, w), on the CPU.
         tile, halo: pixels, multiples of `grid_step`.
         progress: called with (tiles done, tiles in all).
+        visible: (H, W); hidden pixels say nothing about the noise. None where all are visible.
 
     Returns:
         The result, of the shape and dtype of `plane`, and what was changed, block by block.
@@ -82,7 +84,8 @@ def denoise_tiles(
             slice(core_x.start - window_x.start, core_x.stop - window_x.start),
         )
         noisy, clean = noisy[core], clean[core].clip(0, 1)
-        corrections.add(core_y.start, core_x.start, noisy, clean)
+        seen = None if visible is None else torch.from_numpy(visible[core_y, core_x])
+        corrections.add(core_y.start, core_x.start, noisy, clean, seen)
         result = (clean[0] if plane.ndim == 2 else clean.permute(1, 2, 0)).numpy()
         output[core_y, core_x] = np.rint(result * full) if plane.dtype.kind == "u" else result
         if progress:

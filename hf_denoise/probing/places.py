@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_denoise.arrays import FloatImage, full_scale
+from hf_denoise.arrays import FloatImage, Mask, full_scale
 from hf_denoise.imaging.crops import Box
 
 Rng = np.random.Generator
@@ -24,12 +24,13 @@ MANY = 4_000_000  # pixels
 BLOCK = 32  # pixels a side of the squares of which brightness and texture are known
 
 
-def parts(plane: NDArray[np.generic], rng: Rng) -> list[Box]:
+def parts(plane: NDArray[np.generic], rng: Rng, visible: Mask | None = None) -> list[Box]:
     """The whole picture, or of a larger one parts that have its brightnesses and its textures, in order.
 
     Args:
         plane: (H, W) or (H, W, 3).
         rng: chooses among parts that are alike.
+        visible: (H, W); parts of which less than half is are left out, unless there is no other.
     """
     height, width = plane.shape[:2]
     if height * width <= WHOLE:
@@ -43,6 +44,8 @@ def parts(plane: NDArray[np.generic], rng: Rng) -> list[Box]:
     if len(corners) > MOST_CANDIDATES:
         corners = [corners[index] for index in sorted(rng.choice(len(corners), MOST_CANDIDATES, replace=False))]
     boxes = [(slice(top, top + size[0]), slice(left, left + size[1])) for top, left in corners]
+    if visible is not None:
+        boxes = [box for box in boxes if visible[box].mean() >= 0.5] or boxes
     brightness, texture = np.array([_describe(grey(plane[box])) for box in boxes]).T
     chosen = []
     for alike in np.array_split(np.argsort(texture, kind="stable"), TEXTURES):

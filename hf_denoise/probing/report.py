@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from hf_denoise.arrays import Mask
 from hf_denoise.defects.probes import PROBE_KINDS
 from hf_denoise.errors import UserError
 from hf_denoise.probing.detection import HIT, Detection, detection
@@ -151,6 +152,7 @@ def probe_plane(
     *,
     contrasts: Sequence[float] | None = None,
     pixels: int = PIXELS,
+    visible: Mask | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> ProbeReport:
@@ -162,13 +164,16 @@ def probe_plane(
             `lambda noisy: skimage.restoration.denoise_nl_means(noisy, channel_axis=-1)`.
         contrasts: grey levels to try, ascending; by default 1/4 to 8 times the noise of the picture.
         pixels: that may pass through the denoiser; a slow one takes as long as these take it.
+        visible: (H, W); where a picture is hidden no probe is put. None where all is visible.
         seed: of all that is left to chance: the same seed gives the same report.
         progress: called with (done, all) steps.
 
     Raises:
         UserError: the picture is too small for a single probe.
     """
-    responses = measure_responses(plane, denoise, contrasts=contrasts, pixels=pixels, seed=seed, progress=progress)
+    responses = measure_responses(
+        plane, denoise, contrasts=contrasts, pixels=pixels, visible=visible, seed=seed, progress=progress
+    )
     curves = survival_curves(responses)
     if not curves:
         height, width = plane.shape[:2]

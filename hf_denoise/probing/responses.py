@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_denoise.arrays import FloatImage, full_scale
+from hf_denoise.arrays import FloatImage, Mask, full_scale
 from hf_denoise.defects.probes import BOX, LARGE_BOX, PROBE_KINDS
 from hf_denoise.imaging.crops import Box
 from hf_denoise.metrics.quality import noise_level
@@ -67,6 +67,7 @@ def measure_responses(
     *,
     contrasts: Sequence[float] | None = None,
     pixels: int = PIXELS,
+    visible: Mask | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Responses:
@@ -81,12 +82,13 @@ def measure_responses(
         denoise: called some hundred times on parts of 176 pixels a side, or on the whole of a small picture.
         contrasts: grey levels to try, ascending; by default 1/4 to 8 times the noise.
         pixels: that may pass through the denoiser; fewer give fewer places, and wider intervals.
+        visible: (H, W); where a picture is hidden no probe is put. None where all is visible.
         seed: of all that is left to chance.
         progress: called with (done, all) steps.
     """
     rng = np.random.default_rng(seed)
     full = np.float32(full_scale(plane.dtype))
-    boxes = parts(plane, rng)
+    boxes = parts(plane, rng, visible)
     noisy = [plane[box].astype(np.float32) / full for box in boxes]
     tried = CONTRASTS if contrasts is None else len(contrasts)
     passes = _passes(noisy, tried, pixels)
@@ -104,7 +106,7 @@ def measure_responses(
     noise = _noise(noisy, clean)
     levels = np.asarray(contrast_ladder(noise) if contrasts is None else contrasts, dtype=np.float64)
     pairs = list(zip(boxes, noisy, clean, strict=True))
-    rows = list(_all_passes(pairs, run, levels, passes, rng))
+    rows = [row for row in _all_passes(pairs, run, levels, passes, rng) if visible is None or visible[row[3], row[4]]]
     if progress and done < total:
         progress(total, total)  # no place had room for the strongest
     table = np.array(rows, dtype=np.float64).reshape(-1, 6)

@@ -134,7 +134,7 @@ def test_what_was_protected_is_said_and_shown() -> None:
     noisy, mask = scratched(40)
     stored = np.rint(255 * noisy.clip(0, 1)).astype(np.uint8)
     for protect, area in ((mask, 0.1), ("auto", 0.9)):
-        planes, strength, protection = packaged()._planes((stored,), _options(protect), None)
+        planes, strength, protection = packaged()._planes((stored,), None, _options(protect), None)
         assert strength == 1
         assert protection is not None
         assert protection.area == pytest.approx(area, abs=0.1)
