@@ -12,10 +12,12 @@ from hf_denoise.arrays import FloatImage, Mask
 from hf_denoise.metrics.quality import contrast
 from hf_denoise.probing.places import grey
 from hf_denoise.probing.prediction import DefectSize, expected_share, measure_defect
+from hf_denoise.probing.report import probe_plane
 from hf_denoise.probing.survival import LOST
 
 DRAWS = 4  # noisy versions of a picture: in one, noise alone moves the contrast of a small defect by half of it
 FEWEST_PIXELS = 6
+PIXELS = 1_500_000  # that pass through the denoiser in a probe: under half of what `Denoiser.probe` takes
 LEAST_CONTRAST = 8.0  # grey levels, of the core: fainter marks of a mask are texture
 
 
@@ -66,7 +68,7 @@ def _of_picture(
         rng = np.random.default_rng((seed, round(sigma)))
         noisy = [clean + rng.normal(0, sigma / 255, clean.shape).astype(np.float32) for _ in range(DRAWS)]
         denoised = np.mean([denoiser(picture) for picture in noisy], axis=0)
-        report = denoiser.probe(noisy[0])
+        report = probe_plane(noisy[0], denoiser, pixels=PIXELS)
         before = np.mean(noisy, axis=0)
         for own, size in found:
             whole = contrast(np.dstack([before] * 3), own)
