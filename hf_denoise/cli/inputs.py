@@ -13,11 +13,19 @@ Job = tuple[Path, Path]  # source, target
 # `os.path` says whether a file exists; `Path` raises in a folder that may not be read.
 
 
-def plan(inputs: Sequence[str], output: Path, bad: list[str]) -> list[Job]:
-    """Find the images and say where each goes: `(source, target)`, in order. What is not found is added to `bad`.
+def find(inputs: Sequence[str], output: Path | None, bad: list[str]) -> dict[Path, Path]:
+    """Find the images.
+
+    Args:
+        inputs: image files, folders and glob patterns.
+        output: folder of the results; what lies in there is no input of a folder around it.
+        bad: what is not found is added here.
+
+    Returns:
+        For each file, in order, its path below the output folder.
 
     Raises:
-        UserError: nothing was found at all, or two inputs would be written to one file.
+        UserError: nothing was found at all.
     """
     from hf_denoise.imaging.formats import FORMATS
 
@@ -41,6 +49,18 @@ def plan(inputs: Sequence[str], output: Path, bad: list[str]) -> list[Job]:
             bad.append(f"'{name}' does not exist, or cannot be reached; check the path")
     if not found and len(bad) == 1:
         raise UserError(bad[0])
+    return found
+
+
+def plan(inputs: Sequence[str], output: Path, bad: list[str]) -> list[Job]:
+    """Find the images and say where each goes: `(source, target)`, in order. What is not found is added to `bad`.
+
+    Raises:
+        UserError: nothing was found at all, or two inputs would be written to one file.
+    """
+    from hf_denoise.imaging.formats import FORMATS
+
+    found = find(inputs, output, bad)
     one_file = len(inputs) == 1 and list(found) == [Path(inputs[0])]
     if one_file and output.suffix.lower() in FORMATS and not os.path.isdir(output):
         return [(path, output) for path in found]
@@ -56,7 +76,7 @@ def plan(inputs: Sequence[str], output: Path, bad: list[str]) -> list[Job]:
     return [(source, target) for target, source in sources.items()]
 
 
-def _in_folder(folder: Path, output: Path, bad: list[str]) -> list[Job]:
+def _in_folder(folder: Path, output: Path | None, bad: list[str]) -> list[Job]:
     """The images in a folder, found as training finds them, each with its path relative to the folder."""
     from hf_denoise.imaging.formats import FORMATS
 
@@ -73,8 +93,10 @@ def _in_folder(folder: Path, output: Path, bad: list[str]) -> list[Job]:
     return [(file, file.relative_to(folder)) for file in sorted(images)]
 
 
-def is_inside(file: Path, output: Path, folder: Path) -> bool:
+def is_inside(file: Path, output: Path | None, folder: Path) -> bool:
     """Whether `file` lies in the output folder while the output folder lies in `folder`."""
+    if output is None:
+        return False
     output = output.resolve()
     # Unlike `resolve`, `realpath` takes a link to itself for a name.
     return output != folder.resolve() and output in Path(os.path.realpath(file)).parents
