@@ -10,6 +10,8 @@ from hf_denoise.errors import UserError
 
 Job = tuple[Path, Path]  # source, target
 
+VIEWS = {"removed": "what is removed from", "protected": "what is protected in"}  # pictures that go beside a result
+
 # `os.path` says whether a file exists; `Path` raises in a folder that may not be read.
 
 
@@ -102,13 +104,13 @@ def is_inside(file: Path, output: Path | None, folder: Path) -> bool:
     return output != folder.resolve() and output in Path(os.path.realpath(file)).parents
 
 
-def view_path(target: Path) -> Path:
-    """Where the view of what was removed goes, for a result at `target`."""
-    return target.with_name(f"{target.stem}-removed.png")
+def view_path(target: Path, kind: str) -> Path:
+    """Where a view of one of the kinds `VIEWS` goes, for a result at `target`."""
+    return target.with_name(f"{target.stem}-{kind}.png")
 
 
-def views(jobs: Sequence[Job]) -> list[Job]:
-    """`(source, view)` of every job.
+def views(jobs: Sequence[Job], kinds: Sequence[str]) -> list[Job]:
+    """`(source, view)` of every job and kind, those of one job side by side.
 
     Raises:
         UserError: a view would be written to the file of a result or of another view.
@@ -116,21 +118,23 @@ def views(jobs: Sequence[Job]) -> list[Job]:
     written = {target: str(source) for source, target in jobs}
     found = []
     for source, target in jobs:
-        view = view_path(target)
-        if view in written:
-            raise UserError(
-                f"'{written[view]}' and what is removed from '{source}' would both be written to '{view}'; denoise "
-                "them one by one, into different folders"
-            )
-        written[view] = str(source)
-        found.append((source, view))
+        for kind in kinds:
+            view = view_path(target, kind)
+            if view in written:
+                raise UserError(
+                    f"'{written[view]}' and {VIEWS[kind]} '{source}' would both be written to '{view}'; denoise "
+                    "them one by one, into different folders"
+                )
+            written[view] = str(source)
+            found.append((source, view))
     return found
 
 
-def is_done(job: Job, removed: bool) -> bool:
+def is_done(job: Job, kinds: Sequence[str]) -> bool:
     """Whether an earlier run has written all results of a job. Files are renamed into place: what is there is whole."""
     source, target = job
-    return os.path.exists(target) and not target.samefile(source) and (not removed or view_path(target).exists())
+    whole = os.path.exists(target) and not target.samefile(source)
+    return whole and all(view_path(target, kind).exists() for kind in kinds)
 
 
 def check_targets(jobs: Sequence[Job], resume: bool) -> None:
