@@ -1,22 +1,29 @@
 """`hf-denoise denoise`."""
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
 from hf_denoise.cli.inputs import Job, check_targets, is_done, plan, view_path, views
 from hf_denoise.cli.network import Engine, Precision, load_denoiser
+from hf_denoise.cli.probe import limit_sentence
+from hf_denoise.cli.protecting import AUTO, check_treatment, find_masks, protected_view
 from hf_denoise.distributed.processes import Processes, join_processes
 from hf_denoise.errors import UserError
 from hf_denoise.files import make_writable, remove_parts
 
 if TYPE_CHECKING:
+    from hf_denoise.imaging.picture import Picture
+    from hf_denoise.inference.denoised_file import FileReport
     from hf_denoise.inference.denoiser import Denoiser
 
+Masks = dict[Path, Path]  # of the images that have one
+Progress = Callable[[int, int], None]
 Outcome = tuple[str | None, str | None]  # what there is to say about a file, and what went wrong with it
 
 
@@ -30,8 +37,15 @@ class Denoise:
     """Folder for the results, created if missing; or a file, for one input file, with an image extension."""
     model: str | None = None
     """Folder of a saved model, or its id on the Hugging Face Hub. Default: the model in the package."""
-    strength: float = 1.0
-    """From 0, the input, to 1, fully denoised."""
+    strength: float | Literal["auto"] = 1.0
+    """From 0, the input, to 1, fully denoised; or auto: for each image the strongest at which a scratch 2 pixels wide
+    of the contrast --keep keeps 80 %, as a probe of the image says."""
+    keep: Annotated[float | None, arg(metavar="CONTRAST")] = None
+    """Contrast of the faintest defect that must survive, in grey levels of 255. For --strength auto, and --protect."""
+    protect: Annotated[str | None, arg(metavar="MASK|auto")] = None
+    """Places to leave alone: a mask, white inside, as the image shows; a folder of masks with the names of the images;
+    or auto: where a scratch of the contrast --keep would not survive. With a mask and --keep, they are denoised as far
+    as such a defect survives. What was protected is written as NAME-protected.png beside each result, in blue."""
     tile: int = 1024
     """Side in pixels of the tiles that a large image is cut into. Less needs less memory."""
     engine: Engine = "auto"
@@ -48,36 +62,44 @@ class Denoise:
     """Leave out images whose results exist: continue a run that was stopped, with the same options."""
     removed: bool = False
     """Also write what was removed, amplified 4 times on grey, as NAME-removed.png beside each result, and print how
-    much structure it holds: from 0, noise alone, to 1, structure alone, at the place where that is most."""
+    much structure was found in it, at the place where that is most, up to 1, structure alone. 0 is no proof that
+    nothing was lost: beside it stands which scratches are kept, for which each image is probed; that takes seconds."""
 
     def run(self) -> None:
         processes = join_processes()
-        jobs, bad = processes.once(self.plan)
+        jobs, masks, bad = processes.once(self.plan)
         if jobs:
-            bad += self.denoise(jobs, processes)
+            bad += self.denoise(jobs, masks, processes)
         if bad and processes.is_main:
             if len(bad) == 1:
                 raise UserError(bad[0])
             raise UserError(f"{len(bad)} inputs could not be denoised:\n  " + "\n  ".join(bad))
 
-    def plan(self) -> tuple[list[Job], list[str]]:
-        """What is to be done, and what is wrong with the inputs that cannot be. The folders for the results are made.
+    @property
+    def views(self) -> list[str]:
+        """Kinds of pictures that go beside each result."""
+        return ["removed"] * self.removed + ["protected"] * (self.protect is not None)
+
+    def plan(self) -> tuple[list[Job], Masks, list[str]]:
+        """What is to be done, with which masks, and what is wrong with the inputs that cannot be.
+
+        The folders for the results are made.
 
         Raises:
             UserError: nothing can be done as it was asked for.
         """
-        from hf_denoise.imaging.blending import check_strength
         from hf_denoise.imaging.formats import check_target
         from hf_denoise.imaging.images import read_header
 
-        check_strength(self.strength)
+        check_treatment(self.strength, self.keep, self.protect)
         if self.resume and self.overwrite:
             raise UserError("--resume keeps the results that exist and --overwrite replaces them; choose one of them")
         bad: list[str] = []
         jobs: list[Job] = []
         done: list[Job] = []
-        for source, target in plan(self.inputs, self.output, bad):
-            if self.resume and is_done((source, target), self.removed):
+        planned = plan(self.inputs, self.output, bad)
+        for source, target in planned:
+            if self.resume and is_done((source, target), self.views):
                 done.append((source, target))
                 continue
             try:
@@ -85,22 +107,26 @@ class Denoise:
                 jobs.append((source, target))
             except UserError as error:
                 bad.append(str(error))
+        masks: Masks = {}
+        if self.protect not in (None, AUTO):
+            masks = find_masks(Path(str(self.protect)), jobs, self.output, len(planned), bad)
+            jobs = [job for job in jobs if job[0] in masks]
         if done:
             print(f"{len(done)} of {len(done) + len(jobs)} images are done already", file=sys.stderr)
-        targets = jobs + (views(done + jobs)[len(done) :] if self.removed else [])
+        targets = jobs + views(done + jobs, self.views)[len(self.views) * len(done) :]
         if not self.overwrite:
             check_targets(targets, self.resume)
         if self.resume:
             remove_parts(target for _, target in targets)
         for folder in sorted({target.parent for _, target in jobs}):
             make_writable(folder)
-        return jobs, bad
+        return jobs, masks, bad
 
-    def denoise(self, jobs: Sequence[Job], processes: Processes) -> list[str]:
+    def denoise(self, jobs: Sequence[Job], masks: Masks, processes: Processes) -> list[str]:
         """Run the network over all files and return what went wrong; a bad file does not stop the others."""
         denoiser = load_denoiser(self, processes, self.tile)
         single = jobs[0][0].name if len(jobs) == 1 else None
-        outcomes = processes.share(jobs, lambda own: self.denoise_part(own, denoiser, processes, single))
+        outcomes = processes.share(jobs, lambda own: self.denoise_part(own, masks, denoiser, processes, single))
         if processes.is_main and processes.count > 1:
             for said, _ in outcomes:
                 if said is not None:
@@ -108,12 +134,13 @@ class Denoise:
         return [wrong for _, wrong in outcomes if wrong is not None]
 
     def denoise_part(
-        self, jobs: Sequence[Job], denoiser: "Denoiser", processes: Processes, single: str | None
+        self, jobs: Sequence[Job], masks: Masks, denoiser: "Denoiser", processes: Processes, single: str | None
     ) -> list[Outcome]:
         """Denoise the files of one process.
 
         Args:
             jobs: its files.
+            masks: of all files.
             denoiser: of this process.
             processes: all of them.
             single: name of the file where all have but one, which is counted in tiles; several are counted in files.
@@ -134,7 +161,7 @@ class Denoise:
                 bar.update(done - bar.n)
 
             for job in jobs:
-                said, wrong = self.denoise_file(job, denoiser, show_tile if single else None)
+                said, wrong = self.denoise_file(job, masks.get(job[0]), denoiser, show_tile if single else None)
                 if said and alone:
                     tqdm.write(said)
                 outcomes.append((said, wrong))
@@ -142,12 +169,61 @@ class Denoise:
                     bar.update()
         return outcomes
 
-    def denoise_file(self, job: Job, denoiser: "Denoiser", progress: Callable[[int, int], None] | None) -> Outcome:
-        """Denoise one file."""
+    def denoise_file(self, job: Job, mask: Path | None, denoiser: "Denoiser", progress: Progress | None) -> Outcome:
+        """Denoise one file, and show what was protected in it."""
+        from hf_denoise.imaging.images import read_image
+
         source, target = job
-        removed = view_path(target) if self.removed else None
         try:
-            structure = denoiser.file(source, target, strength=self.strength, progress=progress, removed=removed)
+            # What is replaced is kept: it is looked at again. The others are read once more, which needs less memory.
+            replaced = bool(self.views) and os.path.exists(target) and target.samefile(source)
+            noisy = read_image(source) if replaced else None
+            report = denoiser.file(
+                source,
+                target,
+                strength=self.strength,
+                progress=progress,
+                removed=view_path(target, "removed") if self.removed else None,
+                keep=self.keep,
+                protect=mask or self.protect,
+            )
+            if self.views:
+                noisy = noisy or read_image(source)
+            if noisy is not None and report.protection is not None:
+                protected_view(noisy, report.protection).save(view_path(target, "protected"))
+            said = self.say(report, noisy, denoiser, progress is not None)
         except UserError as error:
-            return None, str(error)
-        return None if structure is None else f"{source}: removed noise holds structure {structure:.2f}", None
+            return None, str(error) if str(source) in str(error) else f"'{source}': {error}"
+        return "\n".join(f"{source}: {line}" for line in said) or None, None
+
+    def say(
+        self, report: "FileReport", noisy: "Picture | None", denoiser: "Denoiser", show_progress: bool
+    ) -> list[str]:
+        """What there is to say about a file, line by line."""
+        said = []
+        if self.strength == AUTO:
+            said.append(f"strength {report.strength:.2f}")
+        if report.protection is not None:
+            said.append(report.protection.sentence())
+        if report.structure is not None and noisy is not None:
+            limit = survivors(denoiser, noisy, report.strength, show_progress)
+            if report.protection is not None and report.protection.area:
+                limit += " In the protected places more is kept."
+            said.append(f"removed noise holds structure {report.structure:.2f}. {limit}")
+        return said
+
+
+def survivors(denoiser: "Denoiser", noisy: "Picture", strength: float, show_progress: bool) -> str:
+    """A sentence on the scratches that a file would keep: without it, "no structure" would pass for "nothing lost"."""
+    from tqdm import tqdm
+
+    with tqdm(desc="probe", unit="step", leave=False, disable=not show_progress) as bar:
+
+        def show_step(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        try:
+            return limit_sentence(denoiser.probe(noisy.upright().planes[0], strength, show_step))
+        except UserError as error:
+            return f"Which defects are kept cannot be said: {error}."

@@ -10,14 +10,24 @@ from hf_denoise.errors import UserError
 
 Job = tuple[Path, Path]  # source, target
 
+VIEWS = {"removed": "what is removed from", "protected": "what is protected in"}  # pictures that go beside a result
+
 # `os.path` says whether a file exists; `Path` raises in a folder that may not be read.
 
 
-def plan(inputs: Sequence[str], output: Path, bad: list[str]) -> list[Job]:
-    """Find the images and say where each goes: `(source, target)`, in order. What is not found is added to `bad`.
+def find(inputs: Sequence[str], output: Path | None, bad: list[str]) -> dict[Path, Path]:
+    """Find the images.
+
+    Args:
+        inputs: image files, folders and glob patterns.
+        output: folder of the results; what lies in there is no input of a folder around it.
+        bad: what is not found is added here.
+
+    Returns:
+        For each file, in order, its path below the output folder.
 
     Raises:
-        UserError: nothing was found at all, or two inputs would be written to one file.
+        UserError: nothing was found at all.
     """
     from hf_denoise.imaging.formats import FORMATS
 
@@ -41,6 +51,18 @@ def plan(inputs: Sequence[str], output: Path, bad: list[str]) -> list[Job]:
             bad.append(f"'{name}' does not exist, or cannot be reached; check the path")
     if not found and len(bad) == 1:
         raise UserError(bad[0])
+    return found
+
+
+def plan(inputs: Sequence[str], output: Path, bad: list[str]) -> list[Job]:
+    """Find the images and say where each goes: `(source, target)`, in order. What is not found is added to `bad`.
+
+    Raises:
+        UserError: nothing was found at all, or two inputs would be written to one file.
+    """
+    from hf_denoise.imaging.formats import FORMATS
+
+    found = find(inputs, output, bad)
     one_file = len(inputs) == 1 and list(found) == [Path(inputs[0])]
     if one_file and output.suffix.lower() in FORMATS and not os.path.isdir(output):
         return [(path, output) for path in found]
@@ -56,7 +78,7 @@ def plan(inputs: Sequence[str], output: Path, bad: list[str]) -> list[Job]:
     return [(source, target) for target, source in sources.items()]
 
 
-def _in_folder(folder: Path, output: Path, bad: list[str]) -> list[Job]:
+def _in_folder(folder: Path, output: Path | None, bad: list[str]) -> list[Job]:
     """The images in a folder, found as training finds them, each with its path relative to the folder."""
     from hf_denoise.imaging.formats import FORMATS
 
@@ -73,20 +95,22 @@ def _in_folder(folder: Path, output: Path, bad: list[str]) -> list[Job]:
     return [(file, file.relative_to(folder)) for file in sorted(images)]
 
 
-def is_inside(file: Path, output: Path, folder: Path) -> bool:
+def is_inside(file: Path, output: Path | None, folder: Path) -> bool:
     """Whether `file` lies in the output folder while the output folder lies in `folder`."""
+    if output is None:
+        return False
     output = output.resolve()
     # Unlike `resolve`, `realpath` takes a link to itself for a name.
     return output != folder.resolve() and output in Path(os.path.realpath(file)).parents
 
 
-def view_path(target: Path) -> Path:
-    """Where the view of what was removed goes, for a result at `target`."""
-    return target.with_name(f"{target.stem}-removed.png")
+def view_path(target: Path, kind: str) -> Path:
+    """Where a view of one of the kinds `VIEWS` goes, for a result at `target`."""
+    return target.with_name(f"{target.stem}-{kind}.png")
 
 
-def views(jobs: Sequence[Job]) -> list[Job]:
-    """`(source, view)` of every job.
+def views(jobs: Sequence[Job], kinds: Sequence[str]) -> list[Job]:
+    """`(source, view)` of every job and kind, those of one job side by side.
 
     Raises:
         UserError: a view would be written to the file of a result or of another view.
@@ -94,21 +118,23 @@ def views(jobs: Sequence[Job]) -> list[Job]:
     written = {target: str(source) for source, target in jobs}
     found = []
     for source, target in jobs:
-        view = view_path(target)
-        if view in written:
-            raise UserError(
-                f"'{written[view]}' and what is removed from '{source}' would both be written to '{view}'; denoise "
-                "them one by one, into different folders"
-            )
-        written[view] = str(source)
-        found.append((source, view))
+        for kind in kinds:
+            view = view_path(target, kind)
+            if view in written:
+                raise UserError(
+                    f"'{written[view]}' and {VIEWS[kind]} '{source}' would both be written to '{view}'; denoise "
+                    "them one by one, into different folders"
+                )
+            written[view] = str(source)
+            found.append((source, view))
     return found
 
 
-def is_done(job: Job, removed: bool) -> bool:
+def is_done(job: Job, kinds: Sequence[str]) -> bool:
     """Whether an earlier run has written all results of a job. Files are renamed into place: what is there is whole."""
     source, target = job
-    return os.path.exists(target) and not target.samefile(source) and (not removed or view_path(target).exists())
+    whole = os.path.exists(target) and not target.samefile(source)
+    return whole and all(view_path(target, kind).exists() for kind in kinds)
 
 
 def check_targets(jobs: Sequence[Job], resume: bool) -> None:

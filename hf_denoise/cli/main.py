@@ -1,4 +1,4 @@
-"""The command line: `hf-denoise denoise | evaluate | ...`. Torch is imported inside the commands only."""
+"""The command line: `hf-denoise denoise | probe | evaluate | ...`. Torch is imported inside the commands only."""
 
 import io
 import os
@@ -13,12 +13,14 @@ from hf_denoise.cli.denoise import Denoise
 from hf_denoise.cli.evaluate import Evaluate
 from hf_denoise.cli.export import Export
 from hf_denoise.cli.make_triplets import MakeTriplets
+from hf_denoise.cli.probe import Probe
 from hf_denoise.cli.push import Push
 from hf_denoise.distributed.launch import rank, start_cpu_processes
 from hf_denoise.errors import UserError
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "denoise": Denoise,
+    "probe": Probe,
     "evaluate": Evaluate,
     "make-triplets": MakeTriplets,
     "push": Push,
@@ -45,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             console_outputs=rank() == 0,
         )
         # Only these share their work; of any other command, the processes of a launcher run one.
-        if rank() == 0 or isinstance(command, Denoise | Evaluate):
+        if rank() == 0 or isinstance(command, Denoise | Probe | Evaluate):
             command.run()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -29,10 +29,13 @@ class Case:
 
 @dataclass(frozen=True)
 class Criterion:
-    """A number to choose cases by; the larger `badness`, the worse, and the larger `goodness`, the better."""
+    """A number to choose cases by; the larger `badness`, the worse, and the larger `goodness`, the better.
+
+    Without a name for the best, none is chosen by it.
+    """
 
     worst: str
-    best: str
+    best: str | None
     digits: int
     value: Callable[[dict[str, Row]], float]
     badness: Callable[[float], float]
@@ -62,7 +65,7 @@ CRITERIA = (
     ),
     Criterion(
         "most structure removed",
-        "least structure removed",
+        None,  # no structure found is no proof that nothing was lost
         3,
         lambda rows: rows[MODEL].structure,
         pos,
@@ -110,7 +113,11 @@ class Gallery:
 
     def _pick(self, worst: bool, count: int, taken: Iterable[Case]) -> list[Pick]:
         # A number in which the images do not differ as printed is no reason to choose one of them.
-        criteria = [criterion for criterion in CRITERIA if len(self.cases) == 1 or self._differs(criterion)]
+        criteria = [
+            criterion
+            for criterion in CRITERIA
+            if (worst or criterion.best) and (len(self.cases) == 1 or self._differs(criterion))
+        ]
         orders = [ranked(self.cases, criterion, worst) for criterion in criteria]
         used = {id(case) for case in taken}
         picks: list[Pick] = []
@@ -131,7 +138,7 @@ class Gallery:
         return len(values) > 1
 
     def _reason(self, criterion: Criterion, case: Case, worst: bool, rank: int) -> str:
-        name = criterion.worst if worst else criterion.best
+        name = criterion.worst if worst else str(criterion.best)
         place = ("", "2nd ", "3rd ")[rank] if rank < 3 else f"{rank + 1}th "
         value, middle = criterion.value(case.rows), median(self.values[criterion.worst])
         text = f"{place}{name}: {value:.{criterion.digits}f}"

@@ -16,6 +16,7 @@ from matplotlib.ticker import LogLocator
 
 from hf_denoise.evaluation.summary import INPUT, MODEL, Row, look_up
 from hf_denoise.hub.tables import finite, plain
+from hf_denoise.probing.survival import KEPT, LOST
 
 # Colours that stand for the page's variables, so that one plot serves the light and the dark theme.
 VARIABLES = {
@@ -30,6 +31,8 @@ VARIABLES = {
 INK, MUTED, RULE, *METHOD_COLOURS = VARIABLES
 METHOD_VARIABLES = [VARIABLES[colour] for colour in METHOD_COLOURS]
 MARKERS = ("s", "o", "^", "D")
+DASHES = ("-", (0, (4, 2)))  # of the kinds of defects
+SHARES = -0.1, 1.2  # of a defect that a plot shows; beyond, a line runs along its edge
 WIDTH = 360  # of the view box: a phone shows its 10-pixel letters at about that size
 MOST_POINTS = 400  # images in a scatter plot
 LONGEST_LABEL = 18  # letters of a class
@@ -160,6 +163,48 @@ def contrast_plot(rows: Sequence[Row], methods: dict[str, str], *, alt: str) -> 
         logarithmic=True,
         limits=(-0.25, 1.75),
     )
+
+
+def survival_plot(
+    survival: dict[str, dict[str, dict[str, Any]]], kinds: Sequence[str], methods: dict[str, str], *, alt: str
+) -> str:
+    """The share kept of small defects over their contrast: a line per method and kind.
+
+    Args:
+        survival: what `survival.measure_survival` gave.
+        kinds: which of the kinds; each has a dash of its own.
+        methods: all methods in order, so that colours agree between plots, and what they are called.
+        alt: what the plot shows, for those who do not see it.
+
+    Returns:
+        An SVG element.
+    """
+    figure, axes = _axes(290)
+    for place, method in enumerate(methods):
+        colour, marker = _style(place)
+        own = [(dash, survival[method][kind]) for dash, kind in zip(DASHES, kinds, strict=False)
+               if kind in survival.get(method, {})]  # fmt: skip
+        for dash, found in own:
+            axes.plot(
+                *(found["contrasts"], np.clip(found["share"], *SHARES)), marker, color=colour, linestyle=dash,
+                linewidth=1.6, markersize=4, zorder=2.5 if method == MODEL else 2,
+            )  # fmt: skip
+        if own:
+            axes.plot([], [], marker, color=colour, markersize=4.6, label=methods[method])
+    for dash, kind in zip(DASHES, kinds, strict=False):
+        axes.plot([], [], color=INK, linestyle=dash, linewidth=1.4, label=f"  {kind}")
+    for share in (KEPT, LOST):
+        axes.axhline(share, color=MUTED, linewidth=1, linestyle=(0, (1, 3)), zorder=0)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("")
+    axes.set_ylim(*SHARES)
+    axes.set_yticks([0, 0.2, 0.5, 0.8, 1])
+    axes.grid(color=RULE, linewidth=0.8)
+    axes.set_xlabel("contrast of the defect, grey levels")
+    axes.set_ylabel("share that is kept")
+    return _svg(figure, alt)
 
 
 def _style(place: int) -> tuple[str, str]:

@@ -16,10 +16,29 @@ from PIL import Image
 
 from hf_denoise.arrays import ByteImage
 from hf_denoise.evaluation.cases import Gallery, Pick
-from hf_denoise.evaluation.plots import METHOD_VARIABLES, MOST_POINTS, contrast_plot, gain_plot, interval_plot
+from hf_denoise.evaluation.plots import (
+    METHOD_VARIABLES,
+    MOST_POINTS,
+    contrast_plot,
+    gain_plot,
+    interval_plot,
+    survival_plot,
+)
 from hf_denoise.evaluation.summary import FADED, INPUT, LEADS, METRICS, MODEL, Row, look_up
-from hf_denoise.hub.tables import DIGITS, LABELS, classes_table, finite, has_intervals, number, results_table
+from hf_denoise.hub.tables import (
+    DIGITS,
+    LABELS,
+    classes_table,
+    finite,
+    has_intervals,
+    limit,
+    number,
+    results_table,
+    survival_of,
+    survival_table,
+)
 from hf_denoise.metrics.quality import MIN_CONTRAST, RING_GAP, RING_WIDTH
+from hf_denoise.probing.report import REFERENCE
 
 TEMPLATE = "evaluation/report.html.jinja"
 CLASS_METRICS = ("psnr", "defect_psnr", "contrast_kept", "structure")  # in Markdown, where lines are long
@@ -29,9 +48,13 @@ BETTER = {
     "ssim": "higher is better",
     "defect_psnr": "higher is better",
     "contrast_kept": "1 is best",
-    "structure": "0 is best",
+    "structure": "0 is no proof of no loss",
 }
+PLOTTED = ("scratch 2 px", "pit 4 px")  # kinds of small defects
 JPEG_QUALITY = 90
+SURVIVES = (
+    "What survives: the faintest contrast of small defects, in grey levels, of which 80 % is kept; in brackets, half."
+)
 
 
 @dataclass(frozen=True)
@@ -50,7 +73,12 @@ def report_markdown(results: Sequence[dict[str, Any]]) -> str:
         notes.append("contrast kept is the median")
     if has_intervals(results):
         notes.append("in brackets the 95 % bootstrap interval over images")
-    parts = [results_table(results), classes_table(results, CLASS_METRICS), "; ".join(notes) + "."]
+    if any(finite(result.get("structure")) for result in results):
+        notes.append("structure removed of 0 is no proof that nothing was lost")
+    survival = survival_table(results)
+    if survival:
+        survival = f"{SURVIVES}\n\n{survival}"
+    parts = [results_table(results), classes_table(results, CLASS_METRICS), "; ".join(notes) + ".", survival]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -91,10 +119,13 @@ def report_page(evaluations: Sequence[Evaluation], facts: dict[str, str]) -> str
         colours={name: METHOD_VARIABLES[place % len(METHOD_VARIABLES)] for place, name in enumerate(methods)},
         look_up=look_up,
         best=best_methods,
+        limit=limit,
+        plotted=PLOTTED,
         leads=[name for name in LEADS if name in metrics],
         definition={"gap": RING_GAP, "width": RING_WIDTH, "least": round(255 * MIN_CONTRAST), "faded": FADED},
         most_points=MOST_POINTS,
         told=peers_note(summaries),
+        surviving=any(survival_of(summary) for summary in summaries),
         sections=[section(evaluation, methods, metrics) for evaluation in evaluations],
     )
     return html.strip() + "\n"
@@ -104,11 +135,16 @@ def section(evaluation: Evaluation, methods: dict[str, str], metrics: Sequence[s
     """What the page shows of one degradation."""
     result = evaluation.result
     worst, best = evaluation.gallery.picks()
+    survival = survival_of(result)
+    own = survival.get(MODEL, {}).get(REFERENCE)
+    beside = [(f"{REFERENCE.capitalize()} kept from", limit(own, "limit_80"))] if own else []
     return {
         "result": result,
+        "survival": survival,
+        "kinds": list(dict.fromkeys(kind for kinds in survival.values() for kind in kinds)),
         "plots": plots(evaluation, methods, metrics),
-        "cases": [("Worst cases", [case_panel(pick, methods) for pick in worst])]
-        + [("Best cases", [case_panel(pick, methods) for pick in best])] * bool(best),
+        "cases": [("Worst cases", [case_panel(pick, methods, beside) for pick in worst])]
+        + [("Best cases", [case_panel(pick, methods, beside) for pick in best])] * bool(best),
     }
 
 
@@ -123,16 +159,18 @@ def peers_note(results: Sequence[dict[str, Any]]) -> str:
 
 
 def best_methods(summary: dict[str, Any], methods: Sequence[str], metric: str) -> list[str]:
-    """The methods, noisy input aside, whose number is best as printed; none where all are equal."""
+    """The methods, noisy input aside, whose number is best as printed; none where all are equal.
+
+    No structure found in what was removed is no merit: under noise, weak structure is not found.
+    """
+    if metric == "structure":
+        return []
     printed = {
         method: round(value, DIGITS[metric])
         for method in methods
         if method != INPUT and (value := look_up(summary, method, metric)[0]) is not None and not math.isnan(value)
     }
-    badness = {
-        method: abs(value - 1) if metric == "contrast_kept" else value if metric == "structure" else -value
-        for method, value in printed.items()
-    }
+    badness = {method: abs(value - 1) if metric == "contrast_kept" else -value for method, value in printed.items()}
     least = min(badness.values(), default=0.0)
     if all(math.isclose(value, least, abs_tol=1e-9) for value in badness.values()):
         return []
@@ -164,11 +202,21 @@ def plots(evaluation: Evaluation, methods: dict[str, str], metrics: Sequence[str
         title = "Contrast kept of each defect"
         alt = f"{title} over its contrast in the clean image, {where}"
         found.append((title, Markup(contrast_plot(rows, methods, alt=alt))))
+    if survival := survival_of(result):
+        title = "What survives: share kept of small defects"
+        alt = f"{title} over their contrast, {', '.join(PLOTTED)}, {where}; the limits are in the table"
+        found.append((title, Markup(survival_plot(survival, PLOTTED, methods, alt=alt))))
     return found
 
 
-def case_panel(pick: Pick, methods: dict[str, str]) -> dict[str, Any]:
-    """A case as the page shows it: titles, reasons, and its pictures with their captions."""
+def case_panel(pick: Pick, methods: dict[str, str], beside: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """A case as the page shows it: titles, reasons, and its pictures with their captions.
+
+    Args:
+        pick: the case.
+        methods: what they are called.
+        beside: what stands beside the structure that was removed, which alone says too little.
+    """
     case = pick.case
     row = case.rows[MODEL]
     masked = not math.isnan(row.defect_psnr)
@@ -187,7 +235,7 @@ def case_panel(pick: Pick, methods: dict[str, str]) -> dict[str, Any]:
                 caption = [("Contrast, grey levels", f"{row.clean_contrast:+.1f}")]
         else:
             title = f"removed, {case.gain:g}x"
-            caption = [(LABELS["structure"], number(row.structure, 3))]
+            caption = [(LABELS["structure"], number(row.structure, 3)), *beside]
         height, width = crop.shape[:2]
         alt = f"{row.image}, {title}: {place}"
         pictures.append(

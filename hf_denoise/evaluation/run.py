@@ -21,6 +21,7 @@ from hf_denoise.evaluation.measuring import Measured, SplitMeasurer
 from hf_denoise.evaluation.peers import PeerDenoiser, load_peers
 from hf_denoise.evaluation.report import Evaluation, images_csv, report_markdown, report_page
 from hf_denoise.evaluation.summary import Row, jsonable, summarise, summarise_classes
+from hf_denoise.evaluation.survival import measure_survival
 from hf_denoise.files import make_writable, written_beside
 from hf_denoise.inference.denoiser import Denoiser
 from hf_denoise.noise.degradations import parse_degradation
@@ -55,8 +56,9 @@ def evaluate(
 
     Returns:
         The evaluation; its `result` is what `summarise` gives for all images, with `dataset`, `split`, `degradation`,
-        the `sigma` of each peer (None: estimated) and, under `classes`, the same for each class of defect. And crops
-        (degraded, denoised, clean) of the first images.
+        the `sigma` of each peer (None: estimated) and, under `classes`, the same for each class of defect. Under
+        `survival` is what `measure_survival` gives, of the images named in `survival_images`; neither is there where
+        the images are too small. And crops (degraded, denoised, clean) of the first images.
     """
     measurer = SplitMeasurer(denoiser, triplets, degradation, peers, seed)
     title = " ".join([name, degradation]).strip()
@@ -64,17 +66,21 @@ def evaluate(
     # The extremes of all images are among the extremes of each part: added in order, they make the same gallery.
     rows: list[Row] = []
     crops: list[Crops] = []
+    noises: dict[int, float] = {}
     gallery = Gallery()
-    for measured in processes.share(range(len(measurer)), measure):
+    for index, measured in enumerate(processes.share(range(len(measurer)), measure)):
         rows += measured.case.rows.values()
         gallery.add(measured.case)
         crops += [measured.crops] if measured.crops else []
+        noises.update({} if measured.noise is None else {index: measured.noise})
+    survival = measure_survival(measurer.probe, noises, measurer.methods, processes, title)
     result = {
         "dataset": name,
         "split": split,
         "degradation": measurer.degradation,
         **summarise(rows, seed),
         "classes": summarise_classes(rows, seed),
+        **({"survival": survival, "survival_images": [measurer.images[index] for index in noises]} if survival else {}),
     }
     for peer in result["peers"].values():
         peer["sigma"] = measurer.sigma

@@ -20,6 +20,7 @@ from hf_denoise.hub.tables import (
     peers_of,
     plain,
     results_table,
+    survival_table,
 )
 
 MARKER = "<!-- Rendered by hf_denoise and replaced at the next save; delete this line to keep changes made by hand. -->"
@@ -83,6 +84,7 @@ def render_card(
         model_id=plain(model_id) if model_id else "path/to/this/folder",
         results=results_table(results, CARD_METRICS) if results else "",
         classes=classes_table(results, ("psnr", "defect_psnr", "contrast_kept")),
+        survival=survival_table(results),
         shown=columns(results, CARD_METRICS),
         intervals=has_intervals(results),
         peers=any(peers_of(result) for result in results),

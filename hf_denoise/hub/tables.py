@@ -14,6 +14,8 @@ LABELS = {
 }
 DIGITS = {"psnr": 2, "ssim": 4, "defect_psnr": 2, "contrast_kept": 2, "structure": 3}
 ALWAYS = ("psnr", "ssim")
+MODEL = "model"  # what the survival of a result calls the model itself
+SURVIVORS = ("scratch 1 px", "scratch 2 px", "pit 4 px", "crack")  # of the kinds of defects, those of a small table
 
 
 def results_table(results: Sequence[dict[str, Any]], metrics: Sequence[str] = tuple(LABELS)) -> str:
@@ -52,6 +54,46 @@ def classes_table(results: Sequence[dict[str, Any]], metrics: Sequence[str] = tu
     return markdown_table(
         [*head, *(LABELS[name] for name in shown)], lines, left=("Data", "Degradation", "Class", "Method")
     )
+
+
+def survival_table(results: Sequence[dict[str, Any]]) -> str:
+    """A line per result and method: from which contrast on 80 % of small defects is kept, and in brackets half of them.
+
+    "" where that was not measured.
+    """
+    measured = [result for result in results if survival_of(result)]
+    shown = [kind for kind in SURVIVORS if any(kind in kinds for r in measured for kinds in survival_of(r).values())]
+    if not shown:
+        return ""
+    with_peers = any(set(survival_of(result)) - {MODEL} for result in measured)
+    lines = []
+    for result in measured:
+        for method, kinds in survival_of(result).items():
+            first = [data_cell(result), escape(result.get("degradation") or "-")]
+            name = ["this model" if method == MODEL else escape(method)] if with_peers else []
+            lines.append([*first, *name, *(limits_cell(kinds.get(kind)) for kind in shown)])
+    head = ["Data", "Degradation", *(["Method"] if with_peers else []), *(kind.capitalize() for kind in shown)]
+    return markdown_table(head, lines, left=("Data", "Degradation", "Method"))
+
+
+def survival_of(result: dict[str, Any]) -> dict[str, dict[str, dict[str, Any]]]:
+    """What was found of each kind of small defect, by method and kind; empty where it was not measured."""
+    found = {method: _groups(kinds) for method, kinds in _groups(result.get("survival")).items()}
+    return {method: kinds for method, kinds in found.items() if kinds}
+
+
+def limits_cell(found: dict[str, Any] | None) -> str:
+    """Both limits of a kind of defect: "14 (6.0)"."""
+    return f"{limit(found, 'limit_80')} ({limit(found, 'limit_50')})" if found else "-"
+
+
+def limit(found: dict[str, Any], name: str) -> str:
+    """A contrast in grey levels from which on some share is kept; with a sign where it is the end of what was tried."""
+    value = found.get(name)
+    if not isinstance(value, dict) or not finite(value.get("grey_levels")):
+        return "-"
+    sign = {"below": "≤ ", "above": "> "}.get(str(value.get("where")), "")
+    return sign + number(value["grey_levels"], 0 if value["grey_levels"] >= 9.95 else 1)
 
 
 def columns(groups: Sequence[dict[str, Any]], metrics: Sequence[str]) -> list[str]:

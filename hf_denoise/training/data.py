@@ -5,8 +5,10 @@ import pickle
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list, gather_object, send_to_device
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Subset
 
 from hf_denoise.data.dataset_tables import open_stream
@@ -20,6 +22,7 @@ from hf_denoise.hub.files import dataset_revision, newest_revision
 from hf_denoise.noise.degradations import parse_degradation
 from hf_denoise.training.config import TrainConfig
 from hf_denoise.training.run_folder import RunFolder
+from hf_denoise.training.survival import probe_crops
 
 STREAMED_VALIDATION = 64  # images, held in memory
 
@@ -36,6 +39,7 @@ class TrainingData:
         degradation: what the degraded images are, for reports: the noise that is made, or `AS_IN_DATA`.
         revision: the commit of data that came from the Hub.
         stream: where `batches` come from, if it is one.
+        probed: what `scratch_limit` is measured on; None in all processes but the main one, and where images are small.
     """
 
     batches: Iterable[Sample]
@@ -43,6 +47,7 @@ class TrainingData:
     degradation: str
     revision: str | None
     stream: ShardStream | None = None
+    probed: NDArray[np.float32] | None = None
 
 
 def open_data(config: TrainConfig, accelerator: Accelerator, run: RunFolder, step: int) -> TrainingData:
@@ -60,10 +65,11 @@ def open_data(config: TrainConfig, accelerator: Accelerator, run: RunFolder, ste
         degradation, config.patch, grey=config.grey_share, defect=config.defect_share, colour=config.colour_share
     )
 
-    def evaluation(triplets: Triplets) -> DataLoader[Sample]:
+    def evaluation(triplets: Triplets) -> tuple[DataLoader[Sample], NDArray[np.float32] | None]:
         dataset = TripletDataset(triplets, SampleMaker(degradation), config.seed)
         first = range(len(triplets))[: config.validation_images]
-        return accelerator.prepare(evaluation_loader(Subset(dataset, first)))
+        probed = probe_crops(dataset, first) if accelerator.is_main_process else None
+        return accelerator.prepare(evaluation_loader(Subset(dataset, first))), probed
 
     # The same commit in all sittings: a split, and the position of a stream, are those of the data they were made of.
     revision = run.recorded_revision() if config.resume else None
@@ -92,9 +98,10 @@ def open_data(config: TrainConfig, accelerator: Accelerator, run: RunFolder, ste
         batches = (send_to_device(batch, accelerator.device, non_blocking=True) for batch in stream)
         own = "degraded" in (tables["train"].column_names or [])
         name = AS_IN_DATA if own else config.degradation
-        return TrainingData(batches, evaluation(first), name, revision, stream)
+        validation, probed = evaluation(first)
+        return TrainingData(batches, validation, name, revision, stream, probed)
 
-    training, validation, weights = decode_once_per_machine(config, accelerator, revision)
+    training, held_out, weights = decode_once_per_machine(config, accelerator, revision)
     per_step = config.batch * accelerator.num_processes * config.accumulate
     order = SampleStream(len(training), config.max_steps * per_step, config.seed, step * per_step, weights)
     patches = TripletDataset(training, make_patch, config.seed, side=min(config.patch, training.largest_side))
@@ -103,7 +110,8 @@ def open_data(config: TrainConfig, accelerator: Accelerator, run: RunFolder, ste
     name, paired = config.degradation, training.degraded_count
     if paired:
         name = AS_IN_DATA if paired == len(training) else f"{AS_IN_DATA} in {paired} of {len(training)}, else {name}"
-    return TrainingData(loader, evaluation(validation), name, revision)
+    validation, probed = evaluation(held_out)
+    return TrainingData(loader, validation, name, revision, probed=probed)
 
 
 def decode_once_per_machine(config: TrainConfig, accelerator: Accelerator, revision: str | None) -> Stored:

@@ -9,13 +9,15 @@ import numpy as np
 from accelerate.tracking import GeneralTracker
 from numpy.typing import NDArray
 
-from hf_denoise.files import unwritable
+from hf_denoise.files import unwritable, written_beside
 
 COLUMNS = (
     *("step", "megapixels", "loss", "learning_rate", "images_per_second", "waiting_for_data"),
     *("psnr", "ssim", "defect_psnr"),
+    "limit_80",  # contrast in grey levels from which on 80 % of a scratch 2 px wide is kept, inf beyond all tried
 )
-HEAD = ",".join(COLUMNS) + "\n"
+EARLIER = COLUMNS[:-1]  # of a run that began before the limit was logged
+HEAD, EARLIER_HEAD = (",".join(columns) + "\n" for columns in (COLUMNS, EARLIER))
 
 
 class TrainingLog(GeneralTracker):
@@ -65,12 +67,22 @@ class TrainingLog(GeneralTracker):
     def _begin(self) -> None:
         """Start the file, or a line of its own behind one that a kill cut short."""
         there = self.path.read_bytes() if self.path.exists() else b""
+        if there.startswith(EARLIER_HEAD.encode()):
+            there = self._add_column(there.decode())
         if not there.startswith(HEAD.encode()):  # not there, or that of a version with other columns
             self.path.write_text(HEAD, encoding="utf-8")
         elif not there.endswith(b"\n"):
             with open(self.path, "a", encoding="utf-8") as file:
                 file.write("\n")
         self._begun = True
+
+    def _add_column(self, text: str) -> bytes:
+        """Give every whole row of a log from before the limit an empty cell for it; a row cut short is left out."""
+        rows = [line for line in text.splitlines()[1:] if line.count(",") == len(EARLIER) - 1]
+        written = (HEAD + "".join(f"{row},\n" for row in rows)).encode()
+        with written_beside(self.path) as file:
+            file.write(written)
+        return written
 
 
 def read_log(path: Path) -> NDArray[np.void] | None:
@@ -85,12 +97,13 @@ def read_log(path: Path) -> NDArray[np.void] | None:
     rows: dict[float, dict[str, float]] = {}
     try:
         with open(path, encoding="utf-8", newline="") as file:
-            if file.readline() != HEAD:
+            columns = {HEAD: COLUMNS, EARLIER_HEAD: EARLIER}.get(file.readline())
+            if columns is None:
                 return None
             for cells in csv.reader(file):
-                if len(cells) != len(COLUMNS):  # cut short by a kill
+                if len(cells) != len(columns):  # cut short by a kill
                     continue
-                row = {name: float(cell) for name, cell in zip(COLUMNS, cells, strict=True) if cell}
+                row = {name: float(cell) for name, cell in zip(columns, cells, strict=True) if cell}
                 rows = {step: earlier for step, earlier in rows.items() if step <= row["step"]}
                 rows[row["step"]] = {**rows.get(row["step"], {}), **row}
     except (OSError, ValueError, KeyError):

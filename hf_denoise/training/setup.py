@@ -29,6 +29,7 @@ from hf_denoise.training.publishing import Publisher
 from hf_denoise.training.report import training_report
 from hf_denoise.training.run_folder import RunFolder
 from hf_denoise.training.schedule import Progress
+from hf_denoise.training.survival import scratch_limit
 from hf_denoise.training.validation import validate
 
 _logger = logging.getLogger(__name__)
@@ -84,7 +85,11 @@ class Training:
         """Evaluate, and save what was evaluated: as the best where it is."""
         self.scores = validate(self.served, self.data.validation, self.accelerator)
         self.progress.evaluated = self.progress.step
-        self.accelerator.log({f"validation/{name}": score for name, score in self.scores.items()}, self.progress.step)
+        figures = dict(self.scores)
+        if self.data.probed is not None:  # in the main process; the others wait for it when they save
+            limit = scratch_limit(self.served, self.data.probed, self.accelerator)
+            figures |= {} if limit is None else {"limit_80": limit}
+        self.accelerator.log({f"validation/{name}": figure for name, figure in figures.items()}, self.progress.step)
         self.plateau.step(self.scores["psnr"])
         self.save(is_best=self.progress.note_evaluation(self.scores["psnr"]))
         self.set_mode()

@@ -52,8 +52,8 @@ def test_resumed_run_has_the_rows_of_a_whole_one(tmp_path, killed_at):
     train(TrainingLog(tmp_path / "whole.csv"), range(1, 101))
     train(TrainingLog(tmp_path / "resumed.csv"), range(1, 51))
     with open(tmp_path / "resumed.csv", "a") as file:
-        file.write("".join(f"{step},,0.9,0.001,60,,,,\n" for step in range(60, killed_at + 1, 10)))
-        file.write("77,9,0.9,,,,,,\n90,0.4")  # a step that the resumed run does not log, and half a row
+        file.write("".join(f"{step},,0.9,0.001,60,,,,,\n" for step in range(60, killed_at + 1, 10)))
+        file.write("77,9,0.9,,,,,,,\n90,0.4")  # a step that the resumed run does not log, and half a row
     train(TrainingLog(tmp_path / "resumed.csv"), range(51, 101))
     np.testing.assert_equal(*(logged(tmp_path / name).tolist() for name in ("resumed.csv", "whole.csv")))
 
@@ -65,6 +65,28 @@ def test_new_run_replaces_the_log_of_one_that_was_killed_before_its_first_checkp
     assert rows["step"].tolist() == [10, 20, 25, 30]
     np.testing.assert_equal(rows["loss"], [0.25, 0.25, math.nan, 0.25])
     np.testing.assert_equal(rows["psnr"], [math.nan, math.nan, 30.5, math.nan])
+
+
+EARLIER = "step,megapixels,loss,learning_rate,images_per_second,waiting_for_data,psnr,ssim,defect_psnr\n"
+
+
+@pytest.mark.parametrize("cut", ["", "30,0.3,0.1"])
+def test_a_log_from_before_the_limit_is_read_and_gone_on_with(tmp_path, cut):
+    path = tmp_path / "log.csv"
+    path.write_text(EARLIER + "10,0.1,0.5,0.001,60,0,,,\n20,0.2,0.25,0.001,60,0,30.5,0.9,\n" + cut)
+    rows = logged(path)
+    assert rows["step"].tolist() == [10, 20] and rows["psnr"][1] == 30.5
+    np.testing.assert_equal(rows["limit_80"], [math.nan] * 2)
+    TrainingLog(path).log({**SCORES, "validation/limit_80": 12.25}, step=30)
+    rows = logged(path)
+    assert rows["step"].tolist() == [10, 20, 30] and rows["loss"].tolist()[:2] == [0.5, 0.25]
+    np.testing.assert_equal(rows["limit_80"], [math.nan, math.nan, 12.25])
+    assert rows["psnr"].tolist()[1:] == [30.5, 30.5]
+
+
+def test_a_limit_beyond_all_that_was_tried_is_infinite(tmp_path):
+    TrainingLog(tmp_path / "log.csv").log({"validation/limit_80": math.inf}, step=1)
+    assert logged(tmp_path / "log.csv")["limit_80"].tolist() == [math.inf]
 
 
 def test_a_scalar_without_a_column_is_an_error(tmp_path):
