@@ -1,7 +1,6 @@
 """What the page does with a picture: denoise it, show it, write it, measure it. No tensor is touched here."""
 
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 import numpy as np
@@ -10,11 +9,11 @@ from PIL import Image
 from hf_denoise.arrays import to_8_bits
 from hf_denoise.imaging.blending import blend, blend_pictures, check_strength
 from hf_denoise.imaging.images import from_pil
-from hf_denoise.inference.removed import difference, removed_view
-from hf_denoise.metrics.structure import structure
+from hf_denoise.inference.removed import removed_view
 from hf_denoise.noise.degradations import parse_degradation
 from hf_denoise.page.companions import read_companions, with_defaults
 from hf_denoise.page.errors import shown_errors
+from hf_denoise.page.events import download_update
 from hf_denoise.page.models import fully_denoised
 from hf_denoise.page.results import (
     Preview,
@@ -29,7 +28,7 @@ from hf_denoise.page.results import (
     shrink,
 )
 from hf_denoise.page.samples import EXAMPLES
-from hf_denoise.page.scores import Scores, quality_scores, score
+from hf_denoise.page.scores import Scores, quality_scores
 from hf_denoise.page.stop import Watch, register_request
 
 
@@ -55,8 +54,7 @@ def denoise(
         Previews before and after: PNG, at most 2048 pixels a side.
         The result in full quality: size, format, mode and bit depth of the picture.
         Name, unit, before and after of each metric: PSNR and SSIM, or the noise level where there is no reference.
-            Contrast kept: 1 is all of that of the defect in the reference, 0 is none. Structure removed, which has no
-            before: 0 where noise alone was taken away, 1 where structure alone was, at the place where that is most.
+            Contrast kept: 1 is all of that of the defect in the reference, 0 is none.
         Preview of what was taken away, the picture minus the result, 4 times amplified around mid-grey: PNG.
         Preview of what is still wrong, the distance between the result and the reference, 4 times amplified: PNG, or
             none without a reference.
@@ -152,10 +150,7 @@ def figures(
         watch.check_view()
         scores = quality_scores(result, after.rgb, clean, inside)
         watch.check_view()
-        progress(0.5, desc="Measuring")
-        change = structure(difference(result.before, after))
-        watch.check_view()
-        return [*scores, score("Structure removed", "", None, change)]
+        return scores
 
 
 def add_noise(
@@ -190,27 +185,7 @@ def add_noise(
         return (paths["before"], paths["after"]), paths["clean"], quality_scores(result, denoised.rgb, clean, None)
 
 
-# What the events of the page do before and after that
-
-
-def download_update(path: str | None) -> gr.DownloadButton:
-    """For a function that sets a button to download: its file, or none, which switches it off.
-
-    In one answer. Were the button switched by an event of its own, answers to earlier ones could come after it.
-    """
-    return gr.DownloadButton(value=path, interactive=path is not None)
-
-
-def new_picture(at: float | None) -> tuple[Any, ...]:
-    """Another picture: stop the work for the one before, and empty the download and these fields of the page."""
-    register_request(at, picture=True)
-    return download_update(None), *(None,) * 6
-
-
-def new_view(at: float | None) -> tuple[Any, None]:
-    """The same picture in another way: the file and the metrics of before are not those of it."""
-    register_request(at)
-    return download_update(None), None
+# What the page itself asks for
 
 
 def download_result(

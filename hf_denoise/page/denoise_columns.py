@@ -8,6 +8,7 @@ import gradio as gr
 from hf_denoise.page import looks
 from hf_denoise.page.actions import finish, show
 from hf_denoise.page.components import PageImage, PixelView, ScoreList
+from hf_denoise.page.probe_panel import ProbePanel
 from hf_denoise.page.samples import EXAMPLES
 
 
@@ -38,6 +39,7 @@ class Views:
     use_mask: gr.Button
     download: gr.DownloadButton
     metrics: ScoreList
+    probe: ProbePanel
 
 
 @dataclass
@@ -83,6 +85,7 @@ def views_column() -> Views:
     download = gr.DownloadButton("Download in full quality", value=result)
     metrics = ScoreList(scores, elem_id="metrics")
     gr.Markdown(looks.REMOVED, elem_classes="about")
+    probe = ProbePanel()
     tabs = {
         "compare": compare_tab,
         "pixels": pixels_tab,
@@ -91,7 +94,20 @@ def views_column() -> Views:
         "mask": mask_tab,
     }
     return Views(
-        tabs, comparison, pixels, overview, zoom, across, down, removed, difference, editor, use_mask, download, metrics
+        tabs,
+        comparison,
+        pixels,
+        overview,
+        zoom,
+        across,
+        down,
+        removed,
+        difference,
+        editor,
+        use_mask,
+        download,
+        metrics,
+        probe,
     )
 
 

@@ -5,9 +5,9 @@ from typing import Any
 import gradio as gr
 
 from hf_denoise.page import looks
-from hf_denoise.page.actions import denoise, download_result, figures, new_picture, new_view, show
+from hf_denoise.page.actions import denoise, download_result, figures, show
 from hf_denoise.page.denoise_columns import intake_column, settings_column, views_column
-from hf_denoise.page.events import AT_ONCE, HIDDEN, ONE_AT_A_TIME, QUICK
+from hf_denoise.page.events import AT_ONCE, HIDDEN, ONE_AT_A_TIME, QUICK, emptied
 from hf_denoise.page.samples import EXAMPLES
 from hf_denoise.page.stop import NOW, register_request
 from hf_denoise.page.views import centre_view, painted_mask, picture_to_paint, pixel_view
@@ -38,7 +38,9 @@ class DenoiseTab:
         views, settings = self.views, self.settings
         self.asked = [self.intake.image, settings.strength, settings.reference, settings.mask, model]
         self.pictures = [views.comparison, views.removed, views.difference]
-        self.results = [views.download, *self.pictures, views.metrics, views.pixels, views.overview]
+        shown = [views.download, *self.pictures, views.metrics, views.pixels, views.overview]
+        self.results = [*shown, *views.probe.findings]
+        self.started.append(views.probe.listen(self.intake.image, settings.strength, model, self.at))
         self._take_pictures()
         self._take_settings()
         self.intake.cancel.click(None, cancels=self.started)
@@ -50,7 +52,12 @@ class DenoiseTab:
 
     def follow_model(self, loaded: Any) -> None:
         """Show the result anew once another model is loaded: `loaded` is that event."""
-        self._update(loaded.success(new_picture, self.at, self.results, **_at_once_with_time()))
+        self._update(loaded.success(self._new_picture, self.at, self.results, **_at_once_with_time()))
+
+    def _new_picture(self, at: float | None) -> tuple[Any, ...]:
+        """Another picture: stop the work for the one before, and empty all that was said of it."""
+        register_request(at, picture=True)
+        return emptied(self.results)
 
     def _update(self, event: Any) -> None:
         """After an event that said so: show the result; its file and its metrics, which take longer, follow."""
@@ -70,18 +77,18 @@ class DenoiseTab:
         """A picture that is uploaded, dropped, pasted, photographed or chosen takes the place of the one before."""
         intake, settings, now = self.intake, self.settings, _at_once_with_time()
         others = [settings.reference, settings.mask, *self.results]
-        self._update(intake.image.upload(new_picture, self.at, self.results, **now))
-        self._update(intake.image.clear(lambda at: (None, None, *new_picture(at)), self.at, others, **now))
+        self._update(intake.image.upload(self._new_picture, self.at, self.results, **now))
+        self._update(intake.image.clear(lambda at: (None, None, *self._new_picture(at)), self.at, others, **now))
         for field, given in ((intake.dropped, intake.dropped.upload), (settings.webcam, settings.webcam.input)):
             event = given(
-                lambda path, at: (path, *(None,) * 3, *new_picture(at)),
+                lambda path, at: (path, *(None,) * 3, *self._new_picture(at)),
                 [field, self.at],
                 [intake.image, field, *others],
                 **now,
             )
             self._update(event)
         chosen = settings.examples.click(
-            lambda index, at: (EXAMPLES[index].noisy, None, None, *new_picture(at)),
+            lambda index, at: (EXAMPLES[index].noisy, None, None, *self._new_picture(at)),
             [settings.examples, self.at],
             [intake.image, *others],
             **now,
@@ -89,16 +96,30 @@ class DenoiseTab:
         self._update(chosen)
 
     def _take_settings(self) -> None:
-        """Another strength, reference or mask: the same picture is blended and measured anew."""
+        """Another strength, reference or mask: the same picture is blended and measured anew.
+
+        What was said of defects stays unless the strength is another.
+        """
         views, settings, now = self.views, self.settings, _at_once_with_time()
         painted = views.use_mask.click(
             painted_mask, [views.editor, self.intake.image], settings.mask, **QUICK, **HIDDEN
         )
-        changes = [self.intake.run.click, settings.strength.change]
+        changes = [self.intake.run.click]
         changes += [event for field in (settings.reference, settings.mask) for event in (field.upload, field.clear)]
         outdated = [views.download, views.metrics]
+        also_outdated = [*outdated, *views.probe.findings]
+
+        def new_view(at: float | None) -> tuple[Any, ...]:
+            register_request(at)
+            return emptied(outdated)
+
+        def new_strength(at: float | None) -> tuple[Any, ...]:
+            register_request(at, strength=True)
+            return emptied(also_outdated)
+
         self._update(gr.on(changes, new_view, self.at, outdated, **now))
         self._update(painted.success(new_view, self.at, outdated, **now))
+        self._update(settings.strength.change(new_strength, self.at, also_outdated, **now))
 
     def _open_views(self) -> None:
         """A view that is not open is not made; it is when its tab is selected."""
