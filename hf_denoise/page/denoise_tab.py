@@ -36,19 +36,25 @@ class DenoiseTab:
         self.at = gr.Number(visible=False)  # when the browser asked, see `NOW`
         self.started: list[Any] = []
         views, settings = self.views, self.settings
-        self.asked = [self.intake.image, settings.strength, settings.reference, settings.mask, model]
-        self.pictures = [views.comparison, views.removed, views.difference]
+        keeping = [settings.protect, settings.keep, settings.auto]
+        self.asked = [self.intake.image, settings.strength, settings.reference, settings.mask, model, *keeping]
+        self.to_write = [self.intake.image, settings.strength, settings.mask, model, *keeping]
+        self.pictures = [views.comparison, views.removed, views.difference, settings.protected, settings.said]
         shown = [views.download, *self.pictures, views.metrics, views.pixels, views.overview]
         self.results = [*shown, *views.probe.findings]
-        self.started.append(views.probe.listen(self.intake.image, settings.strength, model, self.at))
+        probing = [self.intake.image, settings.strength, model, settings.keep, settings.auto, self.at]
+        self.started.append(views.probe.listen(*probing))
         self._take_pictures()
         self._take_settings()
+        self._take_keeping()
         self.intake.cancel.click(None, cancels=self.started)
         self.intake.cancel.click(lambda at: register_request(at, picture=True), self.at, None, **_at_once_with_time())
         self._open_views()
         # One answer with all of it, for programs. On the page the pictures come before the file.
         answer = [views.comparison, views.download, views.metrics, views.removed, views.difference]
-        gr.Button(visible=False).click(denoise, self.asked, answer, api_name="denoise", **ONE_AT_A_TIME)
+        no_contrast = gr.Number(visible=False, label="Faintest defect to keep")  # the page's own has a value
+        asked = [*self.asked[:-2], no_contrast]
+        gr.Button(visible=False).click(denoise, asked, answer, api_name="denoise", **ONE_AT_A_TIME)
 
     def follow_model(self, loaded: Any) -> None:
         """Show the result anew once another model is loaded: `loaded` is that event."""
@@ -63,11 +69,10 @@ class DenoiseTab:
         """After an event that said so: show the result; its file and its metrics, which take longer, follow."""
         views = self.views
         options: dict[str, Any] = {"js": NOW, "trigger_mode": "multiple", **QUICK, **HIDDEN}
-        to_write = [self.intake.image, self.settings.strength, self.model, self.at]
         shown = event.then(show, [*self.asked, self.at], self.pictures, show_progress_on=views.comparison, **options)
         self.started += [
             shown,
-            shown.success(download_result, to_write, views.download, **options),
+            shown.success(download_result, [*self.to_write, self.at], views.download, **options),
             shown.success(figures, [*self.asked, self.at], views.metrics, **options),
             shown.success(**self._pixel_view(), trigger_mode="multiple"),
             shown.success(**self._painting(), trigger_mode="multiple"),
@@ -100,26 +105,50 @@ class DenoiseTab:
 
         What was said of defects stays unless the strength is another.
         """
-        views, settings, now = self.views, self.settings, _at_once_with_time()
+        views, settings = self.views, self.settings
         painted = views.use_mask.click(
             painted_mask, [views.editor, self.intake.image], settings.mask, **QUICK, **HIDDEN
         )
         changes = [self.intake.run.click]
         changes += [event for field in (settings.reference, settings.mask) for event in (field.upload, field.clear)]
-        outdated = [views.download, views.metrics]
-        also_outdated = [*outdated, *views.probe.findings]
+        for changed in (gr.on(changes, **self._new_view()), painted.success(**self._new_view())):
+            self._update(changed)
+        self._update(settings.strength.change(**self._new_strength()))
+
+    def _take_keeping(self) -> None:
+        """What is protected, and the strength that keeps a defect."""
+        settings, outdated = self.settings, [self.views.download, self.views.metrics]
+        findings = self.views.probe.findings
+
+        def new_contrast(auto: bool, at: float | None) -> tuple[Any, ...]:
+            register_request(at, strength=auto)
+            return *emptied(outdated), *(emptied(findings) if auto else [gr.skip()] * len(findings))
+
+        contrast = [settings.auto, self.at]
+        self._update(settings.protect.change(**self._new_view()))
+        self._update(settings.keep.change(new_contrast, contrast, [*outdated, *findings], **_at_once_with_time()))
+        self._update(settings.auto.change(**self._new_strength()))
+        settings.auto.change(lambda auto: gr.Slider(interactive=not auto), settings.auto, settings.strength, **AT_ONCE)
+
+    def _new_view(self) -> dict[str, Any]:
+        """The event that the same picture is asked for in another way: its file and metrics are not those of before."""
+        outdated = [self.views.download, self.views.metrics]
 
         def new_view(at: float | None) -> tuple[Any, ...]:
             register_request(at)
             return emptied(outdated)
 
+        return {"fn": new_view, "inputs": self.at, "outputs": outdated, **_at_once_with_time()}
+
+    def _new_strength(self) -> dict[str, Any]:
+        """The same of another strength: nor is what was said of defects."""
+        outdated = [self.views.download, self.views.metrics, *self.views.probe.findings]
+
         def new_strength(at: float | None) -> tuple[Any, ...]:
             register_request(at, strength=True)
-            return emptied(also_outdated)
+            return emptied(outdated)
 
-        self._update(gr.on(changes, new_view, self.at, outdated, **now))
-        self._update(painted.success(new_view, self.at, outdated, **now))
-        self._update(settings.strength.change(new_strength, self.at, also_outdated, **now))
+        return {"fn": new_strength, "inputs": self.at, "outputs": outdated, **_at_once_with_time()}
 
     def _open_views(self) -> None:
         """A view that is not open is not made; it is when its tab is selected."""
@@ -138,11 +167,11 @@ class DenoiseTab:
 
     def _pixel_view(self) -> dict[str, Any]:
         """The event that shows single pixels, where that view is open."""
-        views, settings = self.views, self.settings
+        views = self.views
         place = [views.across, views.down, views.zoom]
         return {
             "fn": pixel_view,
-            "inputs": [self.open_view, self.intake.image, settings.strength, self.model, *place, self.at],
+            "inputs": [self.open_view, *self.to_write, *place, self.at],
             "outputs": [views.pixels, views.overview],
             "show_progress": "hidden",
             "js": NOW,

@@ -15,7 +15,7 @@ ABOUT = [
     "**What it was trained on.** Photographs, in colour and in grey, some with drawn or real defects, and noise of "
     "unknown strength: Gaussian (sigma 0 to 55), of sensors, and of simulated cameras.",
     "**Where it fails.** Salt and pepper and visible JPEG blocks are hardly removed. Texture as fine and faint as the "
-    "noise may go with it: look at Removed before you rely on a result.",
+    "noise may go with it: ask which defects would survive before you rely on a result.",
     "**What happens to your pictures.** They and the results are deleted from the server about an hour after they were "
     "last used.",
 ]
@@ -24,15 +24,19 @@ MEASURES = (
     "defect, also inside it, and how much of the contrast of the defect is kept: 1 is all of it. A mask alone compares "
     "with the contrast in the noisy picture. Draw one in the view Mask."
 )
-REMOVED = "Removed: what was taken away, 4 times amplified. Would a defect be in it? Ask below."
 PROBE = (
     "Small defects are put into a copy of the picture, and looked for in what is left after denoising: scratches, "
-    "pits, cracks and stains, bright and dark, faint to strong. It takes some seconds, and no reference."
+    "pits, cracks and stains, bright and dark, faint to strong. It takes some seconds, and no reference. Protected "
+    "places keep more than that."
 )
 CURVES = (
     "What is left of a defect, over its contrast. Dashed: 80 % of it is kept, and half. Shaded: scratch 2 px in four "
     "of five places."
 )
+PROTECT = [("Nothing", ""), ("The mask", "mask"), ("Wherever needed", "auto")]
+PROTECTED = "Denoised less in these places, so that a defect there survives; noise stays with it."
+KEEP = "Contrast of a scratch 2 px wide. Empty: the mask is left as it was."
+AUTO = "The strongest at which 80 % of it is kept in most places."
 MAP = "Red: a defect must be stronger here to survive; full red, four times as strong. No red: all parts are alike."
 LIMITS = (
     "The faintest contrasts that are kept, in grey levels of 255. ≤ or >: the limit lies below or above all that were "
@@ -99,6 +103,8 @@ CSS = """
 #curves button, #curves .image-frame, #map button, #map .image-frame { width: 100%; }
 #curves img, #map img { width: 100%; max-height: 420px; object-fit: contain; }
 #probe .html-container { padding: 0; }
+#protected:not(:has(img)) { display: none; }
+#protected button, #protected .image-frame, #protected img { width: 100%; }
 .about * { font-size: 13px; color: var(--body-text-color-subdued); }
 #about { gap: 16px 32px; flex-wrap: wrap; }
 #about > * { flex: 1 1 260px; }
@@ -125,6 +131,7 @@ ALTERNATIVE_TEXTS = {
     "noisy-comparison": ["The picture with noise added", "The denoised picture"],
     "clean": ["The clean picture"],
     "webcam": ["Picture of the camera"],
+    "protected": ["The picture in grey, blue where it is protected"],
     "curves": ["Share of a defect that is kept over its contrast, a curve for each kind"],
     "map": ["The picture in grey, red where a defect must be stronger to survive"],
 }

@@ -10,11 +10,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from hf_denoise.imaging.blending import blend_pictures, check_strength
+from hf_denoise.imaging.blending import blend_pictures
 from hf_denoise.inference.removed import difference
 from hf_denoise.metrics.structure import structure
 from hf_denoise.page.errors import shown_errors
 from hf_denoise.page.events import download_update
+from hf_denoise.page.keeping import Wishes, mix_of
 from hf_denoise.page.results import new_folder, report_of, result_of
 from hf_denoise.page.samples import EXAMPLES
 from hf_denoise.page.stop import Watch, register_request
@@ -57,31 +58,34 @@ def probe(
         Structure removed, from 0 to 1, at the place where that is most. 0 is no proof that nothing was lost: a faint
             defect that goes as a whole looks like noise.
     """
-    return _findings(image, strength, model, None, progress)
+    return _findings(image, Wishes(strength), model, None, progress)
 
 
 def probe_on_page(
     image: str | None,
     strength: float,
     model: str | None,
+    keep: float | None,
+    auto: bool,
     at: float,
     progress: gr.Progress = gr.Progress(),  # noqa: B008
 ) -> tuple[Any, ...]:
-    """`probe`, for the panel of the page; `at`: see `register_request`."""
-    *shown, hits, removed = _findings(image, strength, model, at, progress)
+    """`probe`, for the panel of the page; `keep`, `auto`: see `Wishes`; `at`: see `register_request`."""
+    *shown, hits, removed = _findings(image, Wishes(strength, "", keep, auto), model, at, progress)
     return *shown, download_update(hits), removed
 
 
 def _findings(
-    image: str | None, strength: float, model: str | None, at: float | None, progress: gr.Progress
+    image: str | None, wishes: Wishes, model: str | None, at: float | None, progress: gr.Progress
 ) -> Findings:
     register_request(at, view=False)
     watch = Watch()
     with shown_errors(), new_folder() as folder:
-        check_strength(strength)
+        wishes.possible.check()
         image = image or EXAMPLES[0].noisy
         result = result_of(image, model, progress)
         whole = report_of(result, model, progress)
+        strength = mix_of(result, wishes, model, progress).strength
         watch.check_strength()
         progress(0, desc="Measuring")
         report = at_strength(whole, strength, result.before.planes[0])

@@ -480,6 +480,7 @@ def test_all_can_be_done_by_keyboard(page: "Page", pictures: Path) -> None:
     assert download.value.suggested_filename == "noisy-denoised.png"
     tab_to(page, "Would a defect survive?")
     page.keyboard.press("Enter")
+    page.get_by_role("button", name="Find out").wait_for()
     tab_to(page, "Find out")
     page.keyboard.press("Enter")
     page.locator("#limits table").wait_for()
@@ -490,7 +491,7 @@ def test_all_can_be_done_by_keyboard(page: "Page", pictures: Path) -> None:
     tab_to(page, "Example: Scanned page")
     wait_for_result(page, lambda: page.keyboard.press("Enter"))
     assert "PSNR" in scores(page)
-    for name in ("Measure against", "Webcam", "Model"):
+    for name in ("Measure against", "Keep defects", "Webcam", "Model"):
         tab_to(page, name)
     page.get_by_role("tab", name="Many images").focus()
     page.keyboard.press("Enter")
