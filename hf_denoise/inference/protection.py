@@ -118,7 +118,7 @@ def protect_places(
         kept = report.curve().at(keep * 2.0 ** -report.shifts.astype(np.float64))
         wanted = largest_share(kept, KEPT_INSIDE)
         if protect is None:  # where enough survives, nothing is protected
-            wanted = np.where(kept < KEPT, wanted, 1.0)
+            wanted = np.where(1 - strength * (1 - kept) < KEPT - 1e-6, wanted, 1.0)
         inside = _enlarged(np.minimum(wanted / max(strength, 1e-6), 1), shape)
     if protect is None:
         return Protection(np.rint(np.broadcast_to(inside, shape) * FULL).astype(np.uint8), strength, noise)

@@ -1,20 +1,20 @@
 """What the page does with a picture: denoise it, show it, write it, measure it. No tensor is touched here."""
 
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 import numpy as np
 from PIL import Image
 
 from hf_denoise.arrays import to_8_bits
-from hf_denoise.imaging.blending import blend, blend_pictures, check_strength
+from hf_denoise.imaging.blending import check_strength
 from hf_denoise.imaging.images import from_pil
-from hf_denoise.inference.removed import difference, removed_view
-from hf_denoise.metrics.structure import structure
+from hf_denoise.inference.removed import removed_view
 from hf_denoise.noise.degradations import parse_degradation
 from hf_denoise.page.companions import read_companions, with_defaults
 from hf_denoise.page.errors import shown_errors
+from hf_denoise.page.events import download_update
+from hf_denoise.page.keeping import NO_MASK, Wishes, mix_of
 from hf_denoise.page.models import fully_denoised
 from hf_denoise.page.results import (
     Preview,
@@ -29,7 +29,7 @@ from hf_denoise.page.results import (
     shrink,
 )
 from hf_denoise.page.samples import EXAMPLES
-from hf_denoise.page.scores import Scores, quality_scores, score
+from hf_denoise.page.scores import Scores, quality_scores
 from hf_denoise.page.stop import Watch, register_request
 
 
@@ -39,6 +39,8 @@ def denoise(
     reference: str | None = None,
     mask: str | None = None,
     model: str | None = None,
+    protect: str = "",
+    keep: float | None = None,
     progress: gr.Progress = gr.Progress(),  # noqa: B008
 ) -> tuple[tuple[str, str], str, Scores, str, str | None]:
     """Denoise a picture, and measure how much better it became and what was taken away.
@@ -50,19 +52,26 @@ def denoise(
         mask: picture of the same size, white where a defect is, to measure how much of its contrast is kept, and with
             a reference PSNR and SSIM inside it.
         model: id of a public model on the Hub, as user/name. Empty takes the packaged one.
+        protect: places that are denoised less: "mask", or "auto", wherever a scratch of the contrast `keep` would not
+            survive. Empty: nowhere.
+        keep: contrast of the faintest defect that is to survive, in grey levels, 0 to 255. None leaves the pixels of a
+            mask as they were.
 
     Returns:
         Previews before and after: PNG, at most 2048 pixels a side.
         The result in full quality: size, format, mode and bit depth of the picture.
         Name, unit, before and after of each metric: PSNR and SSIM, or the noise level where there is no reference.
-            Contrast kept: 1 is all of that of the defect in the reference, 0 is none. Structure removed, which has no
-            before: 0 where noise alone was taken away, 1 where structure alone was, at the place where that is most.
+            Contrast kept: 1 is all of that of the defect in the reference, 0 is none. With `protect`, how much of the
+            picture is protected, and the noise that stays there.
         Preview of what was taken away, the picture minus the result, 4 times amplified around mid-grey: PNG.
         Preview of what is still wrong, the distance between the result and the reference, 4 times amplified: PNG, or
             none without a reference.
     """
-    pair, removed, error = show(image, strength, reference, mask, model, progress=progress)
-    file, scores = finish(image, strength, reference, mask, model, progress)
+    with shown_errors():
+        image, reference, mask = with_defaults(image, reference, mask)
+        Wishes(strength, protect, keep, mask=mask).check()
+    pair, removed, error, *_ = show(image, strength, reference, mask, model, protect, keep, progress=progress)
+    file, scores = finish(image, strength, reference, mask, model, protect, keep, progress)
     return pair, file, scores, removed, error
 
 
@@ -72,30 +81,42 @@ def show(
     reference: str | None = None,
     mask: str | None = None,
     model: str | None = None,
+    protect: str = "",
+    keep: float | None = None,
+    auto: bool = False,
     at: float | None = None,
     progress: gr.Progress = gr.Progress(),  # noqa: B008
-) -> tuple[tuple[str, str], str, str | None]:
-    """The pictures of `denoise`, without what takes longer for a large picture; `at`: see `register_request`."""
+) -> tuple[tuple[str, str], str, str | None, str | None, str]:
+    """The pictures of `denoise`, without what takes longer for a large picture; one of what is protected; a sentence.
+
+    `auto`: see `Wishes`; `at`: see `register_request`.
+    """
     register_request(at)
     watch = Watch()
     with shown_errors(), new_folder() as folder:
         check_strength(strength)
         image, reference, mask = with_defaults(image, reference, mask)
+        wishes = Wishes(strength, protect, keep, auto, mask)
         result = kept_result(image, model)
         clean = None
         if reference or mask:  # they are read before the network runs
             clean, _ = read_companions(reference, mask, result.before if result else read_picture(image).upright())
         result = result or result_of(image, model, progress)
+        mix = mix_of(result, wishes, model, progress)
         watch.check_view()
         before, after = (pixels.astype(np.float32) for pixels in result.small)
-        after = blend(before, after, strength)
+        after = mix.preview(before, after)
         previews = pair_of_previews(result, before, after)
         previews["removed"] = Preview(to_8_bits(removed_view(before - after)))
         if clean is not None:
             previews["difference"] = Preview(to_8_bits(4 * np.abs(after - shrink(clean))))
+        if (protected := mix.protected(before)) is not None:
+            previews["protected"] = Preview(protected)
         paths = save_previews(previews, folder)
         watch.check_view()
-        return (paths["before"], paths["after"]), paths["removed"], paths.get("difference")
+        said = f"Nothing is protected: {NO_MASK}." if wishes.lacks_mask else mix.said
+        pair = paths["before"], paths["after"]
+        return pair, paths["removed"], paths.get("difference"), paths.get("protected"), said
 
 
 def finish(
@@ -104,17 +125,23 @@ def finish(
     reference: str | None = None,
     mask: str | None = None,
     model: str | None = None,
+    protect: str = "",
+    keep: float | None = None,
     progress: gr.Progress = gr.Progress(),  # noqa: B008
 ) -> tuple[str, Scores]:
     """The file and the metrics of `denoise`."""
-    file = write(image, strength, model, progress=progress)
-    return file, figures(image, strength, reference, mask, model, progress=progress)
+    file = write(image, strength, mask, model, protect, keep, progress=progress)
+    return file, figures(image, strength, reference, mask, model, protect, keep, progress=progress)
 
 
 def write(
     image: str | None,
     strength: float,
+    mask: str | None,
     model: str | None,
+    protect: str = "",
+    keep: float | None = None,
+    auto: bool = False,
     at: float | None = None,
     progress: gr.Progress = gr.Progress(),  # noqa: B008
 ) -> str:
@@ -122,8 +149,9 @@ def write(
     register_request(at, view=False)
     watch = Watch()
     with shown_errors(), new_folder() as folder:
-        image = image or EXAMPLES[0].noisy
-        stored = blend_pictures(*result_of(image, model, progress).stored, strength)
+        image, _, mask = with_defaults(image, None, mask)
+        result = result_of(image, model, progress)
+        stored = mix_of(result, Wishes(strength, protect, keep, auto, mask), model, progress).stored(result)
         watch.check_view()
         path = folder / f"{Path(image).stem}-denoised{extension(image, stored)}"
         stored.save(path)
@@ -137,6 +165,9 @@ def figures(
     reference: str | None,
     mask: str | None,
     model: str | None,
+    protect: str = "",
+    keep: float | None = None,
+    auto: bool = False,
     at: float | None = None,
     progress: gr.Progress = gr.Progress(),  # noqa: B008
 ) -> Scores:
@@ -146,16 +177,13 @@ def figures(
     with shown_errors():
         image, reference, mask = with_defaults(image, reference, mask)
         result = result_of(image, model, progress)
+        mix = mix_of(result, Wishes(strength, protect, keep, auto, mask), model, progress)
         progress(0, desc="Measuring")
         clean, inside = read_companions(reference, mask, result.before)
-        after = blend_pictures(result.before, result.after, strength)
         watch.check_view()
-        scores = quality_scores(result, after.rgb, clean, inside)
+        scores = quality_scores(result, mix.upright(result).rgb, clean, inside)
         watch.check_view()
-        progress(0.5, desc="Measuring")
-        change = structure(difference(result.before, after))
-        watch.check_view()
-        return [*scores, score("Structure removed", "", None, change)]
+        return [*scores, *mix.scores]
 
 
 def add_noise(
@@ -190,35 +218,19 @@ def add_noise(
         return (paths["before"], paths["after"]), paths["clean"], quality_scores(result, denoised.rgb, clean, None)
 
 
-# What the events of the page do before and after that
-
-
-def download_update(path: str | None) -> gr.DownloadButton:
-    """For a function that sets a button to download: its file, or none, which switches it off.
-
-    In one answer. Were the button switched by an event of its own, answers to earlier ones could come after it.
-    """
-    return gr.DownloadButton(value=path, interactive=path is not None)
-
-
-def new_picture(at: float | None) -> tuple[Any, ...]:
-    """Another picture: stop the work for the one before, and empty the download and these fields of the page."""
-    register_request(at, picture=True)
-    return download_update(None), *(None,) * 6
-
-
-def new_view(at: float | None) -> tuple[Any, None]:
-    """The same picture in another way: the file and the metrics of before are not those of it."""
-    register_request(at)
-    return download_update(None), None
+# What the page itself asks for
 
 
 def download_result(
     image: str | None,
     strength: float,
+    mask: str | None,
     model: str | None,
+    protect: str,
+    keep: float | None,
+    auto: bool,
     at: float,
     progress: gr.Progress = gr.Progress(),  # noqa: B008
 ) -> gr.DownloadButton:
     """`write`, for the button of the page."""
-    return download_update(write(image, strength, model, at, progress))
+    return download_update(write(image, strength, mask, model, protect, keep, auto, at, progress))

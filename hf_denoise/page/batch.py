@@ -20,9 +20,7 @@ import gradio as gr
 from hf_denoise.errors import UserError, cause_of
 from hf_denoise.imaging.blending import blend_pictures, check_strength
 from hf_denoise.imaging.picture import Picture
-from hf_denoise.inference.removed import difference
 from hf_denoise.metrics.quality import noise_level
-from hf_denoise.metrics.structure import structure
 from hf_denoise.page.errors import shown_errors, without_folders
 from hf_denoise.page.models import denoiser, fully_denoised
 from hf_denoise.page.results import extension, keep_file, new_folder, read_picture
@@ -31,10 +29,10 @@ from hf_denoise.page.stop import Watch
 MAX_FILES = 500
 MAX_UNPACKED = 2_000_000_000  # of all pictures in a ZIP, unpacked
 TABLE = "metrics.csv"
-TABLE_COLUMNS = ["File", "Noise before", "Noise after", "Structure", "Message"]
+TABLE_COLUMNS = ["File", "Noise before", "Noise after", "Message"]
 _DRIVE = re.compile(r"[A-Za-z]:")
 
-TableRow = tuple[str, float | None, float | None, float | None, str]
+TableRow = tuple[str, float | None, float | None, str]
 
 _logger = logging.getLogger(__name__)
 
@@ -84,8 +82,8 @@ def denoise_many(
     Returns:
         A ZIP of the results, under the names and in the folders of the pictures, and the table as metrics.csv. A name
             whose extension does not say the picture's format gets one that does.
-        For each picture its name there, the noise level before and after (of 255), how much structure was removed,
-            from 0 to 1, and a message where it could not be denoised.
+        For each picture its name there, the noise level before and after (of 255), and a message where it could not be
+            denoised.
     """
     watch = Watch()
     with shown_errors(seconds=None), ExitStack() as stack:
@@ -123,7 +121,7 @@ def row_of(
     except RuntimeError as error:  # such as a graphics card whose memory is full
         _logger.exception("'%s' could not be denoised", member.name)
         message = f"could not be denoised: {cause_of(error)}"
-    return member.name, None, None, None, message
+    return member.name, None, None, message
 
 
 def denoised_into(
@@ -143,7 +141,7 @@ def denoised_into(
         new_name = member.name if suffix == name.suffix else free_name(name.with_suffix(suffix), taken)
         results.write(result, new_name)
     noise_before, noise_after = (round(noise_level(picture.rgb), 3) for picture in (before, after))
-    return new_name, noise_before, noise_after, round(structure(difference(before, after)), 3), ""
+    return new_name, noise_before, noise_after, ""
 
 
 @contextmanager

@@ -77,13 +77,13 @@ class FigureTable(gr.HTML):
 
     TEMPLATE = """${value && value.length ? `<table>
         <thead><tr>
-            <th>File</th><th>Noise before</th><th>Noise after</th><th>Structure removed</th><th>Message</th>
+            <th>File</th><th>Noise before</th><th>Noise after</th><th>Message</th>
         </tr></thead>
         <tbody>${value.map(([file, ...cells]) => {
             const safe = (text) => String(text ?? "").replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`);
-            const figures = cells.slice(0, 3).map((x, i) => x === null || x === "" ? `<td class="none"></td>`
-                : `<td data-label="${["before", "after", "structure"][i]}">${x.toFixed(2)}</td>`).join("");
-            return `<tr><th scope="row">${safe(file)}</th>${figures}<td class="message">${safe(cells[3])}</td></tr>`;
+            const figures = cells.slice(0, 2).map((x, i) => x === null || x === "" ? `<td class="none"></td>`
+                : `<td data-label="${["before", "after"][i]}">${x.toFixed(2)}</td>`).join("");
+            return `<tr><th scope="row">${safe(file)}</th>${figures}<td class="message">${safe(cells[2])}</td></tr>`;
         }).join("")}</tbody></table>` : `<p>The figures of each picture come here.</p>`}"""
     STYLE = """
     p { color: var(--body-text-color-subdued); text-align: center; padding: 48px 16px; margin: 0;
@@ -114,8 +114,84 @@ class FigureTable(gr.HTML):
         return {
             "type": "array",
             "items": {"type": "array", "items": {}},
-            "description": "file, noise before and after, structure removed, message",
+            "description": "file, noise before and after, message",
         }
+
+
+class Verdict(gr.HTML):
+    """Shows a sentence that is to be seen first."""
+
+    TEMPLATE = (
+        """${value ? `<p class="said">${value}</p>` : `<p class="none">The limits in this picture come here.</p>`}"""
+    )
+    STYLE = """
+    p { margin: 0; min-height: 56px; display: flex; align-items: center; }
+    .said { font-size: 20px; line-height: 1.35; font-weight: 600; text-wrap: pretty; }
+    .none { color: var(--body-text-color-subdued); justify-content: center; text-align: center; padding: 8px 16px;
+        border: 1px dashed var(--border-color-primary); border-radius: var(--radius-sm); }
+    """
+
+    def __init__(self, **props: Any):
+        super().__init__(None, html_template=self.TEMPLATE, css_template=self.STYLE, padding=False, **props)
+
+
+class LimitTable(gr.HTML):
+    """Shows the rows of `probe.table_of`."""
+
+    TEMPLATE = """${value && value.length ? (() => {
+        const rated = value.some((row) => "a90/95" in row);
+        const missing = {};
+        value.forEach((row) => row["a90/95 note"] && (missing[row["a90/95 note"]] ??= []).push(row.kind));
+        const notes = Object.entries(missing).map(([note, kinds]) =>
+            `<p>No a90/95 for ${kinds.length === value.length ? "any kind" : kinds.join(", ")}: ${note}.</p>`);
+        if (rated) notes.unshift(`<p>a90/95: from this contrast on at least half is kept, with a probability of 90 %
+            and a confidence of 95 %.</p>`);
+        return `<table><thead>
+            <tr><th>Defect</th><th>80 % kept from</th><th>Half kept from</th>
+                ${rated ? "<th>a90/95</th>" : ""}<th>Tried</th></tr>
+        </thead><tbody>${value.map((row) => `<tr><th scope="row">${row.kind}</th>
+            <td>${row["keeps 80 % from"]}</td><td>${row["keeps 50 % from"]}</td>
+            ${rated ? `<td>${row["a90/95"] ?? "none"}</td>` : ""}<td class="tried">${row.probes}</td></tr>`).join("")}
+        </tbody></table>${notes.join("")}`;
+    })() : ""}"""
+    STYLE = """
+    table, tr { border: 0 !important; } /* Gradio frames the tables of texts */
+    table { width: 100%; border-collapse: collapse; font-size: 14px; font-variant-numeric: tabular-nums; }
+    table th, table td { padding: 5px 4px; text-align: right; border: 0 solid var(--border-color-primary);
+        border-bottom-width: 1px; }
+    table thead th { font-size: 13px; font-weight: 400; color: var(--body-text-color-subdued); vertical-align: bottom; }
+    table tbody th { font-weight: 500; }
+    table tbody th, table td { white-space: nowrap; }
+    table th:first-child { text-align: left; padding-left: 0; }
+    table .tried { color: var(--body-text-color-subdued); }
+    p { font-size: 13px; color: var(--body-text-color-subdued); margin: 6px 0 0; }
+    """
+
+    def __init__(self, **props: Any):
+        super().__init__(None, html_template=self.TEMPLATE, css_template=self.STYLE, padding=False, **props)
+
+    def api_info(self) -> dict[str, Any]:
+        return {
+            "type": "array",
+            "items": {"type": "object"},
+            "description": "kind, limits in grey levels as text, share kept of the faintest, number, a90/95 of each",
+        }
+
+
+class StructureFigure(gr.HTML):
+    """Shows how much structure was removed, and what that does not say."""
+
+    TEMPLATE = """${typeof value === "number" ? `<p>Structure removed: <strong>${value.toFixed(3)}</strong> of 1:
+        lines and shapes in what was taken away, at the place where they are most. <b>0 is no proof that nothing was
+        lost:</b> a faint defect that goes as a whole looks like noise, and is not counted. The limits above say what
+        would have gone.</p>` : ""}"""
+    STYLE = "p { font-size: 14px; margin: 0; }"
+
+    def __init__(self, **props: Any):
+        super().__init__(None, html_template=self.TEMPLATE, css_template=self.STYLE, padding=False, **props)
+
+    def api_info(self) -> dict[str, Any]:
+        return {"type": "number", "description": "structure removed, 0 to 1"}
 
 
 class PixelView(gr.HTML):

@@ -8,6 +8,7 @@ import gradio as gr
 from hf_denoise.page import looks
 from hf_denoise.page.actions import finish, show
 from hf_denoise.page.components import PageImage, PixelView, ScoreList
+from hf_denoise.page.probe_panel import ProbePanel
 from hf_denoise.page.samples import EXAMPLES
 
 
@@ -38,6 +39,7 @@ class Views:
     use_mask: gr.Button
     download: gr.DownloadButton
     metrics: ScoreList
+    probe: ProbePanel
 
 
 @dataclass
@@ -49,6 +51,11 @@ class Settings:
     reference: Any
     mask: Any
     webcam: PageImage
+    protect: gr.Radio
+    keep: gr.Number
+    auto: gr.Checkbox
+    said: gr.Markdown
+    protected: PageImage
 
 
 def intake_column() -> Intake:
@@ -63,7 +70,7 @@ def intake_column() -> Intake:
 
 def views_column() -> Views:
     """Lay out where the result is seen, with that of the first example."""
-    pair, removed_preview, error_preview = show(None)
+    pair, removed_preview, error_preview, *_ = show(None)
     result, scores = finish(None)
     with gr.Tabs(elem_id="views"):
         with gr.Tab("Compare") as compare_tab:
@@ -73,7 +80,7 @@ def views_column() -> Views:
             with gr.Row():
                 overview, zoom, across, down = pixel_controls()
         with gr.Tab("Removed") as removed_tab:
-            removed = looks.picture_shown(removed_preview, "Removed", "removed")
+            removed = looks.picture_shown(removed_preview, "Taken away, 4 times amplified", "removed")
         with gr.Tab("Difference") as difference_tab:
             label = "Distance to the clean reference, 4 times amplified"
             difference = looks.picture_shown(error_preview, label, "difference")
@@ -82,7 +89,7 @@ def views_column() -> Views:
             use_mask = gr.Button("Use this mask")
     download = gr.DownloadButton("Download in full quality", value=result)
     metrics = ScoreList(scores, elem_id="metrics")
-    gr.Markdown(looks.REMOVED, elem_classes="about")
+    probe = ProbePanel()
     tabs = {
         "compare": compare_tab,
         "pixels": pixels_tab,
@@ -91,7 +98,20 @@ def views_column() -> Views:
         "mask": mask_tab,
     }
     return Views(
-        tabs, comparison, pixels, overview, zoom, across, down, removed, difference, editor, use_mask, download, metrics
+        tabs,
+        comparison,
+        pixels,
+        overview,
+        zoom,
+        across,
+        down,
+        removed,
+        difference,
+        editor,
+        use_mask,
+        download,
+        metrics,
+        probe,
     )
 
 
@@ -141,6 +161,12 @@ def settings_column() -> Settings:
         reference = looks.picture_file("Clean reference", "reference")
         mask = looks.picture_file("Defect mask", "mask")
         gr.Markdown(looks.MEASURES, elem_classes="about")
+    with gr.Accordion("Keep defects", open=False, elem_id="keeping"):
+        protect = gr.Radio(looks.PROTECT, value="", label="Protect", info=looks.PROTECTED)
+        keep = gr.Number(40, label="Faintest defect to keep, grey levels", info=looks.KEEP)
+        auto = gr.Checkbox(False, label="Choose the strength that keeps it", info=looks.AUTO, elem_id="auto")
+        said = gr.Markdown(elem_id="said")
+        protected = looks.picture_shown(None, "Protected, in blue", "protected")
     with gr.Accordion("Webcam", open=False):
         webcam = PageImage(
             sources=["webcam"],
@@ -150,4 +176,4 @@ def settings_column() -> Settings:
             elem_id="webcam",
             webcam_options=gr.WebcamOptions(mirror=False),
         )
-    return Settings(strength, examples, reference, mask, webcam)
+    return Settings(strength, examples, reference, mask, webcam, protect, keep, auto, said, protected)

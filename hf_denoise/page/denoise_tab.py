@@ -5,9 +5,9 @@ from typing import Any
 import gradio as gr
 
 from hf_denoise.page import looks
-from hf_denoise.page.actions import denoise, download_result, figures, new_picture, new_view, show
+from hf_denoise.page.actions import denoise, download_result, figures, show
 from hf_denoise.page.denoise_columns import intake_column, settings_column, views_column
-from hf_denoise.page.events import AT_ONCE, HIDDEN, ONE_AT_A_TIME, QUICK
+from hf_denoise.page.events import AT_ONCE, HIDDEN, ONE_AT_A_TIME, QUICK, emptied
 from hf_denoise.page.samples import EXAMPLES
 from hf_denoise.page.stop import NOW, register_request
 from hf_denoise.page.views import centre_view, painted_mask, picture_to_paint, pixel_view
@@ -36,31 +36,43 @@ class DenoiseTab:
         self.at = gr.Number(visible=False)  # when the browser asked, see `NOW`
         self.started: list[Any] = []
         views, settings = self.views, self.settings
-        self.asked = [self.intake.image, settings.strength, settings.reference, settings.mask, model]
-        self.pictures = [views.comparison, views.removed, views.difference]
-        self.results = [views.download, *self.pictures, views.metrics, views.pixels, views.overview]
+        keeping = [settings.protect, settings.keep, settings.auto]
+        self.asked = [self.intake.image, settings.strength, settings.reference, settings.mask, model, *keeping]
+        self.to_write = [self.intake.image, settings.strength, settings.mask, model, *keeping]
+        self.pictures = [views.comparison, views.removed, views.difference, settings.protected, settings.said]
+        shown = [views.download, *self.pictures, views.metrics, views.pixels, views.overview]
+        self.results = [*shown, *views.probe.findings]
+        probing = [self.intake.image, settings.strength, model, settings.keep, settings.auto, self.at]
+        self.started.append(views.probe.listen(*probing))
         self._take_pictures()
         self._take_settings()
+        self._take_keeping()
         self.intake.cancel.click(None, cancels=self.started)
         self.intake.cancel.click(lambda at: register_request(at, picture=True), self.at, None, **_at_once_with_time())
         self._open_views()
         # One answer with all of it, for programs. On the page the pictures come before the file.
         answer = [views.comparison, views.download, views.metrics, views.removed, views.difference]
-        gr.Button(visible=False).click(denoise, self.asked, answer, api_name="denoise", **ONE_AT_A_TIME)
+        no_contrast = gr.Number(visible=False, label="Faintest defect to keep")  # the page's own has a value
+        asked = [*self.asked[:-2], no_contrast]
+        gr.Button(visible=False).click(denoise, asked, answer, api_name="denoise", **ONE_AT_A_TIME)
 
     def follow_model(self, loaded: Any) -> None:
         """Show the result anew once another model is loaded: `loaded` is that event."""
-        self._update(loaded.success(new_picture, self.at, self.results, **_at_once_with_time()))
+        self._update(loaded.success(self._new_picture, self.at, self.results, **_at_once_with_time()))
+
+    def _new_picture(self, at: float | None) -> tuple[Any, ...]:
+        """Another picture: stop the work for the one before, and empty all that was said of it."""
+        register_request(at, picture=True)
+        return emptied(self.results)
 
     def _update(self, event: Any) -> None:
         """After an event that said so: show the result; its file and its metrics, which take longer, follow."""
         views = self.views
         options: dict[str, Any] = {"js": NOW, "trigger_mode": "multiple", **QUICK, **HIDDEN}
-        to_write = [self.intake.image, self.settings.strength, self.model, self.at]
         shown = event.then(show, [*self.asked, self.at], self.pictures, show_progress_on=views.comparison, **options)
         self.started += [
             shown,
-            shown.success(download_result, to_write, views.download, **options),
+            shown.success(download_result, [*self.to_write, self.at], views.download, **options),
             shown.success(figures, [*self.asked, self.at], views.metrics, **options),
             shown.success(**self._pixel_view(), trigger_mode="multiple"),
             shown.success(**self._painting(), trigger_mode="multiple"),
@@ -70,18 +82,18 @@ class DenoiseTab:
         """A picture that is uploaded, dropped, pasted, photographed or chosen takes the place of the one before."""
         intake, settings, now = self.intake, self.settings, _at_once_with_time()
         others = [settings.reference, settings.mask, *self.results]
-        self._update(intake.image.upload(new_picture, self.at, self.results, **now))
-        self._update(intake.image.clear(lambda at: (None, None, *new_picture(at)), self.at, others, **now))
+        self._update(intake.image.upload(self._new_picture, self.at, self.results, **now))
+        self._update(intake.image.clear(lambda at: (None, None, *self._new_picture(at)), self.at, others, **now))
         for field, given in ((intake.dropped, intake.dropped.upload), (settings.webcam, settings.webcam.input)):
             event = given(
-                lambda path, at: (path, *(None,) * 3, *new_picture(at)),
+                lambda path, at: (path, *(None,) * 3, *self._new_picture(at)),
                 [field, self.at],
                 [intake.image, field, *others],
                 **now,
             )
             self._update(event)
         chosen = settings.examples.click(
-            lambda index, at: (EXAMPLES[index].noisy, None, None, *new_picture(at)),
+            lambda index, at: (EXAMPLES[index].noisy, None, None, *self._new_picture(at)),
             [settings.examples, self.at],
             [intake.image, *others],
             **now,
@@ -89,16 +101,54 @@ class DenoiseTab:
         self._update(chosen)
 
     def _take_settings(self) -> None:
-        """Another strength, reference or mask: the same picture is blended and measured anew."""
-        views, settings, now = self.views, self.settings, _at_once_with_time()
+        """Another strength, reference or mask: the same picture is blended and measured anew.
+
+        What was said of defects stays unless the strength is another.
+        """
+        views, settings = self.views, self.settings
         painted = views.use_mask.click(
             painted_mask, [views.editor, self.intake.image], settings.mask, **QUICK, **HIDDEN
         )
-        changes = [self.intake.run.click, settings.strength.change]
+        changes = [self.intake.run.click]
         changes += [event for field in (settings.reference, settings.mask) for event in (field.upload, field.clear)]
-        outdated = [views.download, views.metrics]
-        self._update(gr.on(changes, new_view, self.at, outdated, **now))
-        self._update(painted.success(new_view, self.at, outdated, **now))
+        for changed in (gr.on(changes, **self._new_view()), painted.success(**self._new_view())):
+            self._update(changed)
+        self._update(settings.strength.change(**self._new_strength()))
+
+    def _take_keeping(self) -> None:
+        """What is protected, and the strength that keeps a defect."""
+        settings, outdated = self.settings, [self.views.download, self.views.metrics]
+        findings = self.views.probe.findings
+
+        def new_contrast(auto: bool, at: float | None) -> tuple[Any, ...]:
+            register_request(at, strength=auto)
+            return *emptied(outdated), *(emptied(findings) if auto else [gr.skip()] * len(findings))
+
+        contrast = [settings.auto, self.at]
+        self._update(settings.protect.change(**self._new_view()))
+        self._update(settings.keep.change(new_contrast, contrast, [*outdated, *findings], **_at_once_with_time()))
+        self._update(settings.auto.change(**self._new_strength()))
+        settings.auto.change(lambda auto: gr.Slider(interactive=not auto), settings.auto, settings.strength, **AT_ONCE)
+
+    def _new_view(self) -> dict[str, Any]:
+        """The event that the same picture is asked for in another way: its file and metrics are not those of before."""
+        outdated = [self.views.download, self.views.metrics]
+
+        def new_view(at: float | None) -> tuple[Any, ...]:
+            register_request(at)
+            return emptied(outdated)
+
+        return {"fn": new_view, "inputs": self.at, "outputs": outdated, **_at_once_with_time()}
+
+    def _new_strength(self) -> dict[str, Any]:
+        """The same of another strength: nor is what was said of defects."""
+        outdated = [self.views.download, self.views.metrics, *self.views.probe.findings]
+
+        def new_strength(at: float | None) -> tuple[Any, ...]:
+            register_request(at, strength=True)
+            return emptied(outdated)
+
+        return {"fn": new_strength, "inputs": self.at, "outputs": outdated, **_at_once_with_time()}
 
     def _open_views(self) -> None:
         """A view that is not open is not made; it is when its tab is selected."""
@@ -117,11 +167,11 @@ class DenoiseTab:
 
     def _pixel_view(self) -> dict[str, Any]:
         """The event that shows single pixels, where that view is open."""
-        views, settings = self.views, self.settings
+        views = self.views
         place = [views.across, views.down, views.zoom]
         return {
             "fn": pixel_view,
-            "inputs": [self.open_view, self.intake.image, settings.strength, self.model, *place, self.at],
+            "inputs": [self.open_view, *self.to_write, *place, self.at],
             "outputs": [views.pixels, views.overview],
             "show_progress": "hidden",
             "js": NOW,

@@ -15,7 +15,7 @@ ABOUT = [
     "**What it was trained on.** Photographs, in colour and in grey, some with drawn or real defects, and noise of "
     "unknown strength: Gaussian (sigma 0 to 55), of sensors, and of simulated cameras.",
     "**Where it fails.** Salt and pepper and visible JPEG blocks are hardly removed. Texture as fine and faint as the "
-    "noise may go with it: look at Removed before you rely on a result.",
+    "noise may go with it: ask which defects would survive before you rely on a result.",
     "**What happens to your pictures.** They and the results are deleted from the server about an hour after they were "
     "last used.",
 ]
@@ -24,14 +24,27 @@ MEASURES = (
     "defect, also inside it, and how much of the contrast of the defect is kept: 1 is all of it. A mask alone compares "
     "with the contrast in the noisy picture. Draw one in the view Mask."
 )
-REMOVED = (
-    "Removed: what was taken away, 4 times amplified. Structure removed: 0 where that is noise alone, 1 where it is "
-    "lines and shapes alone, at the place that lost most. Texture like noise does not count."
+PROBE = (
+    "Small defects are put into a copy of the picture, and looked for in what is left after denoising: scratches, "
+    "pits, cracks and stains, bright and dark, faint to strong. It takes some seconds, and no reference. Protected "
+    "places keep more than that."
+)
+CURVES = (
+    "What is left of a defect, over its contrast. Dashed: 80 % of it is kept, and half. Shaded: scratch 2 px in four "
+    "of five places."
+)
+PROTECT = [("Nothing", ""), ("The mask", "mask"), ("Wherever needed", "auto")]
+PROTECTED = "Denoised less in these places, so that a defect there survives; noise stays with it."
+KEEP = "Contrast of a scratch 2 px wide. Empty: the mask is left as it was."
+AUTO = "The strongest at which 80 % of it is kept in most places."
+MAP = "Red: a defect must be stronger here to survive; full red, four times as strong. No red: all parts are alike."
+LIMITS = (
+    "The faintest contrasts that are kept, in grey levels of 255. ≤ or >: the limit lies below or above all that were "
+    "tried."
 )
 MANY = (
     "Several pictures, or a ZIP of them: at most 500 pictures and 2 GB. The ZIP that comes back has the same names and "
-    "folders, and the table of figures as `metrics.csv`. Noise is of 255; structure is how much of it was removed, "
-    "from 0 to 1."
+    "folders, and the table of figures as `metrics.csv`. Noise is of 255."
 )
 TRY = "Noise is added to a clean picture and removed again, and both are measured against it."
 MODEL = "The id of a public model on the Hub that hf_denoise has saved, such as user/name. It is used for you alone."
@@ -84,6 +97,14 @@ CSS = """
 :focus-visible { outline: 3px solid var(--color-accent) !important; outline-offset: 1px; }
 .tab-container :focus-visible, .gallery :focus-visible, .block :focus-visible { outline-offset: -3px; }
 #metrics dl { min-height: 48px; }
+/* What a probe found is there once its pictures are. */
+#findings:not(:has(img)) { display: none; }
+#findings, #probe-pictures { gap: 12px 16px; }
+#curves button, #curves .image-frame, #map button, #map .image-frame { width: 100%; }
+#curves img, #map img { width: 100%; max-height: 420px; object-fit: contain; }
+#probe .html-container { padding: 0; }
+#protected:not(:has(img)) { display: none; }
+#protected button, #protected .image-frame, #protected img { width: 100%; }
 .about * { font-size: 13px; color: var(--body-text-color-subdued); }
 #about { gap: 16px 32px; flex-wrap: wrap; }
 #about > * { flex: 1 1 260px; }
@@ -110,6 +131,9 @@ ALTERNATIVE_TEXTS = {
     "noisy-comparison": ["The picture with noise added", "The denoised picture"],
     "clean": ["The clean picture"],
     "webcam": ["Picture of the camera"],
+    "protected": ["The picture in grey, blue where it is protected"],
+    "curves": ["Share of a defect that is kept over its contrast, a curve for each kind"],
+    "map": ["The picture in grey, red where a defect must be stronger to survive"],
 }
 # What is dropped or pasted where no field takes it goes to a hidden field, which is emptied after each use: the field
 # that is seen takes no second file before the first is cleared.

@@ -3,10 +3,9 @@
 import gradio as gr
 
 from hf_denoise.page import looks
-from hf_denoise.page.actions import download_update
 from hf_denoise.page.batch import denoise_many
 from hf_denoise.page.components import FigureTable
-from hf_denoise.page.events import AT_ONCE, HIDDEN, ONE_AT_A_TIME
+from hf_denoise.page.events import AT_ONCE, HIDDEN, ONE_AT_A_TIME, download_update
 
 
 def many_tab(model: gr.Textbox) -> None:

@@ -3,7 +3,8 @@
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import gradio as gr
 from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
 from huggingface_hub.errors import RepositoryNotFoundError
+from numpy.typing import NDArray
 
 from hf_denoise.errors import UserError
 from hf_denoise.hub.errors import hub_errors
@@ -20,6 +22,7 @@ from hf_denoise.imaging.picture import Picture
 from hf_denoise.inference.denoiser import Denoiser
 from hf_denoise.model.unet import DenoisingUNet
 from hf_denoise.page.stop import Watch, held
+from hf_denoise.probing.report import ProbeReport
 
 try:  # on a ZeroGPU Space a graphics card is lent to functions that ask for one
     from spaces import GPU as lent_gpu  # noqa: N811
@@ -103,21 +106,49 @@ def fully_denoised(
         Stopped: nobody waits for it any more.
         UserError: as `denoiser`.
     """
+    with _network_alone(model) as loaded:
+        return _run(picture, loaded, progress, description)
+
+
+def probed(plane: NDArray[Any], model: str | None, progress: gr.Progress) -> ProbeReport:
+    """Which small defects the network would keep in (H, W) or (H, W, 3) pixels at strength 1.
+
+    Raises:
+        Stopped: nobody waits for it any more.
+        UserError: as `denoiser` and `Denoiser.probe`.
+    """
+    with _network_alone(model) as loaded:
+        return _probe(plane, loaded, progress)
+
+
+@contextmanager
+def _network_alone(model: str | None) -> Iterator[str]:
+    """While no other picture is at work: the id of the model, which is in memory."""
     model = (model or "").strip()
     while True:
         denoiser(model)  # loaded here: what a ZeroGPU worker loads is lost with it
         with held(_network):
             # Others' models may have taken its place meanwhile. It is not loaded again here: all would wait for that.
             if _in_memory(model):
-                return _run(picture, model, progress, description)
+                yield model
+                return
 
 
 @lent_gpu
 def _run(picture: Picture, model: str, progress: gr.Progress, description: str) -> Picture:
+    return denoiser(model).picture(picture, progress=_advance(progress, description, "tiles"))
+
+
+@lent_gpu
+def _probe(plane: NDArray[Any], model: str, progress: gr.Progress) -> ProbeReport:
+    return denoiser(model).probe(plane, progress=_advance(progress, "Trying defects", "steps"))
+
+
+def _advance(progress: gr.Progress, description: str, unit: str) -> Callable[[int, int], None]:
     watch = Watch()
 
     def advance(done: int, total: int) -> None:
         watch.check()
-        progress((done, total), desc=description, unit="tiles")
+        progress((done, total), desc=description, unit=unit)
 
-    return denoiser(model).picture(picture, progress=advance)
+    return advance

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,9 @@ from hf_denoise.imaging.formats import FORMATS
 from hf_denoise.imaging.images import read_image
 from hf_denoise.imaging.picture import Picture
 from hf_denoise.metrics.quality import noise_level
-from hf_denoise.page.models import fully_denoised
+from hf_denoise.page.models import fully_denoised, probed
 from hf_denoise.page.stop import held
+from hf_denoise.probing.report import ProbeReport
 
 # Pixels, about 10 GB in memory: a larger picture could end the process, and with it the page for all others.
 LARGEST_UPLOAD = 100_000_000
@@ -37,13 +38,15 @@ KEPT_RESULTS = 4
 KEPT_PIXELS = 120_000_000  # of all results that are kept together
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Result:
     """A picture and what the network made of it, both upright."""
 
     before: Picture
     after: Picture  # at strength 1
     stored: tuple[Picture, Picture]  # the same as in the file, before they were turned upright
+    report: ProbeReport | None = None  # at strength 1, once somebody has asked
+    probing: threading.Lock = field(default_factory=threading.Lock)
 
     @cached_property
     def small(self) -> tuple[FloatImage, FloatImage]:
@@ -105,6 +108,18 @@ def result_of(path: str, model: str | None, progress: gr.Progress) -> Result:
             while len(_results) > 1 and (len(_results) > KEPT_RESULTS or _pixels_kept() > KEPT_PIXELS):
                 del _results[next(iter(_results))]
         return result
+
+
+def report_of(result: Result, model: str | None, progress: gr.Progress) -> ProbeReport:
+    """Which defects survive in a result at strength 1; asked again it does not run the network again.
+
+    Raises:
+        UserError: the picture is too small, or as `denoiser`.
+        Stopped: nobody waits for it any more.
+    """
+    with held(result.probing):
+        result.report = result.report or probed(result.before.planes[0], model, progress)
+        return result.report
 
 
 def _pixels_kept() -> int:

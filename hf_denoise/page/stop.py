@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import gradio as gr
 from gradio.context import LocalContext
@@ -36,7 +36,8 @@ class Page:
     """What a page in a browser asked for last, by its own clock in milliseconds."""
 
     picture: float = -1.0  # another picture, another model, or nothing at all
-    view: float = -1.0  # that, another strength, or another measure
+    strength: float = -1.0  # that, or another strength
+    view: float = -1.0  # that, or another measure
 
 
 _pages: OrderedDict[str, Page] = OrderedDict()
@@ -44,12 +45,13 @@ _pages_lock = threading.Lock()
 _asked_at: ContextVar[float | None] = ContextVar("asked_at", default=None)
 
 
-def register_request(at: float | None, *, view: bool = True, picture: bool = False) -> None:
+def register_request(at: float | None, *, view: bool = True, strength: bool = False, picture: bool = False) -> None:
     """Say when the page asked for the work of this thread, and what that replaces.
 
     Args:
         at: milliseconds, see `NOW`. None where no page asks, as over the API: nothing is replaced.
         view: earlier work for the view is in vain.
+        strength: and so is what was said of another strength.
         picture: and so is the network's earlier work.
     """
     _asked_at.set(at)
@@ -57,8 +59,10 @@ def register_request(at: float | None, *, view: bool = True, picture: bool = Fal
         with _pages_lock:
             page = _pages.setdefault(session, Page())
             _pages.move_to_end(session)
-            if view or picture:
+            if view or strength or picture:
                 page.view = max(page.view, at)
+            if strength or picture:
+                page.strength = max(page.strength, at)
             if picture:
                 page.picture = max(page.picture, at)
             while len(_pages) > KEPT_PAGES:
@@ -83,23 +87,27 @@ class Watch:
         # Gradio also knows its events by their ids, but keeps one there for good that was cancelled twice.
         if self.queue is not None and not any(self._is_mine(job) for job in tuple(self.queue.active_jobs) if job):
             raise Stopped()
-        if self._is_before(picture=True):
+        if self._is_before("picture"):
+            raise Stopped()
+
+    def check_strength(self) -> None:
+        """As `check`, and if its page asked for another strength."""
+        self.check()
+        if self._is_before("strength"):
             raise Stopped()
 
     def check_view(self) -> None:
         """As `check`, and if its page asked for the same picture in another way, such as another strength."""
         self.check()
-        if self._is_before(picture=False):
+        if self._is_before("view"):
             raise Stopped()
 
     def _is_mine(self, job: list[Any]) -> bool:
         return any(event._id == self.event_id and event.alive for event in job)
 
-    def _is_before(self, *, picture: bool) -> bool:
+    def _is_before(self, newer: Literal["picture", "strength", "view"]) -> bool:
         page = _pages.get(self.session or "")
-        return (
-            page is not None and self.asked_at is not None and self.asked_at < (page.picture if picture else page.view)
-        )
+        return page is not None and self.asked_at is not None and self.asked_at < getattr(page, newer)
 
 
 @contextmanager

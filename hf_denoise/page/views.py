@@ -8,9 +8,10 @@ from PIL import Image, ImageDraw
 
 from hf_denoise.arrays import to_8_bits
 from hf_denoise.errors import UserError
-from hf_denoise.imaging.blending import blend_pictures
 from hf_denoise.imaging.picture import Picture
+from hf_denoise.page.companions import with_defaults
 from hf_denoise.page.errors import shown_errors
+from hf_denoise.page.keeping import Wishes, mix_of
 from hf_denoise.page.results import as_url, new_folder, read_picture, result_of, shrink
 from hf_denoise.page.samples import EXAMPLES
 from hf_denoise.page.stop import Watch, register_request
@@ -24,7 +25,11 @@ def pixel_view(
     open_view: str,
     image: str | None,
     strength: float,
+    mask: str | None,
     model: str | None,
+    protect: str,
+    keep: float | None,
+    auto: bool,
     across: float,
     down: float,
     zoom: int,
@@ -35,7 +40,8 @@ def pixel_view(
 
     Args:
         open_view: if it is another than "pixels" nobody sees this, and nothing is done.
-        image, strength, model: as in `denoise`.
+        image, strength, mask, model, protect, keep: as in `denoise`.
+        auto: see `Wishes`.
         across, down: percent of the way from the left or upper end to the other.
         zoom: whole number.
         at: see `register_request`.
@@ -49,19 +55,21 @@ def pixel_view(
     register_request(at, view=False)
     watch = Watch()
     with shown_errors(), new_folder() as folder:
-        result = result_of(image or EXAMPLES[0].noisy, model, progress)
+        image, _, mask = with_defaults(image, None, mask)
+        result = result_of(image, model, progress)
+        mix = mix_of(result, Wishes(strength, protect, keep, auto, mask), model, progress)
         whole = result.before.header.size
         width, height = size_seen(whole, zoom)
         left, top = round(across / 100 * (whole[0] - width)), round(down / 100 * (whole[1] - height))
+        box = slice(top, top + height), slice(left, left + width)
 
         def part(picture: Picture) -> Picture:
-            planes = tuple(plane[top : top + height, left : left + width] for plane in picture.planes)
-            return picture.with_planes(planes)
+            return picture.with_planes(tuple(plane[box] for plane in picture.planes))
 
         before, after = part(result.before), part(result.after)
         view = {
             "before": as_url(before),
-            "after": as_url(blend_pictures(before, after, strength)),
+            "after": as_url(mix.part(before, after, box)),
             "width": width * zoom,
             "height": height * zoom,
             "caption": f"{width} x {height} of {whole[0]} x {whole[1]} pixels, from {left}, {top}",

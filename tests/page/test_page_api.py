@@ -39,7 +39,7 @@ from hf_denoise.inference.denoiser import Denoiser
 from hf_denoise.metrics.quality import psnr
 from hf_denoise.model.unet import DenoisingUNet
 from hf_denoise.page import batch, models, results
-from hf_denoise.page.actions import denoise, finish
+from hf_denoise.page.actions import denoise
 from hf_denoise.page.stop import Stopped, Watch
 
 pytestmark = pytest.mark.slow
@@ -49,13 +49,14 @@ pytestmark = pytest.mark.slow
 
 def test_api_is_documented(client: Client) -> None:
     endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
-    assert set(endpoints) == {"/denoise", "/add_noise", "/denoise_many"}
+    assert set(endpoints) == {"/denoise", "/add_noise", "/denoise_many", "/probe"}
     names = {
         endpoint: [parameter["parameter_name"] for parameter in described["parameters"]]
         for endpoint, described in endpoints.items()
     }
-    assert names["/denoise"] == ["image", "strength", "reference", "mask", "model"]
+    assert names["/denoise"] == ["image", "strength", "reference", "mask", "model", "protect", "keep"]
     assert names["/denoise_many"] == ["files", "strength", "model"]
+    assert names["/probe"] == ["image", "strength", "model"]
     assert all(endpoint["description"] for endpoint in endpoints.values())
 
 
@@ -69,9 +70,7 @@ def test_api_denoise(client: Client, pictures: Path) -> None:
     assert np.abs(from_file(removed) - expected).max() < 0.005
     wrong = (4 * np.abs(from_file(after) - clean_pixels())).clip(0, 1)
     assert np.abs(from_file(difference) - wrong).max() < 0.01
-    assert [metric["name"] for metric in metrics] == ["PSNR", "SSIM", "Structure removed"]
-    assert metrics[2]["before"] is None
-    assert metrics[2]["after"] < 0.05
+    assert [metric["name"] for metric in metrics] == ["PSNR", "SSIM"]
     assert metrics[0]["after"] == pytest.approx(psnr(from_file(result), clean_pixels()), abs=0.05)
     assert metrics[0]["after"] > metrics[0]["before"] + 3
 
@@ -82,7 +81,7 @@ def test_strength_0_gives_the_picture_back_unchanged(client: Client, pictures: P
     )
     assert np.array_equal(from_file(result), from_file(pictures / "noisy.png"))
     assert difference is None
-    assert metrics[-1]["after"] == 0
+    assert metrics[-1]["after"] == metrics[-1]["before"]
     assert np.abs(from_file(removed) - 0.5).max() < 0.005
 
 
@@ -159,7 +158,7 @@ def test_mask_of_another_size_is_refused(client: Client, pictures: Path) -> None
 
 @pytest.mark.parametrize("name", BAD_FILES)
 def test_bad_files_give_one_sentence_and_no_path(client: Client, server: Server, pictures: Path, name: str) -> None:
-    for endpoint in ("/denoise", "/add_noise"):
+    for endpoint in ("/denoise", "/add_noise", "/probe"):
         with pytest.raises(AppError) as refusal:
             client.predict(handle_file(pictures / name), api_name=endpoint)
         assert name in str(refusal.value)
@@ -188,7 +187,7 @@ def test_a_mask_alone_compares_with_the_contrast_of_the_input(client: Client, pi
     metrics = client.predict(
         handle_file(pictures / "noisy.png"), mask=handle_file(pictures / "mask.png"), api_name="/denoise"
     )[2]
-    assert [metric["name"] for metric in metrics] == ["Estimated noise level", "Contrast kept", "Structure removed"]
+    assert [metric["name"] for metric in metrics] == ["Estimated noise level", "Contrast kept"]
     assert metrics[1]["after"] == pytest.approx(1, abs=0.2)
 
 
@@ -205,10 +204,10 @@ def test_many_pictures_keep_names_and_folders(client: Client, pictures: Path, tm
             assert (image.size, image.mode, image.format) == ((160, 120), "RGB", "PNG")
     rows = {row[0]: row[1:] for row in table}
     assert set(rows) == {"a.png", "deep/er/a.png", "notes.txt", "noisy.png"}
-    before, after, structure, message = rows["a.png"]
+    before, after, message = rows["a.png"]
     assert before / 3 < after < before * 2 / 3
-    assert (structure < 0.1, message) == (True, "")
-    assert "'notes.txt'" in rows["notes.txt"][3]
+    assert message == ""
+    assert "'notes.txt'" in rows["notes.txt"][2]
 
 
 def test_a_result_in_the_zip_has_the_extension_of_its_format_and_a_name_of_its_own(
@@ -224,8 +223,8 @@ def test_a_result_in_the_zip_has_the_extension_of_its_format_and_a_name_of_its_o
     files = [str(tmp_path / name) for name in ("photo.jfif", "logo.jpg", "logo.PNG", "cut.jfif", "shots.zip")]
     results_zip, rows = batch.denoise_many(files)
     expected = {"photo.jpg": "JPEG", "logo-2.png": "PNG", "logo.PNG": "PNG", "deep/photo.jpg": "JPEG"}
-    assert {row[0]: row[4] for row in rows if not row[4]} == dict.fromkeys(expected, "")
-    assert [(row[0], "'cut.jfif'" in row[4]) for row in rows if row[4]] == [("cut.jfif", True)]
+    assert {row[0]: row[3] for row in rows if not row[3]} == dict.fromkeys(expected, "")
+    assert [(row[0], "'cut.jfif'" in row[3]) for row in rows if row[3]] == [("cut.jfif", True)]
     with zipfile.ZipFile(results_zip) as found:
         assert set(found.namelist()) == {*expected, "metrics.csv"}
         formats = {name: Image.open(io.BytesIO(found.read(name))).format for name in expected}
@@ -250,7 +249,7 @@ def test_what_failed_in_the_zip_is_told_from_what_failed_in_the_network(
 
     monkeypatch.setattr(Denoiser, "picture", without_memory)
     _, rows = batch.denoise_many([str(tmp_path / "shots.zip"), str(pictures / "clean.png")])
-    messages = {row[0]: row[4] for row in rows}
+    messages = {row[0]: row[3] for row in rows}
     for name in ("secret.png", "damaged.png"):
         assert messages[name].startswith(f"'{name}' is damaged or encrypted in the ZIP; ")
     for name in ("whole.png", "clean.png"):
@@ -268,7 +267,7 @@ def test_a_colon_in_a_name_in_the_zip_is_no_drive(
         for name in names:
             archive.write(pictures / "noisy.png", name)
     results_zip, rows = batch.denoise_many([str(tmp_path / "shots.zip")])
-    assert [(row[0], row[4]) for row in rows] == [(name, "") for name in names]
+    assert [(row[0], row[3]) for row in rows] == [(name, "") for name in names]
     assert zipfile.ZipFile(results_zip).namelist() == [*names, "metrics.csv"]
 
 
@@ -302,7 +301,7 @@ def test_a_zip_bomb_is_refused(pictures: Path, tmp_path: Path, monkeypatch: pyte
     (tmp_path / "lie.zip").write_bytes(lie)
     monkeypatch.setattr(batch, "MAX_FILES", 21)
     results_zip, rows = batch.denoise_many([str(tmp_path / "lie.zip")])
-    assert all(row[4] for row in rows)
+    assert all(row[3] for row in rows)
     assert zipfile.ZipFile(results_zip).namelist() == ["metrics.csv"]
 
 
@@ -402,24 +401,6 @@ def test_a_model_dropped_while_its_visitor_waits_is_fetched_again_and_holds_up_n
         finally:
             hub.arrives.set()
         assert waits.result(30).header == picture.header
-
-
-def test_structure_is_a_low_number_for_noise_and_a_high_one_for_a_lost_defect(
-    monkeypatch: pytest.MonkeyPatch, pictures: Path, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    clean = from_file(pictures / "clean.png")
-    noisy = clean + np.random.default_rng(0).normal(0, 0.05, clean.shape)
-    noisy[60:63, 30:110] -= 0.4
-    path = str(tmp_path / "scratched.png")
-    to_8_bits(noisy.clip(0, 1)).save(path)
-    kept = finish(path)[1][-1]
-    assert kept["after"] < 0.1
-    result = results.kept_result(path, None)
-    assert result is not None
-    lost = result.before.with_planes(((255 * clean).round().astype(np.uint8),))
-    monkeypatch.setitem(results._results, (path, None), results.Result(result.before, lost, (result.before, lost)))
-    assert finish(path)[1][-1]["after"] > 0.3
 
 
 def test_another_strength_does_not_run_the_network_again(

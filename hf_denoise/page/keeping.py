@@ -1,0 +1,168 @@
+"""What a result keeps: it is denoised less where a defect would go, by a blend of what is in memory."""
+
+from dataclasses import dataclass, replace
+from weakref import WeakKeyDictionary
+
+import gradio as gr
+import numpy as np
+from PIL import Image
+
+from hf_denoise.arrays import ByteImage, FloatImage
+from hf_denoise.errors import UserError
+from hf_denoise.imaging.blending import blend, blend_pictures
+from hf_denoise.imaging.picture import Picture
+from hf_denoise.inference.protection import AUTO, Protection, Treatment
+from hf_denoise.page.companions import read_companions
+from hf_denoise.page.results import PREVIEW_SIDE, Result, report_of
+from hf_denoise.page.scores import Scores, score
+
+NO_MASK = "there is no mask to protect; give one, or paint it in the view Mask"
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What is asked of a result.
+
+    Attributes:
+        strength: 0 to 1.
+        protect: "", "mask", or "auto": wherever a scratch of the contrast `keep` would not survive.
+        keep: contrast of the faintest defect that is to survive, grey levels; None: a mask is left as it was.
+        auto: the strongest strength at which a scratch of that contrast survives, in the place of `strength`.
+        mask: path of the mask.
+    """
+
+    strength: float = 1.0
+    protect: str = ""
+    keep: float | None = None
+    auto: bool = False
+    mask: str | None = None
+
+    def check(self) -> None:
+        """Raise a `UserError` where one does not go with another, or is out of range."""
+        if self.protect not in ("", "mask", AUTO):
+            raise UserError(f"protect must be 'mask', 'auto' or empty, got '{self.protect[:100]}'")
+        if self.lacks_mask:
+            raise UserError(NO_MASK)
+        self.treatment(np.zeros((1, 1), bool))
+
+    def treatment(self, mask: object) -> Treatment:
+        """The same as options of a `Denoiser`; `mask` is what is protected where the mask is to be."""
+        protect = {"": None, "mask": mask, AUTO: AUTO}[self.protect]
+        return Treatment("auto" if self.auto else self.strength, self.keep, protect)
+
+    @property
+    def possible(self) -> "Wishes":
+        """Without what nothing heeds, such as a contrast to keep, which always stands on the page."""
+        protect = "" if self.lacks_mask else self.protect
+        return Wishes(
+            1.0 if self.auto else self.strength,
+            protect,
+            self.keep if protect or self.auto else None,
+            self.auto,
+            self.mask if protect == "mask" else None,
+        )
+
+    @property
+    def lacks_mask(self) -> bool:
+        """Whether a mask is to be protected that nobody has given yet."""
+        return self.protect == "mask" and not self.mask
+
+
+@dataclass(frozen=True, eq=False)
+class Mix:
+    """How far a picture is denoised: its strength, and the places where it is less."""
+
+    wishes: Wishes
+    strength: float
+    protection: Protection | None = None
+
+    def upright(self, result: Result) -> Picture:
+        """The result as it shows."""
+        return self._pictures(result.before, result.after)
+
+    def stored(self, result: Result) -> Picture:
+        """The result as it is in the file."""
+        if not self.protection:
+            return self._pictures(*result.stored)
+        shares = result.stored[0].as_stored(self.protection.shares)
+        return self._with(shares)._pictures(*result.stored)
+
+    def part(self, before: Picture, after: Picture, box: tuple[slice, slice]) -> Picture:
+        """The part of an upright result that lies in a box of it."""
+        mix = self._with(self.protection.shares[box]) if self.protection else self
+        return mix._pictures(before, after)
+
+    def preview(self, before: FloatImage, after: FloatImage) -> FloatImage:
+        """The result as small as `Result.small`."""
+        mixed = blend(before, after, self.strength)
+        if self.protection:
+            self._small().apply(before, mixed)
+        return mixed
+
+    def protected(self, before: FloatImage) -> ByteImage | None:
+        """The small picture, in grey, blue where it is protected; None where nothing is."""
+        return self._small().picture(before) if self.protection and self.protection.area else None
+
+    @property
+    def said(self) -> str:
+        """What was done, in sentences."""
+        sentences = []
+        if self.wishes.auto:
+            sentences.append(
+                f"Strength {self.strength:.2f}, the strongest at which a scratch 2 px wide of "
+                f"{self.wishes.keep:g} grey levels keeps 80 %."
+            )
+        if self.protection:
+            sentence = self.protection.sentence()
+            sentences.append(sentence[0].upper() + sentence[1:] + ".")
+        return " ".join(sentences)
+
+    @property
+    def scores(self) -> Scores:
+        """The same as metrics."""
+        scores = [score("Strength", "", None, self.strength)] if self.wishes.auto else []
+        if self.protection:
+            scores.append(score("Protected", "% of the picture", None, 100 * self.protection.area))
+            if self.protection.noise_left is not None:
+                scores.append(score("Noise left there", "of 255", None, self.protection.noise_left))
+        return scores
+
+    def _pictures(self, before: Picture, after: Picture) -> Picture:
+        mixed = blend_pictures(before, after, self.strength)
+        if self.protection:
+            for noisy, clean in zip(before.planes, mixed.planes, strict=True):
+                self.protection.apply(noisy, clean)
+        return mixed
+
+    def _with(self, shares: ByteImage) -> "Mix":
+        assert self.protection
+        return replace(self, protection=replace(self.protection, shares=shares))
+
+    def _small(self) -> Protection:
+        assert self.protection
+        shares = Image.fromarray(self.protection.shares)
+        shares.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE), Image.Resampling.LANCZOS, reducing_gap=2.0)
+        return replace(self.protection, shares=np.asarray(shares))
+
+
+_last: WeakKeyDictionary[Result, Mix] = WeakKeyDictionary()
+
+
+def mix_of(result: Result, wishes: Wishes, model: str | None, progress: gr.Progress) -> Mix:
+    """How far a result is denoised, as is asked as far as it is possible. A probe that takes is made once for a result.
+
+    Raises:
+        UserError: the wishes do not go together, the mask has another size, or as `report_of`.
+        Stopped: nobody waits for it any more.
+    """
+    wishes = wishes.possible
+    kept = _last.get(result)
+    if kept and kept.wishes == wishes:
+        return kept
+    wishes.check()
+    inside = read_companions(None, wishes.mask, result.before)[1]
+    treatment = wishes.treatment(inside)
+    mix = Mix(wishes, *treatment.decide(result.before.planes[0], lambda: report_of(result, model, progress)))
+    if mix.protection:  # the others take no time
+        _last[result] = mix
+    return mix
