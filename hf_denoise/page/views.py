@@ -6,7 +6,7 @@ import gradio as gr
 import numpy as np
 from PIL import Image, ImageDraw
 
-from hf_denoise.arrays import to_8_bits
+from hf_denoise.arrays import ByteImage, to_8_bits
 from hf_denoise.errors import UserError
 from hf_denoise.imaging.picture import Picture
 from hf_denoise.page.companions import with_defaults
@@ -74,14 +74,19 @@ def pixel_view(
             "height": height * zoom,
             "caption": f"{width} x {height} of {whole[0]} x {whole[1]} pixels, from {left}, {top}",
         }
-        overview = Image.fromarray(to_8_bits(result.small[1]))
-        overview.thumbnail((OVERVIEW_SIDE, OVERVIEW_SIDE))
-        scale = overview.width / whole[0]
-        frame = [scale * edge for edge in (left, top, left + width, top + height)]
-        ImageDraw.Draw(overview).rectangle([*frame[:2], frame[2] - 1, frame[3] - 1], outline="#2563eb", width=5)
-        overview.save(folder / "overview.png")
+        edges = left, top, left + width, top + height
+        framed(to_8_bits(result.small[1]), edges, whole[0]).save(folder / "overview.png")
         watch.check_view()
         return view, str(folder / "overview.png")
+
+
+def framed(pixels: ByteImage, edges: tuple[int, int, int, int], whole_width: int) -> Image.Image:
+    """A small picture of a whole one, with a frame at these edges of that: left, upper, right and lower."""
+    overview = Image.fromarray(pixels)
+    overview.thumbnail((OVERVIEW_SIDE, OVERVIEW_SIDE))
+    frame = [overview.width / whole_width * edge for edge in edges]
+    ImageDraw.Draw(overview).rectangle([*frame[:2], frame[2] - 1, frame[3] - 1], outline="#2563eb", width=5)
+    return overview
 
 
 def size_seen(whole: tuple[int, int], zoom: int) -> tuple[int, int]:
