@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from hf_denoise.errors import UserError
+from hf_denoise.imaging.extra_samples import unnamed_bands
 
 FORMATS = {
     ".png": "PNG",
@@ -55,6 +56,8 @@ class Header:
         dtype: of the samples: uint8, uint16 or a float.
         size: (width, height) in pixels.
         transparent: a palette with transparent entries, or a colour that stands for transparency.
+        extra: kinds of the samples of a TIFF beside colour, see `hf_denoise.imaging.extra_samples`; empty where that
+            is a plain alpha at most.
     """
 
     format: str | None
@@ -62,6 +65,7 @@ class Header:
     dtype: np.dtype
     size: tuple[int, int]
     transparent: bool = False
+    extra: tuple[int, ...] = ()
 
     @property
     def layout(self) -> str:
@@ -85,6 +89,10 @@ def check_target(header: Header, path: Path) -> tuple[str, str]:
         depth = "floating-point" if header.dtype.kind == "f" else "16-bit"
         fitting = "TIFF" if header.dtype.kind == "f" else "PNG or TIFF"
         raise UserError(f"cannot write '{path}': {format} has no {depth} samples; write {fitting} instead")
+    if format != "TIFF" and (bands := unnamed_bands(header.extra, header.layout)):
+        raise UserError(
+            f"cannot write '{path}': {format} keeps no bands beside colour and alpha, it has {bands}; write TIFF"
+        )
     if format == "GIF" and header.format != "GIF":
         raise UserError(f"cannot write '{path}': only a GIF is written as GIF, its 256 colours are too few; write PNG")
     if max(header.size) > _MAX_SIDE.get(format, 2**31):

@@ -12,7 +12,8 @@ from PIL import ExifTags, Image
 
 from hf_denoise.arrays import full_scale
 from hf_denoise.files import written_beside
-from hf_denoise.imaging import deep_images
+from hf_denoise.imaging import deep_images, deep_png
+from hf_denoise.imaging.extra_samples import ExtraSamples
 from hf_denoise.imaging.formats import DEEP_GREY, METADATA, WITH_ALPHA, Header, check_target
 
 
@@ -30,6 +31,7 @@ class Picture:
         color_key: the colour that stands for transparency, or None.
         metadata: those present of `icc_profile`, `exif`, `xmp` (bytes, verbatim) and `dpi` (pair of floats).
         encoding: how the file was compressed, where that is to be kept.
+        extra: the other samples of a TIFF, and how its alpha was stored; None where there is nothing to say.
     """
 
     header: Header
@@ -39,6 +41,7 @@ class Picture:
     color_key: tuple[int, ...] | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
     encoding: dict[str, Any] = field(default_factory=dict)
+    extra: ExtraSamples | None = None
 
     def with_planes(self, planes: tuple[np.ndarray, ...]) -> "Picture":
         """The same picture with other pixels: `planes` of the same shapes and dtypes."""
@@ -88,6 +91,7 @@ class Picture:
             header=replace(self.header, size=(width, height)),
             planes=planes,
             alpha=None if self.alpha is None else np.ascontiguousarray(turn(self.alpha)),
+            extra=None if self.extra is None else self.extra.turned(turn),
         )
 
     def to_pil(self) -> Image.Image:
@@ -121,18 +125,22 @@ class Picture:
         # Where the orientation cannot be noted, the pixels themselves are turned.
         picture = self if "exif" in METADATA[format] else self.upright()
         metadata = {key: picture.metadata[key] for key in METADATA[format] if key in picture.metadata}
-        if format == "TIFF" and self.header.dtype == np.uint8 and "exif" in metadata:  # Pillow takes the block apart
+        if (
+            format == "TIFF" and self.header.dtype == np.uint8 and not self.extra and "exif" in metadata
+        ):  # Pillow takes the block apart
             exif = Image.Exif()
             exif.load(metadata["exif"])
             metadata["exif"] = deep_images.keep_text(exif)
         with written_beside(target) as file:
-            if self.header.dtype == np.uint8:
+            if self.header.dtype == np.uint8 and (self.extra is None or format != "TIFF"):
                 picture._encode(mode).save(_WithoutDescriptor(file), format, **picture._options(format), **metadata)
             elif format == "TIFF":
-                compressed = self.encoding.get("compressed", False)
-                deep_images.write_tiff(file, picture._array(mode), mode, metadata, compressed)
+                compressed, pixels = self.encoding.get("compressed", False), picture._array(mode)
+                if self.extra is not None:
+                    pixels = self.extra.joined(pixels)
+                deep_images.write_tiff(file, pixels, mode, metadata, compressed, self.extra)
             else:
-                deep_images.write_deep_png(file, picture._array(mode), metadata, picture.color_key)
+                deep_png.write_deep_png(file, picture._array(mode), metadata, picture.color_key)
 
     def _options(self, format: str) -> dict[str, Any]:
         """Pillow's options for the compression of `format`."""
