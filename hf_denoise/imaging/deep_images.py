@@ -17,6 +17,8 @@ from hf_denoise.imaging.extra_samples import ALPHA, COLOURS, PREMULTIPLIED, UNSP
 from hf_denoise.imaging.file_checks import check_directories, check_segments, check_tiff_size
 
 _EXIF_IFD, _GPS_IFD = 0x8769, 0x8825
+_XMP = 700
+_LARGEST_VALUE = (281, 341)  # MaxSampleValue, SMaxSampleValue
 # What describes the picture; every other tag of a TIFF says how the file is laid out.
 _DESCRIPTIVE_TAGS = (270, 271, 272, 274, 305, 306, 315, 33432, _EXIF_IFD, _GPS_IFD)
 _LAYOUTS = {"MINISBLACK": "L", "RGB": "RGB", "SEPARATED": "CMYK"}
@@ -129,7 +131,7 @@ def read_tiff(file: BinaryIO) -> tuple[np.ndarray, dict[str, Any]]:
     """Decode the one picture of a TIFF that `read_tiff_header` accepted.
 
     Returns:
-        (H, W) or (H, W, C) array in the file's own dtype, and what it has of `icc_profile` and `dpi`.
+        (H, W) or (H, W, C) array in the file's own dtype, and what it has of `Picture.metadata` but `exif`.
 
     Raises:
         ValueError: the pixels are damaged; many other types too.
@@ -143,13 +145,26 @@ def read_tiff(file: BinaryIO) -> tuple[np.ndarray, dict[str, Any]]:
         pixels = page.asarray()
         if page.samplesperpixel > 1 and page.planarconfig == tifffile.PLANARCONFIG.SEPARATE:
             pixels = np.moveaxis(pixels, 0, -1)
-        if 34675 in page.tags:
-            metadata["icc_profile"] = bytes(page.tags[34675].value)
+        for tag, name in ((34675, "icc_profile"), (_XMP, "xmp")):
+            if tag in page.tags:
+                metadata[name] = bytes(page.tags[tag].value)
+        if top := _largest_said(page):
+            metadata["max_sample_value"] = top
         if 282 in page.tags and 283 in page.tags and page.resolutionunit > 1:
             dpi = page.get_resolution("INCH")
             if is_resolution(dpi):
                 metadata["dpi"] = dpi
     return pixels, {key: value for key, value in metadata.items() if value}
+
+
+def _largest_said(page: Any) -> float | None:
+    """The largest of the values that a page says its samples can have: one for each of a pixel."""
+    for tag in _LARGEST_VALUE:
+        if tag in page.tags:
+            said = np.atleast_1d(np.asarray(page.tags[tag].value))
+            if said.dtype.kind in "uif" and said.size and np.isfinite(said).all() and said.max() > 0:
+                return float(said.max())
+    return None
 
 
 def _check_pixels(page: Any, file: BinaryIO) -> None:
@@ -222,6 +237,11 @@ def write_tiff(
             tags.append((tag - 1, 4, 1, 0, True))  # tifffile drops the tag itself; the place is filled in below
         elif tag in _DESCRIPTIVE_TAGS:
             tags.append((tag, 3, 1, value, True) if isinstance(value, int) else (tag, 2, 0, _as_text(value), True))
+    if xmp := metadata.get("xmp"):
+        tags.append((_XMP, 1, len(xmp), xmp, True))
+    if (top := metadata.get("max_sample_value")) and float(top).is_integer() and top < 2**16:
+        samples = 1 if pixels.ndim == 2 else pixels.shape[2]
+        tags.append((_LARGEST_VALUE[0], 3, samples, (int(top),) * samples if samples > 1 else int(top), True))
     dpi = metadata.get("dpi")
     with tifffile.TiffWriter(file) as tiff:
         tiff.write(

@@ -5,7 +5,8 @@ import zlib
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import PngImagePlugin
+
+from hf_denoise.imaging.png_chunks import chunk, with_chunks
 
 
 def deep_png_mode(head: bytes) -> str | None:
@@ -30,15 +31,15 @@ def write_deep_png(file: BinaryIO, pixels: np.ndarray, metadata: dict[str, Any],
     """Encode (H, W) or (H, W, C) uint16 as PNG, with its metadata."""
     import imagecodecs
 
-    encoded = memoryview(imagecodecs.png_encode(pixels))
-    header = 33  # signature and IHDR; the chunks that follow must stand before the pixels
-    file.write(encoded[:header])
+    more = b""
     if icc := metadata.get("icc_profile"):
-        PngImagePlugin.putchunk(file, b"iCCP", b"ICC Profile\0\0" + zlib.compress(icc))
+        more += chunk(b"iCCP", b"ICC Profile\0\0" + zlib.compress(icc))
     if dpi := metadata.get("dpi"):
-        PngImagePlugin.putchunk(file, b"pHYs", struct.pack(">IIB", *(round(value / 0.0254) for value in dpi), 1))
+        more += chunk(b"pHYs", struct.pack(">IIB", *(round(value / 0.0254) for value in dpi), 1))
     if color_key:
-        PngImagePlugin.putchunk(file, b"tRNS", struct.pack(f">{len(color_key)}H", *color_key))
+        more += chunk(b"tRNS", struct.pack(f">{len(color_key)}H", *color_key))
     if exif := metadata.get("exif"):
-        PngImagePlugin.putchunk(file, b"eXIf", exif.removeprefix(b"Exif\0\0"))
-    file.write(encoded[header:])
+        more += chunk(b"eXIf", exif.removeprefix(b"Exif\0\0"))
+    encoded = memoryview(imagecodecs.png_encode(pixels))
+    for piece in with_chunks(encoded, metadata.get("chunks", ()), metadata.get("xmp"), more):
+        file.write(piece)

@@ -29,13 +29,15 @@ _HOLDS: dict[str, set[str]] = {
 }
 _DTYPES = {"PNG": ("uint8", "uint16"), "TIFF": ("uint8", "uint16", "float16", "float32", "float64")}
 METADATA = {
-    "PNG": ("icc_profile", "exif", "dpi"),
+    "PNG": ("icc_profile", "exif", "dpi", "xmp", "chunks"),
     "JPEG": ("icc_profile", "exif", "dpi", "xmp"),
     "WEBP": ("icc_profile", "exif", "xmp"),
-    "TIFF": ("icc_profile", "exif", "dpi"),
+    "TIFF": ("icc_profile", "exif", "dpi", "xmp", "max_sample_value"),
     "BMP": ("dpi",),
     "GIF": (),
 }
+MAX_JPEG_XMP = 65_504
+"""Bytes in one segment."""
 _MAX_SIDE = {"JPEG": 65_500, "WEBP": 16_383, "GIF": 65_535}
 # Nothing is lost by these; what cannot be reached through them, the format cannot hold.
 _WIDER = {"1": ("L", "RGB"), "L": ("RGB",), "LA": ("RGBA",), "P": ("RGB", "RGBA")}

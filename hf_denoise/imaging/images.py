@@ -13,10 +13,11 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from hf_denoise.arrays import check_floats, full_scale
 from hf_denoise.errors import UserError
 from hf_denoise.imaging import deep_images, deep_png
+from hf_denoise.imaging.bit_depth import with_white
 from hf_denoise.imaging.extra_samples import ExtraSamples
 from hf_denoise.imaging.file_checks import check_pixels
 from hf_denoise.imaging.formats import DEEP_GREY, FORMATS, MODES, Header
-from hf_denoise.imaging.metadata import encoding_of, pillow_metadata
+from hf_denoise.imaging.metadata import encoding_of, pillow_metadata, png_metadata
 from hf_denoise.imaging.picture import Picture
 
 MAX_PIXELS = 250_000_000
@@ -33,12 +34,16 @@ def read_header(source: str | os.PathLike[str] | BinaryIO) -> Header:
         return _inspect(file, name, MAX_PIXELS)[0]
 
 
-def read_image(source: str | os.PathLike[str] | BinaryIO, max_pixels: int = MAX_PIXELS) -> Picture:
+def read_image(
+    source: str | os.PathLike[str] | BinaryIO, max_pixels: int = MAX_PIXELS, white_level: float | None = None
+) -> Picture:
     """Decode a PNG, JPEG, WebP, BMP, TIFF or GIF.
 
     Args:
         source: a path, or a binary file that can seek.
         max_pixels: larger images are refused by their header, before anything is decoded.
+        white_level: the value of white; None is 1 in floats and the largest value in integers, but for 10, 12 or 14
+            bits in samples of 16, which are found by what the file says or by its values, see `bit_depth`.
 
     Raises:
         UserError: missing, a folder, empty, no image, damaged, too large, several pages or frames, a layout that is
@@ -67,9 +72,13 @@ def read_image(source: str | os.PathLike[str] | BinaryIO, max_pixels: int = MAX_
             encoding = encoding_of(header, image, file, compressed)
             if any(plane.shape[1::-1] != header.size for plane in picture.planes):
                 raise ValueError("its header gives another size than its pixels")
+        if header.format == "PNG":
+            metadata.pop("xmp", None)
+            metadata |= png_metadata(file)
+        picture = with_white(replace(picture, metadata=metadata, encoding=encoding), white_level, name)
         for plane in picture.planes:
             check_floats(plane, f"'{name}'")
-        return replace(picture, metadata=metadata, encoding=encoding)
+        return picture
 
 
 @contextmanager

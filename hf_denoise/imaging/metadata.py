@@ -7,6 +7,7 @@ from PIL import Image, JpegImagePlugin
 from hf_denoise.imaging.deep_images import is_resolution
 from hf_denoise.imaging.file_checks import sound_exif
 from hf_denoise.imaging.formats import Header
+from hf_denoise.imaging.png_chunks import read_chunks
 
 
 def pillow_metadata(image: Image.Image) -> dict[str, Any]:
@@ -18,6 +19,12 @@ def pillow_metadata(image: Image.Image) -> dict[str, Any]:
     if dpi and is_resolution(dpi):
         metadata["dpi"] = dpi
     return metadata
+
+
+def png_metadata(file: BinaryIO) -> dict[str, Any]:
+    """What a PNG says about its colours, and its XMP, which Pillow gives as text or not at all."""
+    chunks, xmp = read_chunks(file)
+    return {name: value for name, value in (("chunks", chunks), ("xmp", xmp)) if value}
 
 
 def encoding_of(header: Header, image: Image.Image | None, file: BinaryIO, compressed: bool) -> dict[str, Any]:

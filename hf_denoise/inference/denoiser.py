@@ -219,6 +219,7 @@ class Denoiser:
         *,
         keep: float | None = None,
         protect: Any = None,
+        white_level: float | None = None,
     ) -> FileReport:
         """Denoise a file into another, which may be the same.
 
@@ -230,6 +231,7 @@ class Denoiser:
             target: image to write, see `hf_denoise.imaging.picture.Picture.save`.
             strength, progress, keep, protect: as in a call; a mask is as the picture shows, upright.
             removed: image to write with what was taken away, upright, see `hf_denoise.inference.removed.removed_view`.
+            white_level: see `hf_denoise.imaging.images.read_image`; the result has the same.
 
         Returns:
             The strength, what was protected, and with `removed` the structure in what was taken away.
@@ -239,7 +241,8 @@ class Denoiser:
                 `target` or `removed` cannot be written; then nothing is left there, and a `target` already written
                 stays.
         """
-        return denoise_file(self._picture, source, target, Treatment(strength, keep, protect), progress, removed)
+        options = Treatment(strength, keep, protect)
+        return denoise_file(self._picture, source, target, options, progress, removed, white_level)
 
     def picture(self, picture: Picture, strength: float = 1.0, progress: Progress | None = None) -> Picture:
         """Denoise a decoded file; see `blend_pictures` for another strength without another run."""

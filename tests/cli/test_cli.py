@@ -165,6 +165,19 @@ def test_strength_0_writes_the_input(tmp_path: Path) -> None:
     assert np.array_equal(np.asarray(Image.open(tmp_path / "out/a.png")), np.asarray(Image.open(source)))
 
 
+def test_what_was_taken_for_white_is_said_and_can_be_set(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).integers(0, 4096, (16, 24)).astype(np.uint16)
+    Image.fromarray(values).save(tmp_path / "in.png")
+    result = run("denoise", tmp_path / "in.png", "-o", tmp_path / "out.png", "--strength", 0)
+    assert "white is taken to be 4095" in result.stdout
+    assert "--white-level" in result.stdout
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "out.png")), values)
+    given = run("denoise", tmp_path / "in.png", "-o", tmp_path / "b.png", "--strength", 0, "--white-level", 65535)
+    assert given.stdout == ""
+    wrong = run("denoise", tmp_path / "in.png", "-o", tmp_path / "c.png", "--white-level", 1e6)
+    assert "--white-level" in errors(wrong)
+
+
 def test_nothing_is_replaced_unless_asked_for(tmp_path: Path) -> None:
     source = picture(tmp_path / "a.png")
     content = source.read_bytes()

@@ -124,6 +124,20 @@ def test_the_noise_of_premultiplied_colour_goes_and_its_brightness_stays(
     assert colour.std() < 0.5 * noisy.std()
 
 
+@pytest.mark.parametrize("bits", [10, 12, 14, 16])
+def test_noise_goes_at_every_depth_of_a_16_bit_file(tmp_path: Path, rng: np.random.Generator, bits: int) -> None:
+    clean, noisy = astronaut(rng, sigma=15)
+    full = 2**bits - 1
+    tifffile.imwrite(tmp_path / "in.tif", np.rint(noisy.clip(0, 1) * full).astype(np.uint16), photometric="rgb")
+    report = packaged().file(tmp_path / "in.tif", tmp_path / "out.tif")
+    after = tifffile.imread(tmp_path / "out.tif")
+    assert after.dtype == np.uint16
+    assert psnr(after / full, clean) > psnr(noisy.clip(0, 1), clean) + 4
+    assert (report.assumed is None) == (bits == 16)
+    if report.assumed is not None:
+        assert f"white is taken to be {full}" in report.assumed
+
+
 def test_noise_goes(rng: np.random.Generator) -> None:
     clean, noisy = astronaut(rng)
     output = packaged()(noisy)
