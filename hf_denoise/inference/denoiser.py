@@ -21,6 +21,7 @@ from hf_denoise.inference.denoised_file import FileReport, denoise_file
 from hf_denoise.inference.devices import pick_device
 from hf_denoise.inference.engines import Fastest, create_engine
 from hf_denoise.inference.given import like_array, plane_of, plane_of_array
+from hf_denoise.inference.high_range import denoise_ranges
 from hf_denoise.inference.protection import Protection, Strength, Treatment
 from hf_denoise.inference.quantized import find_int8
 from hf_denoise.inference.restraint import apply_gains
@@ -150,8 +151,8 @@ class Denoiser:
                   16-bit colour, so such a file comes back with 8 bits: `file` keeps all 16.
                 - a Pillow image: gives one of the same mode and size, in the stored orientation, with its metadata.
                 - an array of uint8, uint16 or float, (H, W), (H, W, 1), (H, W, 3) or (H, W, 4): gives the same shape
-                  and dtype; the fourth channel is alpha and comes back as it is. Floats are 0 to 1, noise may lie
-                  outside; they come back as float32 in [0, 1].
+                  and dtype; the fourth channel is alpha and comes back as it is. White is 1 in floats, noise may lie
+                  outside; they come back as float32 from 0 up to 1, or to the brightest value, where that is no noise.
             strength: from 0, the input, to 1, fully denoised; or "auto": the strongest at which a scratch 2 px wide of
                 the contrast `keep` keeps 80 %, as a probe of the picture says.
             progress: called with (tiles done, tiles in all) after each tile.
@@ -266,7 +267,7 @@ class Denoiser:
 
             def advance(done: int, tiles: int, before: int = number * total) -> None:
                 if progress:
-                    progress(before + done, total * len(planes))
+                    progress(before + total * done // tiles, total * len(planes))
 
             clean.append(self._plane(plane, strength, advance))
             if protection:
@@ -279,15 +280,14 @@ class Denoiser:
 
     def _plane(self, plane: np.ndarray, strength: float, progress: Progress | None) -> np.ndarray:
         """Denoise (H, W) or (H, W, 3)."""
-        if strength == 0:  # not worth the network
-            if progress:
-                tiles = self.tiles(plane.shape[1], plane.shape[0])
-                progress(tiles, tiles)
-            return plane.clip(0, 1) if plane.dtype.kind == "f" else plane.copy()
+        return denoise_ranges(plane, self._range, strength, progress)
+
+    def _range(self, plane: np.ndarray, white: float, strength: float, progress: Progress | None) -> np.ndarray:
+        """Denoise what was divided by `white`."""
         if isinstance(self._engine, Fastest):
             self._engine.expect(plane.shape[0] * plane.shape[1] * (8 if self.self_ensemble else 1))
         output, corrections = denoise_tiles(plane, self._forward, self.tile, self.halo, progress)
-        gains = corrections.gains()
+        gains = corrections.gains(white)
         if gains is not None or strength < 1:
             apply_gains(plane, output, gains, strength)
         return output
