@@ -41,5 +41,5 @@ def write_deep_png(file: BinaryIO, pixels: np.ndarray, metadata: dict[str, Any],
     if exif := metadata.get("exif"):
         more += chunk(b"eXIf", exif.removeprefix(b"Exif\0\0"))
     encoded = memoryview(imagecodecs.png_encode(pixels))
-    for piece in with_chunks(encoded, metadata.get("chunks", ()), metadata.get("xmp"), more):
+    for piece in with_chunks(encoded, metadata, more):
         file.write(piece)

@@ -161,7 +161,7 @@ class Picture:
 
     def _write_by_pillow(self, file: BinaryIO, format: str, mode: str, metadata: dict[str, Any]) -> None:
         image, options = self._encode(mode), self._options(format)
-        chunks, xmp = metadata.pop("chunks", ()), metadata.get("xmp")
+        xmp = metadata.get("xmp")
         metadata.pop("max_sample_value", None)
         if format == "TIFF" and ("exif" in metadata or xmp):  # Pillow takes the block apart
             exif = Image.Exif()
@@ -171,10 +171,10 @@ class Picture:
             metadata["exif"] = deep_images.keep_text(exif)
         if format == "JPEG" and xmp and len(xmp) > MAX_JPEG_XMP:
             del metadata["xmp"]
-        if format == "PNG" and (chunks or xmp):
+        if format == "PNG" and (xmp or "chunks" in metadata):
             encoded = io.BytesIO()
             image.save(encoded, format, **options, **metadata)
-            for piece in with_chunks(encoded.getbuffer(), chunks, xmp):
+            for piece in with_chunks(encoded.getbuffer(), metadata):
                 file.write(piece)
         else:
             image.save(_WithoutDescriptor(file), format, **options, **metadata)

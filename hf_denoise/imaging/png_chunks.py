@@ -6,7 +6,7 @@ Without gAMA and cHRM, sRGB or cICP the same numbers are shown in other colours.
 import struct
 import zlib
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 KEPT = (b"cICP", b"mDCV", b"cLLI", b"cHRM", b"gAMA", b"sRGB", b"sBIT")
 """By name: colour space, mastering display, light levels, primaries, gamma, sRGB, significant bits."""
@@ -65,19 +65,21 @@ def chunk(name: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
 
 
-def with_chunks(encoded: memoryview, chunks: Chunks, xmp: bytes | None, more: bytes = b"") -> Iterator[Buffer]:
+def with_chunks(encoded: memoryview, metadata: dict[str, Any], more: bytes = b"") -> Iterator[Buffer]:
     """An encoded PNG with its meaning again, in pieces to be written one after the other.
 
     Args:
         encoded: the PNG.
-        chunks, xmp: of `read_chunks`. Significant bits of another kind of colour are left out.
+        metadata: of the picture. Significant bits of another kind of colour are left out, as is sRGB beside a profile:
+            a PNG has one of them.
         more: other chunks that must stand before the pixels.
     """
     yield encoded[:_HEADER]
-    for name, content in chunks:
-        if name != b"sBIT" or len(content) == _SIGNIFICANT[encoded[25]]:
+    for name, content in metadata.get("chunks", ()):
+        other_colour = name == b"sBIT" and len(content) != _SIGNIFICANT[encoded[25]]
+        if not other_colour and not (name == b"sRGB" and metadata.get("icc_profile")):
             yield chunk(name, content)
     yield more
-    if xmp:
+    if xmp := metadata.get("xmp"):
         yield chunk(b"iTXt", _XMP + b"\0\0\0\0" + xmp)
     yield encoded[_HEADER:]
