@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
-from hf_denoise.cli.inputs import Job, check_targets, is_done, plan, view_path, views
+from hf_denoise.cli.inputs import Job, check_names, check_targets, is_done, plan, view_path, views
 from hf_denoise.cli.network import Engine, Precision, load_denoiser
 from hf_denoise.distributed.processes import Processes, join_processes
 from hf_denoise.errors import UserError
@@ -91,6 +91,7 @@ class Denoise:
         if done:
             print(f"{len(done)} of {len(done) + len(jobs)} images are done already", file=sys.stderr)
         targets = jobs + (views(done + jobs)[len(done) :] if self.removed else [])
+        check_names(targets)
         if not self.overwrite:
             check_targets(targets, self.resume)
         if self.resume:

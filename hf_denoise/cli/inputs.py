@@ -9,6 +9,7 @@ from hf_denoise.data.walking import visible_files
 from hf_denoise.errors import UserError
 
 Job = tuple[Path, Path]  # source, target
+MOST_NAME_BYTES = 255  # of all usual file systems
 
 # `os.path` says whether a file exists; `Path` raises in a folder that may not be read.
 
@@ -109,6 +110,20 @@ def is_done(job: Job, removed: bool) -> bool:
     """Whether an earlier run has written all results of a job. Files are renamed into place: what is there is whole."""
     source, target = job
     return os.path.exists(target) and not target.samefile(source) and (not removed or view_path(target).exists())
+
+
+def check_names(jobs: Sequence[Job]) -> None:
+    """Refuse targets whose names no file can have, before the work.
+
+    Raises:
+        UserError: a name is longer than 255 bytes.
+    """
+    for source, target in jobs:
+        if len(os.fsencode(target.name)) > MOST_NAME_BYTES:
+            raise UserError(
+                f"'{target.name}' is too long for the name of a file; give '{source}' a shorter name, or choose one as "
+                "--output"
+            )
 
 
 def check_targets(jobs: Sequence[Job], resume: bool) -> None:

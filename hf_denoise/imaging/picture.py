@@ -131,7 +131,7 @@ class Picture:
             image = self._encode(WITH_ALPHA[mode])
         else:
             image = self._encode(mode)
-        image.info.update(self.metadata)
+        image.info.update({key: self.metadata[key] for key in METADATA["JPEG"] if key in self.metadata})
         return image
 
     def save(self, path: str | os.PathLike[str]) -> None:
