@@ -7,6 +7,7 @@ import numpy as np
 
 from hf_denoise.errors import UserError
 from hf_denoise.imaging.extra_samples import unnamed_bands
+from hf_denoise.imaging.heif import check_usable
 
 FORMATS = {
     ".png": "PNG",
@@ -17,6 +18,11 @@ FORMATS = {
     ".tif": "TIFF",
     ".tiff": "TIFF",
     ".gif": "GIF",
+    ".avif": "AVIF",
+    ".heic": "HEIF",
+    ".heif": "HEIF",
+    ".jfif": "JPEG",
+    ".jpe": "JPEG",
 }
 
 _HOLDS: dict[str, set[str]] = {
@@ -26,6 +32,8 @@ _HOLDS: dict[str, set[str]] = {
     "BMP": {"1", "L", "P", "RGB"},
     "TIFF": {"1", "L", "LA", "P", "RGB", "RGBA", "CMYK"},
     "GIF": {"L", "P"},
+    "AVIF": {"L", "RGB", "RGBA"},
+    "HEIF": {"L", "RGB", "RGBA"},
 }
 _DTYPES = {"PNG": ("uint8", "uint16"), "TIFF": ("uint8", "uint16", "float16", "float32", "float64")}
 METADATA = {
@@ -33,12 +41,14 @@ METADATA = {
     "JPEG": ("icc_profile", "exif", "dpi", "xmp"),
     "WEBP": ("icc_profile", "exif", "xmp"),
     "TIFF": ("icc_profile", "exif", "dpi", "xmp", "max_sample_value"),
+    "AVIF": ("icc_profile", "exif", "xmp"),
+    "HEIF": ("icc_profile", "exif", "xmp"),
     "BMP": ("dpi",),
     "GIF": (),
 }
 MAX_JPEG_XMP = 65_504
 """Bytes in one segment."""
-_MAX_SIDE = {"JPEG": 65_500, "WEBP": 16_383, "GIF": 65_535}
+_MAX_SIDE = {"JPEG": 65_500, "WEBP": 16_383, "GIF": 65_535, "AVIF": 65_535, "HEIF": 16_383}
 # Nothing is lost by these; what cannot be reached through them, the format cannot hold.
 _WIDER = {"1": ("L", "RGB"), "L": ("RGB",), "LA": ("RGBA",), "P": ("RGB", "RGBA")}
 WITH_ALPHA = {"L": "LA", "RGB": "RGBA", "P": "RGBA"}
@@ -87,7 +97,9 @@ def check_target(header: Header, path: Path) -> tuple[str, str]:
     format = FORMATS.get(path.suffix.lower())
     if format is None:
         raise UserError(f"cannot write '{path}': the name must end in one of {', '.join(FORMATS)}")
-    if str(header.dtype) not in _DTYPES.get(format, ("uint8",)):
+    check_usable(format, f"write '{path}'")
+    depths = ("uint8", "uint16") if header.format == format == "HEIF" else _DTYPES.get(format, ("uint8",))
+    if str(header.dtype) not in depths:
         depth = "floating-point" if header.dtype.kind == "f" else "16-bit"
         fitting = "TIFF" if header.dtype.kind == "f" else "PNG or TIFF"
         raise UserError(f"cannot write '{path}': {format} has no {depth} samples; write {fitting} instead")

@@ -12,7 +12,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from hf_denoise.arrays import check_floats, full_scale
 from hf_denoise.errors import UserError
-from hf_denoise.imaging import deep_images, deep_png
+from hf_denoise.imaging import deep_images, deep_png, heif
 from hf_denoise.imaging.bit_depth import with_white
 from hf_denoise.imaging.extra_samples import ExtraSamples
 from hf_denoise.imaging.file_checks import check_pixels
@@ -37,7 +37,7 @@ def read_header(source: str | os.PathLike[str] | BinaryIO) -> Header:
 def read_image(
     source: str | os.PathLike[str] | BinaryIO, max_pixels: int = MAX_PIXELS, white_level: float | None = None
 ) -> Picture:
-    """Decode a PNG, JPEG, WebP, BMP, TIFF or GIF.
+    """Decode a PNG, JPEG, WebP, AVIF, HEIC, BMP, TIFF or GIF.
 
     Args:
         source: a path, or a binary file that can seek.
@@ -62,6 +62,9 @@ def read_image(
                 metadata = {**pillow_metadata(image), **tags}
                 if header.format == "TIFF":
                     picture = _in_stored_order(picture, metadata)
+            elif image is not None and header.format in ("HEIF", "AVIF"):
+                metadata, depth = pillow_metadata(image), heif.depth_of(image, file)
+                picture = _from_array(header, heif.read_deep(file, header.format, depth), None)
             elif image is not None:
                 metadata = pillow_metadata(image)
                 picture = _from_array(header, deep_png.read_deep_png(file), image.info.get("transparency"))
@@ -241,24 +244,40 @@ def _inspect(file: BinaryIO, name: str, max_pixels: int) -> tuple[Header, Image.
             return header, None, tiff.compressed
         compressed, size = tiff.compressed, (tiff.width, tiff.height)  # Pillow swaps them where orientation says so
         file.seek(0)
-    try:
-        with _without_pillow_limit():
-            image = Image.open(file, formats=tuple(dict.fromkeys(FORMATS.values())))
-    except UnidentifiedImageError as error:
-        raise UserError(f"'{name}' is not a PNG, JPEG, WebP, BMP, TIFF or GIF image; convert it to one") from error
+    image = _open_by_pillow(file, head, name)
     _check_size(*image.size, name, max_pixels)
     # Phones put a preview or a gain map behind the photograph, in the same JPEG: the photograph is the first.
     # Only whether there is a second frame is asked: to count those of a GIF takes as long as it has frames.
     if getattr(image, "is_animated", False) and image.format not in ("MPO", "TIFF"):
-        raise UserError(f"'{name}' is an animation; extract the frame to denoise into a file of its own")
+        what = "holds several pictures" if image.format == "HEIF" else "is an animation"
+        raise UserError(f"'{name}' {what}; extract the one to denoise into a file of its own")
     header = _pillow_header(image, f"'{name}'")
     header = replace(header, format="JPEG" if image.format == "MPO" else image.format)
     check_pixels(image, file)
-    if deep := deep_png.deep_png_mode(head):
+    deep = deep_png.deep_png_mode(head)
+    if image.format in ("HEIF", "AVIF") and heif.depth_of(image, file) > 8:
+        deep = "I;16" if image.mode == "L" else image.mode
+    if deep:
         header = replace(header, mode=deep, dtype=np.dtype("uint16"))
     if size:
         header = replace(header, size=size)
     return header, image, compressed
+
+
+def _open_by_pillow(file: BinaryIO, head: bytes, name: str) -> Image.Image:
+    """The Pillow image of a file that begins with `head`, not decoded."""
+    boxed = heif.format_of(head)
+    if boxed:
+        heif.check_usable(boxed, f"read '{name}'")
+    formats = [boxed] if boxed else [format for format in FORMATS.values() if format not in ("HEIF", "AVIF")]
+    try:
+        with _without_pillow_limit():
+            return Image.open(file, formats=tuple(dict.fromkeys(formats)))
+    except UnidentifiedImageError as error:
+        if boxed:
+            raise ValueError("its boxes hold no picture") from error
+        known = "PNG, JPEG, WebP, AVIF, HEIC, BMP, TIFF or GIF"
+        raise UserError(f"'{name}' is not a {known} image; convert it to one") from error
 
 
 def _check_size(width: int, height: int, name: str, max_pixels: int) -> None:

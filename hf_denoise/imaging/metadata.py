@@ -7,6 +7,7 @@ from PIL import Image, JpegImagePlugin
 from hf_denoise.imaging.deep_images import is_resolution
 from hf_denoise.imaging.file_checks import sound_exif
 from hf_denoise.imaging.formats import Header
+from hf_denoise.imaging.heif import encoding_of_heif
 from hf_denoise.imaging.png_chunks import read_chunks
 
 
@@ -33,6 +34,8 @@ def encoding_of(header: Header, image: Image.Image | None, file: BinaryIO, compr
         return {"compressed": compressed}
     if header.format == "WEBP":
         return {"lossy": _is_lossy_webp(file)}
+    if image is not None and header.format in ("HEIF", "AVIF"):
+        return encoding_of_heif(image, file)
     if isinstance(image, JpegImagePlugin.JpegImageFile):
         sampling = JpegImagePlugin.get_sampling(image)
         return {
