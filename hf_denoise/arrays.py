@@ -12,8 +12,10 @@ ByteImage = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 """(H, W), True inside defects."""
 
-# Beyond this no noise explains a floating-point value: the image is on another scale than 0 to 1.
-_MAX_FLOAT = 8.0
+# Six stops above white is more than what renderings and merged exposures are kept for. Pictures on another scale, such
+# as 0 to 255, have values beyond that, or lie above white for the most part.
+_BRIGHTEST, _USUAL = 64.0, 8.0
+_DARKEST = -8.0  # beyond this, no noise explains a value
 
 
 def full_scale(dtype: np.dtype) -> int:
@@ -27,11 +29,15 @@ def to_8_bits(pixels: FloatImage) -> ByteImage:
 
 
 def check_floats(pixels: np.ndarray, name: str) -> None:
-    """Raise a `UserError` that names `name` where floats are NaN, infinite, or far from the range 0 to 1."""
+    """Raise a `UserError` that names `name` where floats are NaN, infinite, or where white cannot be 1."""
     if pixels.dtype.kind != "f":
         return
     low, high = float(pixels.min(initial=0)), float(pixels.max(initial=0))
     if not (np.isfinite(low) and np.isfinite(high)):
         raise UserError(f"{name} holds NaN or infinite values; replace them before denoising")
-    if max(-low, high) > _MAX_FLOAT:
-        raise UserError(f"{name} holds values from {low:.4g} to {high:.4g}; scale floating-point images to 0 to 1")
+    usual = float(np.median(pixels[:: len(pixels) // 1024 + 1])) if high > _USUAL else 0.0
+    if low < _DARKEST or high > _BRIGHTEST or usual > _USUAL:
+        raise UserError(
+            f"{name} holds values from {low:.4g} to {high:.4g}; scale floating-point images so that white is 1 "
+            "(--white-level does that with files)"
+        )

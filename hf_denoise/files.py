@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import stat
 import struct
 import tempfile
 import uuid
@@ -12,17 +13,27 @@ from typing import BinaryIO
 
 from hf_denoise.errors import UserError, cause_of
 
+_NAME_BYTES = 200
+
 
 @contextmanager
 def written_beside(target: Path) -> Iterator[BinaryIO]:
-    """A new file beside `target`, flushed to disk and renamed onto it at the end, removed on any failure."""
-    part = target.with_name(f".{target.name[:100]}-{uuid.uuid4().hex[:8]}.part")
+    """A new file beside `target`, flushed to disk and renamed onto it at the end, removed on any failure.
+
+    What it replaces gives it its mode, and its owner where this process may give files away. Where `target` is a link,
+    the file that it leads to is replaced, and the link stays.
+    """
+    place = Path(os.path.realpath(target)) if target.is_symlink() else target
+    part = place.with_name(f".{_beginning(place.name)}-{uuid.uuid4().hex[:8]}.part")
     try:
-        with open(part, "x+b") as file:
+        # What replaces a file is nobody else's to read before it has that file's mode.
+        mode = 0o600 if place.exists() else 0o666
+        with open(part, "x+b", opener=lambda name, flags: os.open(name, flags, mode)) as file:
             yield file
+            _keep_owner_and_mode(place, part)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(part, target)
+        os.replace(part, place)
     except UserError:
         raise
     except OSError as error:
@@ -35,9 +46,30 @@ def written_beside(target: Path) -> Iterator[BinaryIO]:
             part.unlink(missing_ok=True)
 
 
+def _beginning(name: str) -> str:
+    """As much of a name as the name of its part has room for: file systems count bytes, 255 of them."""
+    while len(os.fsencode(name)) > _NAME_BYTES:
+        name = name[:-1]
+    return name
+
+
+def _keep_owner_and_mode(replaced: Path, part: Path) -> None:
+    """Give a file the owner and the mode of the one that it will replace; the owner only as far as that is allowed."""
+    try:
+        status = os.stat(replaced)
+    except OSError:  # there is none yet
+        return
+    if hasattr(os, "chown"):
+        for owner, group in ((-1, status.st_gid), (status.st_uid, -1)):
+            with suppress(OSError):
+                os.chown(part, owner, group)
+    os.chmod(part, stat.S_IMODE(status.st_mode))  # after the owner: a change of that takes special bits away
+
+
 def remove_parts(targets: Iterable[Path]) -> None:
     """Remove what killed processes left of these files; a process that still writes one of them would fail."""
-    wanted = {(target.parent, target.name[:100]) for target in targets}
+    places = [Path(os.path.realpath(target)) if target.is_symlink() else target for target in targets]
+    wanted = {(place.parent, _beginning(place.name)) for place in places}
     for folder in {folder for folder, _ in wanted}:
         for part in folder.glob(".*-????????.part"):
             if (folder, part.name[1:-14]) in wanted:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from hf_denoise.cli.inputs import Job, check_targets, is_done, plan, view_path, views
+from hf_denoise.cli.inputs import Job, check_names, check_targets, is_done, plan, view_path, views
 from hf_denoise.cli.network import Engine, Precision, load_denoiser
 from hf_denoise.cli.probe import limit_sentence
 from hf_denoise.cli.protecting import AUTO, check_treatment, find_masks, protected_view
@@ -54,6 +54,9 @@ class Denoise:
     """Of the network's arithmetic; auto takes what is fastest on this machine. int8 needs openvino."""
     device: str = "auto"
     """cpu, cuda, cuda:1, mps, or auto."""
+    white_level: Annotated[float | None, arg(metavar="VALUE")] = None
+    """The value of white, where that is not the largest value of integers, or 1 in floats. Default: 10, 12 or 14 bits
+    in samples of 16 are recognised by what the file says or by its values, and said. The result has the same scale."""
     self_ensemble: bool = False
     """Average over the eight turns and flips: about 0.1 dB more for eight times the time."""
     overwrite: bool = False
@@ -114,6 +117,7 @@ class Denoise:
         if done:
             print(f"{len(done)} of {len(done) + len(jobs)} images are done already", file=sys.stderr)
         targets = jobs + views(done + jobs, self.views)[len(self.views) * len(done) :]
+        check_names(targets)
         if not self.overwrite:
             check_targets(targets, self.resume)
         if self.resume:
@@ -186,6 +190,7 @@ class Denoise:
                 removed=view_path(target, "removed") if self.removed else None,
                 keep=self.keep,
                 protect=mask or self.protect,
+                white_level=self.white_level,
             )
             if self.views:
                 noisy = noisy or read_image(source)
@@ -200,7 +205,7 @@ class Denoise:
         self, report: "FileReport", noisy: "Picture | None", denoiser: "Denoiser", show_progress: bool
     ) -> list[str]:
         """What there is to say about a file, line by line."""
-        said = []
+        said = [f"{report.assumed} by --white-level"] if report.assumed else []
         if self.strength == AUTO:
             said.append(f"strength {report.strength:.2f}")
         if report.protection is not None:

@@ -9,6 +9,7 @@ from hf_denoise.data.walking import visible_files
 from hf_denoise.errors import UserError
 
 Job = tuple[Path, Path]  # source, target
+MOST_NAME_BYTES = 255  # of all usual file systems
 
 VIEWS = {"removed": "what is removed from", "protected": "what is protected in"}  # pictures that go beside a result
 
@@ -135,6 +136,20 @@ def is_done(job: Job, kinds: Sequence[str]) -> bool:
     source, target = job
     whole = os.path.exists(target) and not target.samefile(source)
     return whole and all(view_path(target, kind).exists() for kind in kinds)
+
+
+def check_names(jobs: Sequence[Job]) -> None:
+    """Refuse targets whose names no file can have, before the work.
+
+    Raises:
+        UserError: a name is longer than 255 bytes.
+    """
+    for source, target in jobs:
+        if len(os.fsencode(target.name)) > MOST_NAME_BYTES:
+            raise UserError(
+                f"'{target.name}' is too long for the name of a file; give '{source}' a shorter name, or choose one as "
+                "--output"
+            )
 
 
 def check_targets(jobs: Sequence[Job], resume: bool) -> None:

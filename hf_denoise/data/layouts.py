@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -164,13 +165,14 @@ def _read_mvtec(folder: Path, split: str | None, layout: Layout) -> None:
 def _read_plain(folder: Path, split: str | None, layout: Layout) -> None:
     """A folder of clean images: nothing that looks like a mask or a degraded image may be among them."""
     files = list(_usable_files(folder, layout))
-    stems = {file.with_suffix("") for file in files}
+    stems = {_composed(str(file.with_suffix(""))) for file in files}
     partners = {name for role in ("mask", "degraded") for name in ROLE_NAMES[role]} | {"ground_truth"}
     for file in files:
         for parent in file.relative_to(folder).parents:
             if parent.name.lower() in partners:
                 raise UserError(f"{folder / parent} has no folder of clean images beside it; {KNOWN_LAYOUTS}.")
-        if file.stem.endswith("_mask") and file.with_name(file.stem.removesuffix("_mask")) in stems:
+        image = file.with_name(file.stem.removesuffix("_mask"))
+        if file.stem.endswith("_mask") and _composed(str(image)) in stems:
             raise UserError(f"{file} is a mask beside its image: move the masks into a folder; {KNOWN_LAYOUTS}.")
     taken: set[Path] = set()
     for file in files:
@@ -236,12 +238,17 @@ def _by_key(folder: Path, layout: Layout) -> dict[str, Path]:
     """Image files by their path relative to `folder`, without extension; a second file of one name is a problem."""
     files: dict[str, Path] = {}
     for file in _usable_files(folder, layout):
-        key = file.relative_to(folder).with_suffix("").as_posix()
+        key = _composed(file.relative_to(folder).with_suffix("").as_posix())
         if key in files:
             layout.problems.append((file, f"has the same name as {files[key].name}"))
         else:
             files[key] = file
     return files
+
+
+def _composed(name: str) -> str:
+    """A name in one of the two forms that Unicode has for letters with accents: macOS writes the other."""
+    return unicodedata.normalize("NFC", name)
 
 
 def _below(folder: Path, file: Path) -> Path:

@@ -1,31 +1,27 @@
-"""16-bit and floating-point image files, which Pillow cannot hold: PNG by imagecodecs, TIFF by tifffile.
+"""TIFF files that Pillow cannot hold, by tifffile: of 16 bits, of floats, with samples beside colour and alpha.
 
-imagecodecs is what tifffile itself needs for LZW and most other compressed TIFFs, so that 16-bit colour PNG costs no
-further dependency. Both are imported where they are used: most images have 8 bits.
+imagecodecs is what tifffile itself needs for LZW and most other compressed TIFFs, so that 16-bit colour PNG, see
+`deep_png`, costs no further dependency. Both are imported where they are used: most images have 8 bits.
 """
 
 import math
 import struct
-import zlib
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import Image, PngImagePlugin, TiffImagePlugin
+from PIL import Image, TiffImagePlugin
 
 from hf_denoise.errors import UserError
+from hf_denoise.imaging.extra_samples import ALPHA, COLOURS, PREMULTIPLIED, UNSPECIFIED, ExtraSamples, kinds_of
 from hf_denoise.imaging.file_checks import check_directories, check_segments, check_tiff_size
 
 _EXIF_IFD, _GPS_IFD = 0x8769, 0x8825
+_XMP = 700
+_LARGEST_VALUE = (281, 341)  # MaxSampleValue, SMaxSampleValue
 # What describes the picture; every other tag of a TIFF says how the file is laid out.
 _DESCRIPTIVE_TAGS = (270, 271, 272, 274, 305, 306, 315, 33432, _EXIF_IFD, _GPS_IFD)
-_LAYOUTS = {
-    ("MINISBLACK", 1): "L",
-    ("MINISBLACK", 2): "LA",
-    ("RGB", 3): "RGB",
-    ("RGB", 4): "RGBA",
-    ("SEPARATED", 4): "CMYK",
-}
+_LAYOUTS = {"MINISBLACK": "L", "RGB": "RGB", "SEPARATED": "CMYK"}
 # The others need decoders that few files use and few people have tested.
 _COMPRESSIONS = {1: "none", 5: "LZW", 8: "deflate", 32946: "deflate", 32773: "PackBits"}
 _LARGEST_SPARE_TILE = 2**22  # pixels; a tile may be larger than the picture, within reason
@@ -37,13 +33,18 @@ _PHOTOMETRIC = {"L": "minisblack", "LA": "minisblack", "RGB": "rgb", "RGBA": "rg
 
 @dataclass(frozen=True)
 class TiffHeader:
-    """What a TIFF says about itself before its pixels are decoded. `mode` is None unless it is 16-bit or float."""
+    """What a TIFF says about itself before its pixels are decoded.
+
+    `mode` is None where Pillow can hold the picture: with 8 bits, and no other samples beside colour than alpha.
+    `extra` are the kinds of those, see `extra_samples`, where there is more to them than a plain alpha.
+    """
 
     width: int
     height: int
     mode: str | None
     dtype: np.dtype | None
     compressed: bool
+    extra: tuple[int, ...] = ()
 
 
 def is_tiff(head: bytes) -> bool:
@@ -87,11 +88,17 @@ def read_tiff_header(file: BinaryIO, name: str) -> TiffHeader:
         if not all(isinstance(number, int) and number > 0 for number in numbers):
             raise ValueError("its size is no number")
         mode = None
-        if not isinstance(page.bitspersample, int) or page.bitspersample > 8:
-            layout = getattr(page.photometric, "name", str(page.photometric))
-            mode = _LAYOUTS.get((layout, page.samplesperpixel))
+        layout = getattr(page.photometric, "name", str(page.photometric))
+        colours = _LAYOUTS.get(layout, "")
+        extra = kinds_of(page.samplesperpixel - COLOURS.get(colours, 1), page.extrasamples)
+        if extra == (ALPHA,) and colours != "CMYK":
+            extra = ()  # nothing more to say than the mode does
+        special = bool(colours and extra) and page.bitspersample == 8
+        if not isinstance(page.bitspersample, int) or page.bitspersample > 8 or special:
+            mode = mode_of(colours, extra or (ALPHA,) * (page.samplesperpixel - COLOURS.get(colours, 1)))
             known = page.dtype is not None and page.bitspersample == 8 * page.dtype.itemsize
-            if mode is None or not known or str(page.dtype) not in _DEPTHS or page.imagedepth != 1:
+            deep = str(page.dtype) in _DEPTHS or (special and str(page.dtype) == "uint8")
+            if mode is None or not known or not deep or page.imagedepth != 1:
                 raise UserError(
                     f"'{name}' is a TIFF of {page.samplesperpixel} x {page.dtype or page.bitspersample} {layout} "
                     "samples, which is not supported; convert it to 8-bit, 16-bit or float32 grey or RGB"
@@ -103,14 +110,28 @@ def read_tiff_header(file: BinaryIO, name: str) -> TiffHeader:
                 )
         samples = page.samplesperpixel if page.photometric != tifffile.PHOTOMETRIC.YCBCR else 1  # chroma may be coarser
         check_tiff_size(page.imagewidth * page.imagelength * samples * page.bitspersample // 8, file, page.compression)
-        return TiffHeader(page.imagewidth, page.imagelength, mode, page.dtype, page.compression != 1)
+        return TiffHeader(page.imagewidth, page.imagelength, mode, page.dtype, page.compression != 1, extra)
+
+
+def mode_of(colours: str, extra: tuple[int, ...]) -> str | None:
+    """Pillow's mode for the samples of a pixel: "L", "RGB" or "CMYK" and those beside; None where nobody can say.
+
+    Beside ink, alpha is carried as any other band: no mode has both. Many bands beside one of grey are no picture in
+    grey, but something else, such as a spectrum.
+    """
+    alphas = sum(kind != UNSPECIFIED for kind in extra)
+    if colours == "CMYK":
+        return None if PREMULTIPLIED in extra else colours
+    if alphas > 1 or (colours == "L" and len(extra) - alphas > 1):
+        return None
+    return {"L": "LA", "RGB": "RGBA"}.get(colours) if alphas else colours or None
 
 
 def read_tiff(file: BinaryIO) -> tuple[np.ndarray, dict[str, Any]]:
     """Decode the one picture of a TIFF that `read_tiff_header` accepted.
 
     Returns:
-        (H, W) or (H, W, C) array in the file's own dtype, and what it has of `icc_profile` and `dpi`.
+        (H, W) or (H, W, C) array in the file's own dtype, and what it has of `Picture.metadata` but `exif`.
 
     Raises:
         ValueError: the pixels are damaged; many other types too.
@@ -124,13 +145,26 @@ def read_tiff(file: BinaryIO) -> tuple[np.ndarray, dict[str, Any]]:
         pixels = page.asarray()
         if page.samplesperpixel > 1 and page.planarconfig == tifffile.PLANARCONFIG.SEPARATE:
             pixels = np.moveaxis(pixels, 0, -1)
-        if 34675 in page.tags:
-            metadata["icc_profile"] = bytes(page.tags[34675].value)
+        for tag, name in ((34675, "icc_profile"), (_XMP, "xmp")):
+            if tag in page.tags:
+                metadata[name] = bytes(page.tags[tag].value)
+        if top := _largest_said(page):
+            metadata["max_sample_value"] = top
         if 282 in page.tags and 283 in page.tags and page.resolutionunit > 1:
             dpi = page.get_resolution("INCH")
             if is_resolution(dpi):
                 metadata["dpi"] = dpi
     return pixels, {key: value for key, value in metadata.items() if value}
+
+
+def _largest_said(page: Any) -> float | None:
+    """The largest of the values that a page says its samples can have: one for each of a pixel."""
+    for tag in _LARGEST_VALUE:
+        if tag in page.tags:
+            said = np.atleast_1d(np.asarray(page.tags[tag].value))
+            if said.dtype.kind in "uif" and said.size and np.isfinite(said).all() and said.max() > 0:
+                return float(said.max())
+    return None
 
 
 def _check_pixels(page: Any, file: BinaryIO) -> None:
@@ -180,8 +214,18 @@ def _directory(file: BinaryIO, head: bytes, place: int | None) -> TiffImagePlugi
     return directory
 
 
-def write_tiff(file: BinaryIO, pixels: np.ndarray, mode: str, metadata: dict[str, Any], compressed: bool) -> None:
-    """Encode (H, W) or (H, W, C) pixels of any dtype into `file`, which is open for writing and reading."""
+def write_tiff(
+    file: BinaryIO,
+    pixels: np.ndarray,
+    mode: str,
+    metadata: dict[str, Any],
+    compressed: bool,
+    extra: ExtraSamples | None = None,
+) -> None:
+    """Encode (H, W) or (H, W, C) pixels of any dtype into `file`, which is open for writing and reading.
+
+    With `extra`, the pixels are what its `joined` gives.
+    """
     import tifffile
 
     exif = Image.Exif()
@@ -193,13 +237,18 @@ def write_tiff(file: BinaryIO, pixels: np.ndarray, mode: str, metadata: dict[str
             tags.append((tag - 1, 4, 1, 0, True))  # tifffile drops the tag itself; the place is filled in below
         elif tag in _DESCRIPTIVE_TAGS:
             tags.append((tag, 3, 1, value, True) if isinstance(value, int) else (tag, 2, 0, _as_text(value), True))
+    if xmp := metadata.get("xmp"):
+        tags.append((_XMP, 1, len(xmp), xmp, True))
+    if (top := metadata.get("max_sample_value")) and float(top).is_integer() and top < 2**16:
+        samples = 1 if pixels.ndim == 2 else pixels.shape[2]
+        tags.append((_LARGEST_VALUE[0], 3, samples, (int(top),) * samples if samples > 1 else int(top), True))
     dpi = metadata.get("dpi")
     with tifffile.TiffWriter(file) as tiff:
         tiff.write(
             pixels,
             photometric=_PHOTOMETRIC[mode],
             planarconfig="contig" if pixels.ndim == 3 else None,
-            extrasamples=["unassalpha"] if mode in ("LA", "RGBA") else None,
+            extrasamples=extra.kinds if extra else [ALPHA] if mode in ("LA", "RGBA") else None,
             compression="adobe_deflate" if compressed else None,
             predictor=compressed,
             iccprofile=metadata.get("icc_profile"),
@@ -235,39 +284,3 @@ def _append_ifd(file: BinaryIO, tag: int, values: dict[int, Any]) -> None:
         place.overwrite(offset)
         file.seek(place.offset)
         file.write(struct.pack(f"{tiff.byteorder}H", tag))
-
-
-def deep_png_mode(head: bytes) -> str | None:
-    """Pillow's mode for a file that begins with these bytes (26 at least) if it is a PNG of 16 bits, else None.
-
-    Pillow itself says RGBA for grey with alpha.
-    """
-    if head[:8] != b"\x89PNG\r\n\x1a\n" or head[24:25] != b"\x10":
-        return None
-    return {0: "I;16", 2: "RGB", 4: "LA", 6: "RGBA"}.get(head[25])
-
-
-def read_deep_png(file: BinaryIO) -> np.ndarray:
-    """Decode a 16-bit PNG: (H, W) or (H, W, C) uint16, C = 2, 3 or 4."""
-    import imagecodecs
-
-    file.seek(0)
-    return imagecodecs.png_decode(file.read())
-
-
-def write_deep_png(file: BinaryIO, pixels: np.ndarray, metadata: dict[str, Any], color_key: tuple | None) -> None:
-    """Encode (H, W) or (H, W, C) uint16 as PNG, with its metadata."""
-    import imagecodecs
-
-    encoded = memoryview(imagecodecs.png_encode(pixels))
-    header = 33  # signature and IHDR; the chunks that follow must stand before the pixels
-    file.write(encoded[:header])
-    if icc := metadata.get("icc_profile"):
-        PngImagePlugin.putchunk(file, b"iCCP", b"ICC Profile\0\0" + zlib.compress(icc))
-    if dpi := metadata.get("dpi"):
-        PngImagePlugin.putchunk(file, b"pHYs", struct.pack(">IIB", *(round(value / 0.0254) for value in dpi), 1))
-    if color_key:
-        PngImagePlugin.putchunk(file, b"tRNS", struct.pack(f">{len(color_key)}H", *color_key))
-    if exif := metadata.get("exif"):
-        PngImagePlugin.putchunk(file, b"eXIf", exif.removeprefix(b"Exif\0\0"))
-    file.write(encoded[header:])

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from hf_denoise.errors import UserError
+from hf_denoise.imaging.extra_samples import unnamed_bands
+from hf_denoise.imaging.heif import check_usable
 
 FORMATS = {
     ".png": "PNG",
@@ -16,6 +18,11 @@ FORMATS = {
     ".tif": "TIFF",
     ".tiff": "TIFF",
     ".gif": "GIF",
+    ".avif": "AVIF",
+    ".heic": "HEIF",
+    ".heif": "HEIF",
+    ".jfif": "JPEG",
+    ".jpe": "JPEG",
 }
 
 _HOLDS: dict[str, set[str]] = {
@@ -25,17 +32,23 @@ _HOLDS: dict[str, set[str]] = {
     "BMP": {"1", "L", "P", "RGB"},
     "TIFF": {"1", "L", "LA", "P", "RGB", "RGBA", "CMYK"},
     "GIF": {"L", "P"},
+    "AVIF": {"L", "RGB", "RGBA"},
+    "HEIF": {"L", "RGB", "RGBA"},
 }
 _DTYPES = {"PNG": ("uint8", "uint16"), "TIFF": ("uint8", "uint16", "float16", "float32", "float64")}
 METADATA = {
-    "PNG": ("icc_profile", "exif", "dpi"),
+    "PNG": ("icc_profile", "exif", "dpi", "xmp", "chunks"),
     "JPEG": ("icc_profile", "exif", "dpi", "xmp"),
     "WEBP": ("icc_profile", "exif", "xmp"),
-    "TIFF": ("icc_profile", "exif", "dpi"),
+    "TIFF": ("icc_profile", "exif", "dpi", "xmp", "max_sample_value"),
+    "AVIF": ("icc_profile", "exif", "xmp"),
+    "HEIF": ("icc_profile", "exif", "xmp"),
     "BMP": ("dpi",),
     "GIF": (),
 }
-_MAX_SIDE = {"JPEG": 65_500, "WEBP": 16_383, "GIF": 65_535}
+MAX_JPEG_XMP = 65_504
+"""Bytes in one segment."""
+_MAX_SIDE = {"JPEG": 65_500, "WEBP": 16_383, "GIF": 65_535, "AVIF": 65_535, "HEIF": 16_383}
 # Nothing is lost by these; what cannot be reached through them, the format cannot hold.
 _WIDER = {"1": ("L", "RGB"), "L": ("RGB",), "LA": ("RGBA",), "P": ("RGB", "RGBA")}
 WITH_ALPHA = {"L": "LA", "RGB": "RGBA", "P": "RGBA"}
@@ -55,6 +68,8 @@ class Header:
         dtype: of the samples: uint8, uint16 or a float.
         size: (width, height) in pixels.
         transparent: a palette with transparent entries, or a colour that stands for transparency.
+        extra: kinds of the samples of a TIFF beside colour, see `hf_denoise.imaging.extra_samples`; empty where that
+            is a plain alpha at most.
     """
 
     format: str | None
@@ -62,6 +77,7 @@ class Header:
     dtype: np.dtype
     size: tuple[int, int]
     transparent: bool = False
+    extra: tuple[int, ...] = ()
 
     @property
     def layout(self) -> str:
@@ -81,10 +97,16 @@ def check_target(header: Header, path: Path) -> tuple[str, str]:
     format = FORMATS.get(path.suffix.lower())
     if format is None:
         raise UserError(f"cannot write '{path}': the name must end in one of {', '.join(FORMATS)}")
-    if str(header.dtype) not in _DTYPES.get(format, ("uint8",)):
+    check_usable(format, f"write '{path}'")
+    depths = ("uint8", "uint16") if header.format == format == "HEIF" else _DTYPES.get(format, ("uint8",))
+    if str(header.dtype) not in depths:
         depth = "floating-point" if header.dtype.kind == "f" else "16-bit"
         fitting = "TIFF" if header.dtype.kind == "f" else "PNG or TIFF"
         raise UserError(f"cannot write '{path}': {format} has no {depth} samples; write {fitting} instead")
+    if format != "TIFF" and (bands := unnamed_bands(header.extra, header.layout)):
+        raise UserError(
+            f"cannot write '{path}': {format} keeps no bands beside colour and alpha, it has {bands}; write TIFF"
+        )
     if format == "GIF" and header.format != "GIF":
         raise UserError(f"cannot write '{path}': only a GIF is written as GIF, its 256 colours are too few; write PNG")
     if max(header.size) > _MAX_SIDE.get(format, 2**31):

@@ -8,13 +8,16 @@ from dataclasses import replace
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import ExifTags, Image, JpegImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from hf_denoise.arrays import check_floats, full_scale
 from hf_denoise.errors import UserError
-from hf_denoise.imaging import deep_images
-from hf_denoise.imaging.file_checks import check_pixels, sound_exif
+from hf_denoise.imaging import deep_images, deep_png, heif
+from hf_denoise.imaging.bit_depth import with_white
+from hf_denoise.imaging.extra_samples import ExtraSamples
+from hf_denoise.imaging.file_checks import check_pixels
 from hf_denoise.imaging.formats import DEEP_GREY, FORMATS, MODES, Header
+from hf_denoise.imaging.metadata import encoding_of, pillow_metadata, png_metadata
 from hf_denoise.imaging.picture import Picture
 
 MAX_PIXELS = 250_000_000
@@ -31,12 +34,16 @@ def read_header(source: str | os.PathLike[str] | BinaryIO) -> Header:
         return _inspect(file, name, MAX_PIXELS)[0]
 
 
-def read_image(source: str | os.PathLike[str] | BinaryIO, max_pixels: int = MAX_PIXELS) -> Picture:
-    """Decode a PNG, JPEG, WebP, BMP, TIFF or GIF.
+def read_image(
+    source: str | os.PathLike[str] | BinaryIO, max_pixels: int = MAX_PIXELS, white_level: float | None = None
+) -> Picture:
+    """Decode a PNG, JPEG, WebP, AVIF, HEIC, BMP, TIFF or GIF.
 
     Args:
         source: a path, or a binary file that can seek.
         max_pixels: larger images are refused by their header, before anything is decoded.
+        white_level: the value of white; None is 1 in floats and the largest value in integers, but for 10, 12 or 14
+            bits in samples of 16, which are found by what the file says or by its values, see `bit_depth`.
 
     Raises:
         UserError: missing, a folder, empty, no image, damaged, too large, several pages or frames, a layout that is
@@ -52,22 +59,29 @@ def read_image(source: str | os.PathLike[str] | BinaryIO, max_pixels: int = MAX_
                 with _without_pillow_limit():
                     image.load()
                     picture = replace(from_pil(image), header=header)
-                metadata = {**_pillow_metadata(image), **tags}
+                metadata = {**pillow_metadata(image), **tags}
                 if header.format == "TIFF":
                     picture = _in_stored_order(picture, metadata)
+            elif image is not None and header.format in ("HEIF", "AVIF"):
+                metadata, depth = pillow_metadata(image), heif.depth_of(image, file)
+                picture = _from_array(header, heif.read_deep(file, header.format, depth), None)
             elif image is not None:
-                metadata = _pillow_metadata(image)
-                picture = _from_array(header, deep_images.read_deep_png(file), image.info.get("transparency"))
+                metadata = pillow_metadata(image)
+                picture = _from_array(header, deep_png.read_deep_png(file), image.info.get("transparency"))
             else:
                 pixels, metadata = deep_images.read_tiff(file)
                 metadata |= tags
-                picture = _from_array(header, pixels, None)
-            encoding = _encoding(header, image, file, compressed)
+                picture = _from_tiff(header, pixels)
+            encoding = encoding_of(header, image, file, compressed)
             if any(plane.shape[1::-1] != header.size for plane in picture.planes):
                 raise ValueError("its header gives another size than its pixels")
+        if header.format == "PNG":
+            metadata.pop("xmp", None)
+            metadata |= png_metadata(file)
+        picture = with_white(replace(picture, metadata=metadata, encoding=encoding), white_level, name)
         for plane in picture.planes:
             check_floats(plane, f"'{name}'")
-        return replace(picture, metadata=metadata, encoding=encoding)
+        return picture
 
 
 @contextmanager
@@ -168,6 +182,16 @@ def _from_array(header: Header, pixels: np.ndarray, color_key: int | tuple[int, 
     return Picture(header, (pixels,), opaque.astype(pixels.dtype) * full_scale(pixels.dtype), color_key=key)
 
 
+def _from_tiff(header: Header, pixels: np.ndarray) -> Picture:
+    """Split the samples of a TIFF that Pillow cannot hold into planes, alpha and what there is beside."""
+    if not header.extra:
+        return _from_array(header, pixels, None)
+    colour, alpha, extra = ExtraSamples.split(pixels, header.extra, header.layout)
+    if header.layout in ("LA", "RGBA"):
+        return Picture(header, (colour,), alpha, extra=extra)
+    return replace(_from_array(header, colour, None), extra=extra)
+
+
 def _pillow_header(image: Image.Image, name: str) -> Header:
     transparent = "transparency" in image.info and image.mode not in ("LA", "RGBA")
     if image.mode not in MODES or (transparent and image.mode in ("1", "CMYK", "F")):
@@ -213,28 +237,47 @@ def _inspect(file: BinaryIO, name: str, max_pixels: int) -> tuple[Header, Image.
         tiff = deep_images.read_tiff_header(file, name)
         _check_size(tiff.width, tiff.height, name, max_pixels)
         if tiff.mode is not None and tiff.dtype is not None:
-            mode = tiff.mode if tiff.mode != "L" else ("F" if tiff.dtype.kind == "f" else "I;16")
-            return Header("TIFF", mode, tiff.dtype, (tiff.width, tiff.height)), None, tiff.compressed
+            mode = tiff.mode
+            if mode == "L" and tiff.dtype != np.uint8:
+                mode = "F" if tiff.dtype.kind == "f" else "I;16"
+            header = Header("TIFF", mode, tiff.dtype, (tiff.width, tiff.height), extra=tiff.extra)
+            return header, None, tiff.compressed
         compressed, size = tiff.compressed, (tiff.width, tiff.height)  # Pillow swaps them where orientation says so
         file.seek(0)
-    try:
-        with _without_pillow_limit():
-            image = Image.open(file, formats=tuple(dict.fromkeys(FORMATS.values())))
-    except UnidentifiedImageError as error:
-        raise UserError(f"'{name}' is not a PNG, JPEG, WebP, BMP, TIFF or GIF image; convert it to one") from error
+    image = _open_by_pillow(file, head, name)
     _check_size(*image.size, name, max_pixels)
     # Phones put a preview or a gain map behind the photograph, in the same JPEG: the photograph is the first.
     # Only whether there is a second frame is asked: to count those of a GIF takes as long as it has frames.
     if getattr(image, "is_animated", False) and image.format not in ("MPO", "TIFF"):
-        raise UserError(f"'{name}' is an animation; extract the frame to denoise into a file of its own")
+        what = "holds several pictures" if image.format == "HEIF" else "is an animation"
+        raise UserError(f"'{name}' {what}; extract the one to denoise into a file of its own")
     header = _pillow_header(image, f"'{name}'")
     header = replace(header, format="JPEG" if image.format == "MPO" else image.format)
     check_pixels(image, file)
-    if deep := deep_images.deep_png_mode(head):
+    deep = deep_png.deep_png_mode(head)
+    if image.format in ("HEIF", "AVIF") and heif.depth_of(image, file) > 8:
+        deep = "I;16" if image.mode == "L" else image.mode
+    if deep:
         header = replace(header, mode=deep, dtype=np.dtype("uint16"))
     if size:
         header = replace(header, size=size)
     return header, image, compressed
+
+
+def _open_by_pillow(file: BinaryIO, head: bytes, name: str) -> Image.Image:
+    """The Pillow image of a file that begins with `head`, not decoded."""
+    boxed = heif.format_of(head)
+    if boxed:
+        heif.check_usable(boxed, f"read '{name}'")
+    formats = [boxed] if boxed else [format for format in FORMATS.values() if format not in ("HEIF", "AVIF")]
+    try:
+        with _without_pillow_limit():
+            return Image.open(file, formats=tuple(dict.fromkeys(formats)))
+    except UnidentifiedImageError as error:
+        if boxed:
+            raise ValueError("its boxes hold no picture") from error
+        known = "PNG, JPEG, WebP, AVIF, HEIC, BMP, TIFF or GIF"
+        raise UserError(f"'{name}' is not a {known} image; convert it to one") from error
 
 
 def _check_size(width: int, height: int, name: str, max_pixels: int) -> None:
@@ -243,41 +286,3 @@ def _check_size(width: int, height: int, name: str, max_pixels: int) -> None:
         raise UserError(f"{said} {max_pixels // 10**6} megapixels; cut it into pieces")
     if max(width, height) > MAX_SIDE:
         raise UserError(f"{said} {MAX_SIDE} pixels a side; cut it into pieces")
-
-
-def _pillow_metadata(image: Image.Image) -> dict[str, Any]:
-    metadata = {key: image.info[key] for key in ("icc_profile", "exif", "xmp") if image.info.get(key)}
-    if "exif" in metadata and not sound_exif(metadata["exif"]):
-        del metadata["exif"]  # the pixels are good all the same
-    dpi = tuple(float(value) for value in image.info.get("dpi", ()))
-    if dpi and deep_images.is_resolution(dpi):
-        metadata["dpi"] = dpi
-    return metadata
-
-
-def _encoding(header: Header, image: Image.Image | None, file: BinaryIO, compressed: bool) -> dict[str, Any]:
-    """How the file was compressed, as far as `Picture.save` keeps it."""
-    if header.format == "TIFF":
-        return {"compressed": compressed}
-    if header.format == "WEBP":
-        return {"lossy": _is_lossy_webp(file)}
-    if isinstance(image, JpegImagePlugin.JpegImageFile):
-        sampling = JpegImagePlugin.get_sampling(image)
-        return {
-            "qtables": image.quantization,
-            "subsampling": max(sampling, 0),  # -1 is a layout that Pillow cannot write; 0 keeps all chroma
-            "progressive": bool(image.info.get("progressive")),
-        }
-    return {}
-
-
-def _is_lossy_webp(file: BinaryIO) -> bool:
-    """Whether the pixels of a WebP are a lossy `VP8 ` chunk. Pillow does not say."""
-    position = 12
-    while True:
-        file.seek(position)
-        chunk = file.read(8)
-        if len(chunk) < 8 or chunk[:4] in (b"VP8 ", b"VP8L"):
-            return chunk[:4] == b"VP8 "
-        length = int.from_bytes(chunk[4:], "little")
-        position += 8 + length + length % 2

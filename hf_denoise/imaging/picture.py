@@ -12,8 +12,11 @@ from PIL import ExifTags, Image
 
 from hf_denoise.arrays import full_scale
 from hf_denoise.files import written_beside
-from hf_denoise.imaging import deep_images
-from hf_denoise.imaging.formats import DEEP_GREY, METADATA, WITH_ALPHA, Header, check_target
+from hf_denoise.imaging import deep_images, deep_png
+from hf_denoise.imaging.extra_samples import ExtraSamples
+from hf_denoise.imaging.formats import DEEP_GREY, MAX_JPEG_XMP, METADATA, WITH_ALPHA, Header, check_target
+from hf_denoise.imaging.heif import avif_options, with_colours, write_heif
+from hf_denoise.imaging.png_chunks import with_chunks
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,13 +26,17 @@ class Picture:
     Attributes:
         header: format, mode, depth and size.
         planes: what is denoised, each (H, W) or (H, W, 3) in the file's own dtype; integers span their full range,
-            floats are 0 to 1. One array of grey or RGB; of a CMYK image two, cyan-magenta-yellow inverted (as if it
+            white is 1 in floats. One array of grey or RGB; of a CMYK image two, cyan-magenta-yellow inverted (as if it
             were RGB) and black, since the way back from RGB to four inks is not unique.
         alpha: (H, W), or None. Never changed.
         palette: (N, 4) uint8 RGBA, or None.
         color_key: the colour that stands for transparency, or None.
-        metadata: those present of `icc_profile`, `exif`, `xmp` (bytes, verbatim) and `dpi` (pair of floats).
+        metadata: those present of `icc_profile`, `exif`, `xmp` (bytes, verbatim), `dpi` (pair of floats), `chunks` of a
+            PNG that say what its colours mean (pairs of name and content), and `max_sample_value` of a TIFF (number).
         encoding: how the file was compressed, where that is to be kept.
+        extra: the other samples of a TIFF, and how its alpha was stored; None where there is nothing to say.
+        white: the value of white in the file, where that is not the usual one. Planes are then floats.
+        white_why: in words, how that was found out; None where it was given.
     """
 
     header: Header
@@ -39,6 +46,9 @@ class Picture:
     color_key: tuple[int, ...] | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
     encoding: dict[str, Any] = field(default_factory=dict)
+    extra: ExtraSamples | None = None
+    white: float | None = None
+    white_why: str | None = None
 
     def with_planes(self, planes: tuple[np.ndarray, ...]) -> "Picture":
         """The same picture with other pixels: `planes` of the same shapes and dtypes."""
@@ -88,10 +98,28 @@ class Picture:
             header=replace(self.header, size=(width, height)),
             planes=planes,
             alpha=None if self.alpha is None else np.ascontiguousarray(turn(self.alpha)),
+            extra=None if self.extra is None else self.extra.turned(turn),
         )
+
+    @property
+    def stored(self) -> "Picture":
+        """The same with planes as they are in the file."""
+        return self if self.white is None else self._times(self.white)
+
+    def _times(self, white: float) -> "Picture":
+        planes = []
+        for plane in self.planes:
+            values = np.multiply(plane, plane.dtype.type(white))
+            if self.header.dtype.kind == "u":
+                values = np.rint(values, out=values).clip(0, full_scale(self.header.dtype), out=values)
+            planes.append(values.astype(self.header.dtype, copy=False))
+        return replace(self, planes=tuple(planes), white=None, white_why=None)
 
     def to_pil(self) -> Image.Image:
         """As a Pillow image of the original mode; 16-bit and float colour, which Pillow has not, with 8 bits."""
+        if self.white is not None:  # 8 bits span their full range, whatever the 16 of the file did
+            deep = self.header.dtype != np.uint8 and self.header.mode not in DEEP_GREY
+            return (self._times(full_scale(self.header.dtype)) if deep else self.stored).to_pil()
         mode = self.header.mode
         if mode == "F":
             image = Image.fromarray(self._array("L").astype(np.float32))
@@ -104,14 +132,15 @@ class Picture:
             image = self._encode(WITH_ALPHA[mode])
         else:
             image = self._encode(mode)
-        image.info.update(self.metadata)
+        image.info.update({key: self.metadata[key] for key in METADATA["JPEG"] if key in self.metadata})
         return image
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the picture in the format of the path's extension, beside it and then renamed.
 
         A JPEG that was a JPEG keeps its quantisation tables and chroma subsampling; one that was not gets quality
-        95 without subsampling. WebP is lossless unless the picture was a lossy WebP.
+        95 without subsampling. WebP is lossless unless the picture was a lossy WebP. AVIF and HEIC keep their
+        subsampling, depth (HEIC) and colour space.
 
         Raises:
             UserError: the format cannot hold the picture, or the file cannot be written. Nothing is left behind.
@@ -119,27 +148,54 @@ class Picture:
         target = Path(path)
         format, mode = check_target(self.header, target)
         # Where the orientation cannot be noted, the pixels themselves are turned.
-        picture = self if "exif" in METADATA[format] else self.upright()
+        picture = (self if "exif" in METADATA[format] else self.upright()).stored
         metadata = {key: picture.metadata[key] for key in METADATA[format] if key in picture.metadata}
-        if format == "TIFF" and self.header.dtype == np.uint8 and "exif" in metadata:  # Pillow takes the block apart
-            exif = Image.Exif()
-            exif.load(metadata["exif"])
-            metadata["exif"] = deep_images.keep_text(exif)
         with written_beside(target) as file:
-            if self.header.dtype == np.uint8:
-                picture._encode(mode).save(_WithoutDescriptor(file), format, **picture._options(format), **metadata)
+            if format == "HEIF":
+                own = self.encoding if self.header.format == "HEIF" else None
+                write_heif(file, picture._array(mode), metadata, own)
+            elif self.header.dtype == np.uint8 and (self.extra is None or format != "TIFF"):
+                picture._write_by_pillow(file, format, mode, metadata)
             elif format == "TIFF":
-                compressed = self.encoding.get("compressed", False)
-                deep_images.write_tiff(file, picture._array(mode), mode, metadata, compressed)
+                compressed, pixels = self.encoding.get("compressed", False), picture._array(mode)
+                if picture.extra is not None:
+                    pixels = picture.extra.joined(pixels)
+                deep_images.write_tiff(file, pixels, mode, metadata, compressed, picture.extra)
             else:
-                deep_images.write_deep_png(file, picture._array(mode), metadata, picture.color_key)
+                deep_png.write_deep_png(file, picture._array(mode), metadata, picture.color_key)
 
-    def _options(self, format: str) -> dict[str, Any]:
+    def _write_by_pillow(self, file: BinaryIO, format: str, mode: str, metadata: dict[str, Any]) -> None:
+        image, options = self._encode(mode), self._options(format, mode)
+        xmp = metadata.get("xmp")
+        metadata.pop("max_sample_value", None)
+        if format == "TIFF" and ("exif" in metadata or xmp):  # Pillow takes the block apart
+            exif = Image.Exif()
+            exif.load(metadata.get("exif", b""))
+            if xmp:
+                exif[700] = metadata.pop("xmp")
+            metadata["exif"] = deep_images.keep_text(exif)
+        if format == "JPEG" and xmp and len(xmp) > MAX_JPEG_XMP:
+            del metadata["xmp"]
+        if format == "PNG" and (xmp or "chunks" in metadata):
+            encoded = io.BytesIO()
+            image.save(encoded, format, **options, **metadata)
+            for piece in with_chunks(encoded.getbuffer(), metadata):
+                file.write(piece)
+        elif format == "AVIF":
+            encoded = io.BytesIO()
+            image.save(encoded, format, **options, **metadata)
+            file.write(with_colours(encoded.getvalue(), self.encoding.get("colours", b"")))
+        else:
+            image.save(_WithoutDescriptor(file), format, **options, **metadata)
+
+    def _options(self, format: str, mode: str) -> dict[str, Any]:
         """Pillow's options for the compression of `format`."""
         if format == "JPEG":
             return self.encoding if self.header.format == "JPEG" else {"quality": 95, "subsampling": 0}
         if format == "WEBP":
             return {"exact": True, **({"quality": 95} if self.encoding.get("lossy") else {"lossless": True})}
+        if format == "AVIF":
+            return avif_options(self.encoding if self.header.format == "AVIF" else None, mode)
         if format == "PNG":
             return {"compress_level": 4}  # less than half of the time of 6, and 2 % more bytes of a photograph
         if format == "TIFF" and self.encoding.get("compressed"):

@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from hf_denoise.inference.denoised_file import FileReport, denoise_file
 from hf_denoise.inference.devices import pick_device
 from hf_denoise.inference.engines import Fastest, create_engine
 from hf_denoise.inference.given import alpha_of_array, like_array, plane_of, plane_of_array
+from hf_denoise.inference.high_range import denoise_ranges
 from hf_denoise.inference.planes import Planes, denoise_planes
 from hf_denoise.inference.protection import Protection, Strength, Treatment
 from hf_denoise.inference.quantized import find_int8
@@ -152,8 +154,8 @@ class Denoiser:
                   16-bit colour, so such a file comes back with 8 bits: `file` keeps all 16.
                 - a Pillow image: gives one of the same mode and size, in the stored orientation, with its metadata.
                 - an array of uint8, uint16 or float, (H, W), (H, W, 1), (H, W, 3) or (H, W, 4): gives the same shape
-                  and dtype; the fourth channel is alpha and comes back as it is. Floats are 0 to 1, noise may lie
-                  outside; they come back as float32 in [0, 1].
+                  and dtype; the fourth channel is alpha and comes back as it is. White is 1 in floats, noise may lie
+                  outside; they come back as float32 from 0 up to 1, or to the brightest value, where that is no noise.
             strength: from 0, the input, to 1, fully denoised; or "auto": the strongest at which a scratch 2 px wide of
                 the contrast `keep` keeps 80 %, as a probe of the picture says.
             progress: called with (tiles done, tiles in all) after each tile.
@@ -223,6 +225,7 @@ class Denoiser:
         *,
         keep: float | None = None,
         protect: Any = None,
+        white_level: float | None = None,
     ) -> FileReport:
         """Denoise a file into another, which may be the same.
 
@@ -234,6 +237,7 @@ class Denoiser:
             target: image to write, see `hf_denoise.imaging.picture.Picture.save`.
             strength, progress, keep, protect: as in a call; a mask is as the picture shows, upright.
             removed: image to write with what was taken away, upright, see `hf_denoise.inference.removed.removed_view`.
+            white_level: see `hf_denoise.imaging.images.read_image`; the result has the same.
 
         Returns:
             The strength, what was protected, and with `removed` the structure in what was taken away.
@@ -243,7 +247,8 @@ class Denoiser:
                 `target` or `removed` cannot be written; then nothing is left there, and a `target` already written
                 stays.
         """
-        return denoise_file(self._picture, source, target, Treatment(strength, keep, protect), progress, removed)
+        options = Treatment(strength, keep, protect)
+        return denoise_file(self._picture, source, target, options, progress, removed, white_level)
 
     def picture(self, picture: Picture, strength: float = 1.0, progress: Progress | None = None) -> Picture:
         """Denoise a decoded file; see `blend_pictures` for another strength without another run."""
@@ -270,15 +275,16 @@ class Denoiser:
         self, plane: np.ndarray, strength: float, progress: Progress | None, visible: Mask | None = None
     ) -> np.ndarray:
         """Denoise (H, W) or (H, W, 3)."""
-        if strength == 0:  # not worth the network
-            if progress:
-                tiles = self.tiles(plane.shape[1], plane.shape[0])
-                progress(tiles, tiles)
-            return plane.clip(0, 1) if plane.dtype.kind == "f" else plane.copy()
+        return denoise_ranges(plane, partial(self._range, visible=visible), strength, progress)
+
+    def _range(
+        self, plane: np.ndarray, white: float, strength: float, progress: Progress | None, visible: Mask | None
+    ) -> np.ndarray:
+        """Denoise what was divided by `white`."""
         if isinstance(self._engine, Fastest):
             self._engine.expect(plane.shape[0] * plane.shape[1] * (8 if self.self_ensemble else 1))
         output, corrections = denoise_tiles(plane, self._forward, self.tile, self.halo, progress, visible)
-        gains = corrections.gains()
+        gains = corrections.gains(white)
         if gains is not None or strength < 1:
             apply_gains(plane, output, gains, strength)
         return output

@@ -44,9 +44,9 @@ def denoise_planes(
     clean = []
     for number, (given, plane) in enumerate(zip(planes, filled, strict=True)):
 
-        def advance(done: int, _: int, before: int = number * tiles) -> None:
+        def advance(done: int, steps: int, before: int = number * tiles) -> None:
             if progress:
-                progress(before + done, tiles * len(planes))
+                progress(before + tiles * done // steps, tiles * len(planes))
 
         result = run(plane, strength, advance, visible)
         if protection:

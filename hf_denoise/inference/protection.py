@@ -80,11 +80,13 @@ class Protection:
 
     def apply(self, noisy: Plane, clean: Plane) -> None:
         """Take part of the correction back, in place in `clean`: arrays of one shape and dtype."""
+        full = full_scale(clean.dtype)
+        limit = full if clean.max(initial=0) <= full else None  # floats may be brighter than white
         for top in range(0, len(clean), STRIP):
             rows = slice(top, top + STRIP)
             share = self.shares[rows].astype(np.float32) / FULL
             mixed = mix(noisy[rows], clean[rows], share if clean.ndim == 2 else share[..., None])
-            clean[rows] = mixed.clip(0, full_scale(clean.dtype))
+            clean[rows] = mixed.clip(0, limit)
 
 
 def largest_share(kept: NDArray[np.float64] | float, wanted: float) -> NDArray[np.float64]:

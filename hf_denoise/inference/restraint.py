@@ -89,8 +89,11 @@ class Corrections:
         contrast = square - (colour**2).mean(axis=0)
         self.telling[place] = (clipped < CLIPPED) & (contrast > SMOOTH**2) & (share[0].numpy() >= USABLE)
 
-    def gains(self) -> Grid | None:
-        """Factor on the correction in the middle of each block, 0 to 1; None where all of it is believed."""
+    def gains(self, white: float = 1.0) -> Grid | None:
+        """Factor on the correction in the middle of each block, 0 to 1; None where all of it is believed.
+
+        `white` is what the picture was divided by, for its noise to be judged as what it was before.
+        """
         found = np.flatnonzero(self.telling)
         if len(found) < FEWEST:
             return None
@@ -102,7 +105,7 @@ class Corrections:
         there = np.sqrt(gaussian_filter(self.energy, 1, mode="nearest"))
         gains = np.minimum(TOLERANCE * expected / np.maximum(there, 1e-9), 1)
         overall = float(np.quantile(size, QUANTILE)) ** 2
-        gains *= overall / (overall + FAINT**2) if overall else 0.0
+        gains *= overall / (overall + (FAINT / white) ** 2) if overall else 0.0
         return gains.astype(np.float32) if gains.min() < 1 - NEGLIGIBLE else None
 
 

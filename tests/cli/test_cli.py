@@ -117,6 +117,36 @@ def test_strength_0_writes_the_input(tmp_path: Path) -> None:
     assert np.array_equal(np.asarray(Image.open(tmp_path / "out/a.png")), np.asarray(Image.open(source)))
 
 
+def test_in_place_keeps_mode_and_links_and_takes_any_name(tmp_path: Path) -> None:
+    name = "\u00e4" * 120 + ".png"  # 244 bytes
+    real = picture(tmp_path / "store" / "real.png")
+    real.chmod(0o600)
+    picture(tmp_path / "in" / name).chmod(0o640)
+    (tmp_path / "in" / "link.png").symlink_to(real)
+    before = real.read_bytes()
+    result = run("denoise", tmp_path / "in", "-o", tmp_path / "in", "--overwrite")
+    assert result.returncode == 0, result.stderr
+    assert (real.stat().st_mode & 0o777, (tmp_path / "in" / name).stat().st_mode & 0o777) == (0o600, 0o640)
+    assert (tmp_path / "in" / "link.png").is_symlink()
+    assert real.read_bytes() != before
+    longer = picture(tmp_path / ("\u00e4" * 124 + ".png"))
+    long = run("denoise", longer, "-o", tmp_path / "out", "--removed")
+    assert "too long" in errors(long)  # NAME-removed.png, said before the work
+
+
+def test_what_was_taken_for_white_is_said_and_can_be_set(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).integers(0, 4096, (16, 24)).astype(np.uint16)
+    Image.fromarray(values).save(tmp_path / "in.png")
+    result = run("denoise", tmp_path / "in.png", "-o", tmp_path / "out.png", "--strength", 0)
+    assert "white is taken to be 4095" in result.stdout
+    assert "--white-level" in result.stdout
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "out.png")), values)
+    given = run("denoise", tmp_path / "in.png", "-o", tmp_path / "b.png", "--strength", 0, "--white-level", 65535)
+    assert given.stdout == ""
+    wrong = run("denoise", tmp_path / "in.png", "-o", tmp_path / "c.png", "--white-level", 1e6)
+    assert "--white-level" in errors(wrong)
+
+
 def test_nothing_is_replaced_unless_asked_for(tmp_path: Path) -> None:
     source = picture(tmp_path / "a.png")
     content = source.read_bytes()

@@ -78,6 +78,23 @@ def names(data: datasets.DatasetDict) -> dict[str, list[str]]:
 # --- layouts
 
 
+def test_two_forms_of_one_name_are_one_name(tmp_path):
+    composed, decomposed = "caf\u00e9", "cafe\u0301"  # as most systems write it, and as macOS does
+    for number, (clean, degraded, mask) in enumerate(
+        [
+            (composed, decomposed, decomposed),
+            (decomposed, composed, composed + "_mask"),
+            (composed, composed, decomposed),
+        ]
+    ):
+        write(tmp_path / f"clean/{clean}{number}/{clean}.png", number)
+        write(tmp_path / f"degraded/{degraded}{number}/{degraded}.png", 10 + number)
+        write_mask(tmp_path / f"mask/{mask.removesuffix('_mask')}{number}/{mask}.png")
+    triplets = load_triplets(tmp_path)
+    assert sum(len(rows) for rows in triplets.values()) == 3
+    assert {bool(row["mask"]) for rows in triplets.values() for row in rows} == {True}
+
+
 def test_paired_folders_give_each_image_its_own_partners(tmp_path):
     data = load_triplets(paired(tmp_path))
     assert sizes(data) == {"train": 7, "validation": 2, "test": 1}

@@ -107,6 +107,37 @@ def test_the_identity_gives_16_bit_colour_files_back_exactly(tmp_path: Path, rng
     assert np.array_equal(tifffile.imread(tmp_path / "out.tif"), samples)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_the_noise_of_premultiplied_colour_goes_and_its_brightness_stays(
+    tmp_path: Path, rng: np.random.Generator, dtype: Any
+) -> None:
+    full = 1 if dtype is np.float32 else np.iinfo(dtype).max
+    noisy = 0.7 + rng.normal(0, 0.05, (64, 64, 3))
+    stored = full * np.dstack([0.25 * noisy, np.full((64, 64), 0.25)])
+    tifffile.imwrite(tmp_path / "in.tif", stored.astype(dtype), photometric="rgb", extrasamples=["assocalpha"])
+    packaged().file(tmp_path / "in.tif", tmp_path / "out.tif")
+    with tifffile.TiffFile(tmp_path / "out.tif") as tiff:
+        page: Any = tiff.pages[0]
+        colour, kinds = page.asarray()[..., :3] / full / 0.25, page.extrasamples
+    assert [int(kind) for kind in kinds] == [1]
+    assert colour.mean() == pytest.approx(0.7, abs=0.01)
+    assert colour.std() < 0.5 * noisy.std()
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14, 16])
+def test_noise_goes_at_every_depth_of_a_16_bit_file(tmp_path: Path, rng: np.random.Generator, bits: int) -> None:
+    clean, noisy = astronaut(rng, sigma=15)
+    full = 2**bits - 1
+    tifffile.imwrite(tmp_path / "in.tif", np.rint(noisy.clip(0, 1) * full).astype(np.uint16), photometric="rgb")
+    report = packaged().file(tmp_path / "in.tif", tmp_path / "out.tif")
+    after = tifffile.imread(tmp_path / "out.tif")
+    assert after.dtype == np.uint16
+    assert psnr(after / full, clean) > psnr(noisy.clip(0, 1), clean) + 4
+    assert (report.assumed is None) == (bits == 16)
+    if report.assumed is not None:
+        assert f"white is taken to be {full}" in report.assumed
+
+
 def test_noise_goes(rng: np.random.Generator) -> None:
     clean, noisy = astronaut(rng)
     output = packaged()(noisy)
