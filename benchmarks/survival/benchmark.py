@@ -38,8 +38,8 @@ def run(options: Options) -> None:
         "# Which small defects survive",
         machine.sentence(about),
         f"Weights: {options.model_name}. Faintest contrast in grey levels of which 80 % is kept, by sigma of the "
-        "noise, over the middle of a photograph and two tiles, in grey; > is more than was tried, ≤ the least that was. "
-        "The other methods are told sigma, ours is not.",
+        "noise, over the middle of a photograph and two tiles, in grey; > is more than was tried, ≤ the least "
+        "that was. The other methods are told sigma, ours is not.",
         *(_limits_table(curves, sigma) for sigma in sigmas),
         *dict.fromkeys(missing),
         "![Share kept of a scratch 2 px wide and 17 px long](survival.png)",
