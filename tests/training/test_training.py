@@ -254,6 +254,7 @@ def report(checkpoint: Path) -> dict:
 def test_a_run_that_is_told_to_stop_is_saved_and_goes_on_as_it_began(photos, tmp_path, sent):
     """Without its options, which it has recorded: another seed would train on what was kept for validation."""
     options = ["--max-steps", "150", "--eval-every", "75", "--batch", "4", "--seed", "3", "--degradation", "speckle:20"]
+    options += ["--precision", "no"]  # what is fastest is measured by each process
     assert here(photos, tmp_path / "whole", *options).returncode == 0
     env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
