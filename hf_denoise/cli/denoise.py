@@ -10,6 +10,7 @@ from tyro.conf import Positional, arg
 
 from hf_denoise.cli.inputs import Job, check_names, check_targets, is_done, plan, view_path, views
 from hf_denoise.cli.network import Engine, Precision, load_denoiser
+from hf_denoise.cli.skipped import skipped_sentence
 from hf_denoise.distributed.processes import Processes, join_processes
 from hf_denoise.errors import UserError
 from hf_denoise.files import make_writable, remove_parts
@@ -74,6 +75,8 @@ class Denoise:
         from hf_denoise.imaging.images import read_header
 
         check_strength(self.strength)
+        if skipped := skipped_sentence(self.inputs, self.output):
+            print(skipped, file=sys.stderr)
         if self.resume and self.overwrite:
             raise UserError("--resume keeps the results that exist and --overwrite replaces them; choose one of them")
         bad: list[str] = []
