@@ -54,6 +54,19 @@ def _frames(format: str, **options: Any) -> bytes:
     return _saved(_image(), format, save_all=True, append_images=[_image("L").convert("RGB"), _image()], **options)
 
 
+def _heic(mode: str, pixels: np.ndarray) -> bytes:
+    import pillow_heif  # an extra
+
+    file = io.BytesIO()
+    pillow_heif.from_bytes(mode, (SIDE, SIDE), pixels.tobytes()).save(file, quality=80, exif=_exif(6))
+    return file.getvalue()
+
+
+def _with_chunks(png: bytes) -> bytes:
+    xmp = png_chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(b"<x/>"))
+    return png[:33] + png_chunk(b"gAMA", struct.pack(">I", 45455)) + png_chunk(b"sBIT", b"\x10" * 3) + xmp + png[33:]
+
+
 def _palette(transparent: bool) -> Image.Image:
     image = _image().quantize(32)
     if transparent:
@@ -146,6 +159,16 @@ def whole_files() -> dict[str, tuple[str, bytes]]:
         "TIFF RGB, 16 bits, big": (".tif", _tiff(deep, photometric="rgb", bigtiff=True)),
         "TIFF float": (".tif", _tiff(_smooth(1)[..., 0].astype(np.float32), compression="zlib", predictor=True)),
         "TIFF float with NaN": (".tif", _float(np.nan)),
+        "TIFF RGBA, premultiplied": (".tif", _tiff(_deep(4) >> 8, photometric="rgb", extrasamples=["assocalpha"])),
+        "TIFF six bands": (".tif", _tiff(_deep(6), photometric="rgb", extrasamples=[0, 2, 0], planarconfig="contig")),
+        "TIFF 12 bits in 16": (".tif", _tiff(deep >> 4, photometric="rgb", extratags=[(281, 3, 3, (4095,) * 3, True)])),
+        "PNG that says its colours": (".png", _with_chunks(_deep_png(3))),
+        "PPM": (".ppm", _saved(rgb, "PPM")),
+        "PGM, 12 bits": (".pgm", b"P5 64 64 4095\n" + (_deep(1) >> 4).astype(">u2").tobytes()),
+        "AVIF": (".avif", _saved(_image("RGBA"), "AVIF", exif=_exif(6), icc_profile=icc)),
+        "AVIF, 10 bits": (".avif", bytes(imagecodecs.avif_encode(deep >> 6, bitspersample=10))),
+        "HEIC": (".heic", _heic("RGB", (_smooth(3) * 255).astype(np.uint8))),
+        "HEIC, 10 bits": (".heic", _heic("RGB;10", deep >> 6)),
     }
     return files
 

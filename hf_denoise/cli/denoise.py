@@ -13,6 +13,7 @@ from hf_denoise.cli.inputs import Job, check_names, check_targets, is_done, plan
 from hf_denoise.cli.network import Engine, Precision, load_denoiser
 from hf_denoise.cli.probe import limit_sentence
 from hf_denoise.cli.protecting import AUTO, check_treatment, find_masks, protected_view
+from hf_denoise.cli.skipped import skipped_sentence
 from hf_denoise.distributed.processes import Processes, join_processes
 from hf_denoise.errors import UserError
 from hf_denoise.files import make_writable, remove_parts
@@ -95,6 +96,8 @@ class Denoise:
         from hf_denoise.imaging.images import read_header
 
         check_treatment(self.strength, self.keep, self.protect)
+        if skipped := skipped_sentence(self.inputs, self.output):
+            print(skipped, file=sys.stderr)
         if self.resume and self.overwrite:
             raise UserError("--resume keeps the results that exist and --overwrite replaces them; choose one of them")
         bad: list[str] = []

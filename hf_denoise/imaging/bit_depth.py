@@ -57,7 +57,7 @@ def _found(picture: Picture) -> tuple[float, str] | None:
     top = int(plane.max(initial=0))
     said = picture.metadata.get("max_sample_value")
     if said and top <= said < 65535:
-        return said, "its tag MaxSampleValue says so"
+        return said, "the file says so (MaxSampleValue)" if picture.header.format == "TIFF" else "the file says so"
     if top >= 2 ** max(_DEPTHS) or float((plane & 1).mean()) < _LOW_BITS:
         return None
     significant = _significant_bits(picture.metadata)

@@ -24,8 +24,9 @@ _COUNTED = (273, 279, 324, 325)  # offsets and byte counts of strips and tiles
 # Bytes that a byte unpacks to at most, by the TIFF tag: none; LZW, a code of 12 bits for 4096 bytes; deflate; PackBits.
 _MOST_UNPACKED = {1: 1, 5: 2731, 8: 1032, 32946: 1032, 32773: 64}
 # Pixels that a byte gives at most, by Pillow's name: PNG of 1 bit, deflated; JPEG, a bit for a block of 8 x 8; GIF, LZW
-# as above; BMP, a run of 255 in two bytes. WebP has no such bound.
-_MOST_PIXELS = {"PNG": 8 * 1032, "JPEG": 8 * 64, "MPO": 8 * 64, "GIF": 2731, "BMP": 128}
+# as above; BMP, a run of 255 in two bytes; AVIF and HEIC, about twice what a flat picture was measured to have. WebP
+# has no such bound.
+_MOST_PIXELS = {"PNG": 8 * 1032, "JPEG": 8 * 64, "MPO": 8 * 64, "GIF": 2731, "BMP": 128, "AVIF": 2**16, "HEIF": 2**13}
 _RUN_LENGTH = (1, 2)  # the decoder of such a BMP is written in Python
 _MAX_SCANS = 256  # of a progressive JPEG: each goes over the whole picture; encoders write about 10
 

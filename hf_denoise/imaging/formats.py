@@ -23,6 +23,10 @@ FORMATS = {
     ".heif": "HEIF",
     ".jfif": "JPEG",
     ".jpe": "JPEG",
+    ".ppm": "PPM",
+    ".pgm": "PPM",
+    ".pbm": "PPM",
+    ".pnm": "PPM",
 }
 
 _HOLDS: dict[str, set[str]] = {
@@ -34,8 +38,13 @@ _HOLDS: dict[str, set[str]] = {
     "GIF": {"L", "P"},
     "AVIF": {"L", "RGB", "RGBA"},
     "HEIF": {"L", "RGB", "RGBA"},
+    "PPM": {"1", "L", "RGB"},
 }
-_DTYPES = {"PNG": ("uint8", "uint16"), "TIFF": ("uint8", "uint16", "float16", "float32", "float64")}
+_DTYPES = {
+    "PNG": ("uint8", "uint16"),
+    "PPM": ("uint8", "uint16"),
+    "TIFF": ("uint8", "uint16", "float16", "float32", "float64"),
+}
 METADATA = {
     "PNG": ("icc_profile", "exif", "dpi", "xmp", "chunks"),
     "JPEG": ("icc_profile", "exif", "dpi", "xmp"),
@@ -44,6 +53,7 @@ METADATA = {
     "AVIF": ("icc_profile", "exif", "xmp"),
     "HEIF": ("icc_profile", "exif", "xmp"),
     "BMP": ("dpi",),
+    "PPM": ("max_sample_value",),
     "GIF": (),
 }
 MAX_JPEG_XMP = 65_504
@@ -111,6 +121,10 @@ def check_target(header: Header, path: Path) -> tuple[str, str]:
         raise UserError(f"cannot write '{path}': only a GIF is written as GIF, its 256 colours are too few; write PNG")
     if max(header.size) > _MAX_SIDE.get(format, 2**31):
         raise UserError(f"cannot write '{path}': {format} ends at {_MAX_SIDE[format]} pixels a side; write PNG or TIFF")
+    if (path.suffix.lower() == ".pbm" and header.mode != "1") or (
+        path.suffix.lower() == ".pgm" and "RGB" in header.mode
+    ):
+        raise UserError(f"cannot write '{path}': it would hold more than its name says; call it .pnm")
     mode = header.layout
     if header.transparent and format not in ("PNG", "GIF"):
         mode = WITH_ALPHA[mode]

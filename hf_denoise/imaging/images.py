@@ -12,7 +12,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from hf_denoise.arrays import check_floats, full_scale
 from hf_denoise.errors import UserError
-from hf_denoise.imaging import deep_images, deep_png, heif
+from hf_denoise.imaging import deep_images, deep_png, deep_pnm, heif
 from hf_denoise.imaging.bit_depth import with_white
 from hf_denoise.imaging.extra_samples import ExtraSamples
 from hf_denoise.imaging.file_checks import check_pixels
@@ -37,7 +37,7 @@ def read_header(source: str | os.PathLike[str] | BinaryIO) -> Header:
 def read_image(
     source: str | os.PathLike[str] | BinaryIO, max_pixels: int = MAX_PIXELS, white_level: float | None = None
 ) -> Picture:
-    """Decode a PNG, JPEG, WebP, AVIF, HEIC, BMP, TIFF or GIF.
+    """Decode a PNG, JPEG, WebP, AVIF, HEIC, BMP, TIFF, GIF or PPM.
 
     Args:
         source: a path, or a binary file that can seek.
@@ -68,6 +68,9 @@ def read_image(
             elif image is not None:
                 metadata = pillow_metadata(image)
                 picture = _from_array(header, deep_png.read_deep_png(file), image.info.get("transparency"))
+            elif header.format == "PPM":
+                metadata = {"max_sample_value": float(deep_pnm.largest_of(file))}
+                picture = _from_array(header, deep_pnm.read_deep_pnm(file), None)
             else:
                 pixels, metadata = deep_images.read_tiff(file)
                 metadata |= tags
@@ -244,6 +247,10 @@ def _inspect(file: BinaryIO, name: str, max_pixels: int) -> tuple[Header, Image.
             return header, None, tiff.compressed
         compressed, size = tiff.compressed, (tiff.width, tiff.height)  # Pillow swaps them where orientation says so
         file.seek(0)
+    if pnm := deep_pnm.read_pnm_header(file):
+        _check_size(pnm.width, pnm.height, name, max_pixels)
+        mode = "RGB" if pnm.channels == 3 else "I;16"
+        return Header("PPM", mode, np.dtype("uint16"), (pnm.width, pnm.height)), None, False
     image = _open_by_pillow(file, head, name)
     _check_size(*image.size, name, max_pixels)
     # Phones put a preview or a gain map behind the photograph, in the same JPEG: the photograph is the first.
@@ -276,7 +283,7 @@ def _open_by_pillow(file: BinaryIO, head: bytes, name: str) -> Image.Image:
     except UnidentifiedImageError as error:
         if boxed:
             raise ValueError("its boxes hold no picture") from error
-        known = "PNG, JPEG, WebP, AVIF, HEIC, BMP, TIFF or GIF"
+        known = "PNG, JPEG, WebP, AVIF, HEIC, BMP, TIFF, GIF or PPM"
         raise UserError(f"'{name}' is not a {known} image; convert it to one") from error
 
 

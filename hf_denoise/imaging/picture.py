@@ -13,6 +13,7 @@ from PIL import ExifTags, Image
 from hf_denoise.arrays import full_scale
 from hf_denoise.files import written_beside
 from hf_denoise.imaging import deep_images, deep_png
+from hf_denoise.imaging.deep_pnm import write_deep_pnm
 from hf_denoise.imaging.extra_samples import ExtraSamples
 from hf_denoise.imaging.formats import DEEP_GREY, MAX_JPEG_XMP, METADATA, WITH_ALPHA, Header, check_target
 from hf_denoise.imaging.heif import avif_options, with_colours, write_heif
@@ -161,6 +162,8 @@ class Picture:
                 if picture.extra is not None:
                     pixels = picture.extra.joined(pixels)
                 deep_images.write_tiff(file, pixels, mode, metadata, compressed, picture.extra)
+            elif format == "PPM":
+                write_deep_pnm(file, picture._array(mode), metadata.get("max_sample_value"))
             else:
                 deep_png.write_deep_png(file, picture._array(mode), metadata, picture.color_key)
 

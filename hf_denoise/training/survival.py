@@ -16,6 +16,7 @@ from hf_denoise.probing.responses import contrast_ladder, measure_responses
 from hf_denoise.probing.survival import KEPT, survival_curves
 
 IMAGES = 2
+PIXELS = 2_000_000  # that pass through the network at an evaluation
 SIDE, LEAST_SIDE = 192, 96  # pixels; smaller images have too few places for probes
 
 
@@ -50,7 +51,7 @@ def probe_crops(dataset: TripletDataset, indices: Iterable[int]) -> NDArray[np.f
 def scratch_limit(model: nn.Module, crops: FloatImage, accelerator: Accelerator) -> float | None:
     """The faintest contrast, in grey levels, of which 80 % of a scratch 2 px wide is kept.
 
-    On about 2 megapixels: 26 runs of the network on two crops of 192 pixels. No random number of the training is
+    On about 2 megapixels: some 26 runs of the network on two crops of 192 pixels. No random number of the training is
     drawn, and the contrasts and the probes are the same at every evaluation.
 
     Args:
@@ -70,5 +71,5 @@ def scratch_limit(model: nn.Module, crops: FloatImage, accelerator: Accelerator)
         return output.float().clamp(0, 1)[0].permute(1, 2, 0).cpu().numpy()
 
     contrasts = contrast_ladder(noise_level(crops))[1:].tolist()
-    curves = survival_curves(measure_responses(crops, run, contrasts=contrasts))
+    curves = survival_curves(measure_responses(crops, run, contrasts=contrasts, pixels=PIXELS))
     return curves[REFERENCE].limit(KEPT).value if REFERENCE in curves else None

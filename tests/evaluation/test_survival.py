@@ -41,6 +41,7 @@ def evaluation(tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
     return evaluate(blur, triplets, "gaussian:12", peers=PEERS, name="photos")[0]
 
 
+@pytest.mark.slow
 def test_survival_tells_methods_apart_and_is_measured_alike(evaluation: Evaluation) -> None:
     survival = evaluation.result["survival"]
     assert list(survival) == [MODEL, *PEERS]
@@ -70,6 +71,7 @@ class TwoInTurn(Processes):
         return [parts[number % 2][number // 2] for number in range(len(items))]
 
 
+@pytest.mark.slow
 def test_two_processes_find_what_one_finds(tmp_path: Path) -> None:
     triplets = photos(tmp_path / "photos", 3)
     one, two = (
@@ -102,6 +104,7 @@ def test_pooled_probes_are_those_of_all_pictures() -> None:
         pool_responses([responses[0], measure_responses(planes[1], halved, contrasts=(4, 8))])
 
 
+@pytest.mark.slow
 def test_reports_show_the_limits_beside_the_structure(evaluation: Evaluation) -> None:
     markdown = report_markdown([jsonable(evaluation.result)])
     assert "structure removed of 0 is no proof that nothing was lost" in markdown
@@ -125,6 +128,7 @@ def test_no_method_is_best_by_the_structure_that_was_found() -> None:
     assert best_methods(summary, [INPUT, MODEL, "copy"], "psnr") == [MODEL]
 
 
+@pytest.mark.slow
 def test_the_card_says_what_survives_where_it_was_measured(evaluation: Evaluation) -> None:
     result = jsonable(evaluation.result)
     text = render_card({"encoder": "resnet18"}, {"results": [result]}).text

@@ -48,7 +48,7 @@ def test_bits_are_found_by_the_values_and_every_value_comes_back(
     assert picture.white == 2**bits - 1
     assert picture.white_why and str(2**bits) in picture.white_why
     assert picture.rgb.max() == pytest.approx(1)
-    for name in ("out.tif", "out.png"):
+    for name in ("out.tif", "out.png", *(["out.pnm"] if channels < 4 else [])):
         picture.save(tmp_path / name)
         again = read_image(tmp_path / name, white_level=65535).planes[0]
         assert again.dtype == np.uint16
@@ -72,6 +72,22 @@ def test_the_tag_of_a_tiff_says_it_and_stays(tmp_path: Path, tag: int) -> None:
 def test_a_tag_that_the_values_contradict_is_not_believed(tmp_path: Path) -> None:
     source = as_tiff(tmp_path / "in.tif", samples_below(60_000), extratags=[(281, 3, 3, (4095,) * 3, True)])
     assert read_image(source).white is None
+
+
+@pytest.mark.parametrize("kind", ["P2", "P3", "P5", "P6"])
+@pytest.mark.parametrize("largest", [4095, 1000, 65535])
+def test_the_header_of_a_pgm_or_ppm_says_it_and_stays(tmp_path: Path, kind: str, largest: int) -> None:
+    samples = samples_below(largest + 1, 3 if kind in ("P3", "P6") else 1)
+    head = f"{kind}\n# a comment\n31 24\n{largest}\n".encode()
+    plain = " ".join(map(str, samples.ravel())).encode()
+    (tmp_path / "in.pnm").write_bytes(head + (plain if kind in ("P2", "P3") else samples.astype(">u2").tobytes()))
+    picture = read_image(tmp_path / "in.pnm")
+    assert picture.white == (None if largest == 65535 else largest)
+    assert picture.rgb.max() == pytest.approx(1)
+    picture.save(tmp_path / "out.pnm")
+    content = (tmp_path / "out.pnm").read_bytes()
+    assert content.startswith(f"P{6 if samples.ndim == 3 else 5}\n31 24\n{largest}\n".encode())
+    assert content.endswith(samples.astype(">u2").tobytes())
 
 
 def test_significant_bits_of_a_png_say_it_and_stay(tmp_path: Path) -> None:

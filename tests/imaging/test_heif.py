@@ -161,3 +161,16 @@ def test_a_jpeg_by_its_other_names(tmp_path: Path) -> None:
         smooth("RGB").save(tmp_path / name, "JPEG")
         read_image(tmp_path / name).save(tmp_path / f"out{Path(name).suffix}")
         assert Image.open(tmp_path / f"out{Path(name).suffix}").format == "JPEG"
+
+
+@pytest.mark.parametrize("extension", FORMATS)
+def test_more_pixels_than_a_file_can_hold_are_refused(tmp_path: Path, extension: str) -> None:
+    smooth("RGB").save(tmp_path / "whole", FORMATS[extension])
+    content = bytearray((tmp_path / "whole").read_bytes())
+    place = content.find(b"ispe") + 8
+    content[place : place + 8] = (15_500).to_bytes(4, "big") * 2
+    (tmp_path / f"in.{extension}").write_bytes(content)
+    with pytest.raises(UserError, match="damaged"):
+        read_image(tmp_path / f"in.{extension}")
+    Image.new("RGB", (3000, 3000), (90, 120, 30)).save(tmp_path / f"flat.{extension}", quality=10)
+    assert read_image(tmp_path / f"flat.{extension}").header.size == (3000, 3000)

@@ -64,6 +64,7 @@ def exif_of(image: Image.Image) -> tuple[Any, Any, Any]:
         *((mode, "bmp") for mode in ("1", "L", "P", "RGB")),
         *((mode, "webp") for mode in ("RGB", "RGBA")),
         *((mode, "gif") for mode in ("L", "P")),
+        *((mode, "pnm") for mode in ("1", "L", "RGB", "I;16")),
     ],
 )
 def test_lossless_files_come_back_exactly(tmp_path: Path, mode: str, extension: str) -> None:
@@ -405,6 +406,9 @@ BAD_FILES = {
     "animation.gif": (lambda: animation("GIF"), "is an animation"),
     "animation.png": (lambda: animation("PNG"), "is an animation"),
     "animation.webp": (lambda: animation("WEBP"), "is an animation"),
+    "cut-deep.ppm": (lambda: b"P6 64 64 65535\n" + bytes(64 * 64 * 6 - 1), "do not fit"),
+    "wrong-deep.pgm": (lambda: b"P2 2 2 4095\n1 2 3 x", "damaged"),
+    "too-deep.pgm": (lambda: b"P5 2 2 65536\n" + bytes(8), "65536"),
     "integers.tif": (lambda: tiff(np.zeros((8, 8), np.int32)), "int32"),
 }
 
@@ -450,6 +454,9 @@ def test_a_file_object_is_read_too() -> None:
         ("F", "out.png", "PNG has no floating-point.*TIFF"),
         ("CMYK", "out.png", "PNG has no CMYK.*TIFF"),
         ("RGB", "out.gif", "GIF"),
+        ("RGB", "out.pgm", "more than its name says"),
+        ("L", "out.pbm", "more than its name says"),
+        ("RGBA", "out.ppm", "PPM has no transparency"),
         ("RGB", "out.xyz", "must end in"),
         ("RGB", "out", "must end in"),
     ],

@@ -42,10 +42,11 @@ def kept(picture: NDArray[np.float32], mask: NDArray[np.bool_], deep: float = 30
     return contrast(np.dstack([picture] * 3), mask) / (-deep / 255)
 
 
+@pytest.mark.slow
 def test_the_probe_takes_what_a_call_takes(tmp_path: Path) -> None:
     photograph = data.astronaut()[100:228, 100:228]
     Image.fromarray(photograph).save(tmp_path / "photo.png")
-    with_alpha = np.dstack([photograph, photograph[..., 0]])
+    with_alpha = np.dstack([photograph, photograph[..., 0] // 2 + 9])  # nothing is hidden
     given = [photograph, Image.fromarray(photograph), tmp_path / "photo.png", with_alpha]
     reports = [packaged().probe(image, contrasts=[20, 60]) for image in given]
     for report in reports[1:]:
@@ -56,6 +57,7 @@ def test_the_probe_takes_what_a_call_takes(tmp_path: Path) -> None:
         packaged().probe(photograph, 2)
 
 
+@pytest.mark.slow
 def test_at_half_the_strength_half_of_the_loss() -> None:
     noisy, _ = scratched(25)
     whole, half = (packaged().probe(noisy, strength, contrasts=[30]).responses.value for strength in (1, 0.5))
@@ -63,12 +65,14 @@ def test_at_half_the_strength_half_of_the_loss() -> None:
     assert np.median(whole) < 0.8  # or there would be nothing to see
 
 
+@pytest.mark.slow
 def test_stronger_noise_hides_more() -> None:
     limits = [packaged().probe(scratched(sigma)[0]).curve("scratch 3 px").limit(0.5).value for sigma in (8, 40)]
     assert limits == sorted(limits)
     assert limits[0] < limits[-1]
 
 
+@pytest.mark.slow
 def test_the_strength_that_a_defect_allows() -> None:
     noisy, _ = scratched(30)
     report = packaged().probe(noisy)
@@ -91,6 +95,7 @@ def test_inside_a_mask_nothing_is_changed_and_outside_all_is_denoised() -> None:
     assert np.allclose(clean[far], plain[far], atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("protect", ["mask", "auto"])
 def test_a_protected_defect_keeps_its_contrast_under_strong_noise(protect: str) -> None:
     """The contrast of a 30 level scratch under noise of 50, in the mean of six pictures: noise moves it in each."""
@@ -107,6 +112,7 @@ def test_a_protected_defect_keeps_its_contrast_under_strong_noise(protect: str) 
     assert np.mean(safe) / np.mean(before) >= 0.95
 
 
+@pytest.mark.slow
 def test_where_all_survives_nothing_is_protected() -> None:
     noisy, _ = scratched(4)
     assert np.allclose(packaged()(noisy, protect="auto", keep=100), packaged()(noisy), atol=1e-6)
@@ -130,6 +136,7 @@ def test_a_mask_is_as_the_picture_shows(tmp_path: Path) -> None:
     assert np.array_equal(np.asarray(turned)[shown], np.rot90(stored, -1)[shown])
 
 
+@pytest.mark.slow
 def test_what_was_protected_is_said_and_shown() -> None:
     noisy, mask = scratched(40)
     stored = np.rint(255 * noisy.clip(0, 1)).astype(np.uint8)

@@ -28,6 +28,7 @@ def true_a90(floor: float) -> float:
     return float(np.exp(MIDDLE + np.log(wanted / (1 - wanted)) / SLOPE))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("floor", [0.0, 0.3])
 def test_the_bound_holds_as_often_as_it_says(floor: float) -> None:
     fits = [fit_detection(*inspection(seed, floor=floor), KIND) for seed in range(30)]

@@ -33,6 +33,7 @@ def dataset(*sizes: tuple[int, int]) -> TripletDataset:
     return TripletDataset(triplets, SampleMaker(parse_degradation("gaussian:20")), seed=1)
 
 
+@pytest.mark.slow
 def test_the_limit_is_that_of_the_network_and_draws_no_random_number() -> None:
     crops = probe_crops(dataset((200, 300), (220, 250)), range(2))
     assert crops is not None and crops.shape == (SIDE, 2 * SIDE, 3)
