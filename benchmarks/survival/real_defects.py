@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from skimage.measure import label
+from tqdm import tqdm
 
 from hf_denoise import Denoiser, load_triplets
 from hf_denoise.arrays import FloatImage, Mask
@@ -46,7 +47,7 @@ def real_defects(denoiser: Denoiser, data: str, splits: Sequence[str], sigmas: S
     """All defects of some splits under each noise."""
     triplets = load_triplets(data)
     for split in splits:
-        for index, row in enumerate(triplets[split]):
+        for index, row in enumerate(tqdm(triplets[split], f"real defects, {split}", unit="image")):
             clean = grey(np.asarray(row["clean"].convert("L")))
             if row.get("mask") is not None and min(clean.shape) >= 64:
                 yield from _of_picture(denoiser, clean, np.asarray(row["mask"].convert("L")) > 127, row, sigmas, index)
