@@ -46,7 +46,7 @@ def run(options: Options) -> None:
     ]
     results: dict[str, Any] = {"machine": about, "model": options.model_name, "limits": _limits(curves)}
     if options.tiles and not options.quick:
-        defects = list(real_defects(denoiser, str(options.tiles), ("test", "validation"), sigmas))
+        defects = list(real_defects(denoiser, str(options.tiles), ("test",), sigmas))
         scatter_plot(defects, options.output / "survival_tiles.png")
         results["real_defects"] = {"judged": _judged(defects), "defects": rows(defects)}
         paragraphs += ["## Is the probe right?", _judged_table(defects), "![Kept and expected](survival_tiles.png)"]

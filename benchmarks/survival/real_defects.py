@@ -18,6 +18,7 @@ from hf_denoise.probing.survival import LOST
 
 DRAWS = 4  # noisy versions of a picture: in one, noise alone moves the contrast of a small defect by half of it
 FEWEST_PIXELS = 6
+LEAST_MEAN = 4.0  # grey levels, over the mask: of less, no share can be measured
 PIXELS = 1_500_000  # that pass through the denoiser in a probe: under half of what `Denoiser.probe` takes
 LEAST_CONTRAST = 8.0  # grey levels, of the core: fainter marks of a mask are texture
 
@@ -74,6 +75,8 @@ def _of_picture(
         for own, size in found:
             whole = contrast(np.dstack([before] * 3), own)
             left = contrast(np.dstack([denoised] * 3), own)
+            if abs(whole) < LEAST_MEAN / 255:
+                continue
             yield RealDefect(
                 row["name"],
                 row.get("defect") or "",
@@ -82,7 +85,7 @@ def _of_picture(
                 round(size.length, 1),
                 round(size.contrast, 1),
                 round(expected_share(report, size), 3),
-                round(left / whole, 3) if abs(whole) > 1 / 255 else float("nan"),
+                round(left / whole, 3),
                 round(_shape_kept(denoised, clean, own), 3),
             )
 
