@@ -24,7 +24,7 @@ CONTRASTS = 6
 MOST_CONTRAST = 160.0  # grey levels: few places have room for more
 PLACES = 24  # wanted for each kind at each contrast
 PIXELS = 3_600_000  # that pass through a denoiser: about five seconds of two cores for the packaged network
-MOST_PASSES = 16  # over the same places of a small picture
+MOST_PASSES = 28  # over the same places of a small picture
 LEAST_SHARE = 0.6  # of the energy of a probe that must lie inside the range
 KINDS_OF = {box: [n for n, kind in enumerate(PROBE_KINDS) if kind.box == box] for box in (BOX, LARGE_BOX)}
 

@@ -222,7 +222,7 @@ def test_a_result_in_the_zip_has_the_extension_of_its_format_and_a_name_of_its_o
         archive.write(pictures / "whole.jpg", "deep/photo")
     files = [str(tmp_path / name) for name in ("photo.jfif", "logo.jpg", "logo.PNG", "cut.jfif", "shots.zip")]
     results_zip, rows = batch.denoise_many(files)
-    expected = {"photo.jpg": "JPEG", "logo-2.png": "PNG", "logo.PNG": "PNG", "deep/photo.jpg": "JPEG"}
+    expected = {"photo.jfif": "JPEG", "logo-2.png": "PNG", "logo.PNG": "PNG", "deep/photo.jpg": "JPEG"}
     assert {row[0]: row[3] for row in rows if not row[3]} == dict.fromkeys(expected, "")
     assert [(row[0], "'cut.jfif'" in row[3]) for row in rows if row[3]] == [("cut.jfif", True)]
     with zipfile.ZipFile(results_zip) as found:

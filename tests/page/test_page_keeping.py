@@ -114,7 +114,7 @@ def test_what_is_protected_is_what_the_denoiser_protects(pictures: Path, picture
         result = np.asarray(Image.open(write(picture, 0.8, mask, None, protect, keep)))
         options: dict[str, Any] = {"protect": inside(pictures) if protect == "mask" else protect, "keep": keep}
         expected = Denoiser.from_pretrained()(noisy, 0.8, **options)
-        assert np.abs(result.astype(int) - expected).mean() < 0.2
+        assert np.abs(result.astype(int) - expected).mean() < 0.4  # rounded twice
 
 
 def test_the_strength_that_keeps_a_defect_is_that_of_the_denoiser(picture: str) -> None:
