@@ -46,19 +46,21 @@ def limit_shifts(responses: Responses, curves: dict[str, SurvivalCurve], plane: 
             spread = max(float(np.median(np.abs(value[own] - expected[:, len(SHIFTS) // 2]))) / 0.6745, 0.05)
             costs[own] = np.minimum(((value[own, None] - expected) / spread) ** 2, 9)
     if len(responses.parts) == 1 and _is_whole(responses):
-        centres = np.indices(shape).reshape(2, -1).T * BLOCK + BLOCK / 2
+        centres, same = np.indices(shape).reshape(2, -1).T * BLOCK + BLOCK / 2, np.arange(shape[0] * shape[1])
         positions, scale = place.astype(float), REACH
     else:
         flat = features.reshape(-1, 2)
         size = np.maximum(flat.std(axis=0), 1e-6)
-        centres, positions, scale = flat / size, features[place[:, 0] // BLOCK, place[:, 1] // BLOCK] / size, ALIKE
+        # Of the squares of a large picture many are alike: each likeness is worked out once.
+        centres, same = np.unique(np.round(flat / size, 1), axis=0, return_inverse=True)
+        positions, scale = features[place[:, 0] // BLOCK, place[:, 1] // BLOCK] / size, ALIKE
     found = np.empty(len(centres), np.float32)
     for first in range(0, len(centres), 4096):
         part = slice(first, first + 4096)
         squared = ((centres[part, None] - positions[None]) ** 2).sum(axis=2) / scale**2
         total = np.exp(-squared / 2) @ costs + PRIOR * SHIFTS**2
         found[part] = SHIFTS[total.argmin(axis=1)]
-    return found.reshape(shape)
+    return found[same.ravel()].reshape(shape)
 
 
 def _is_whole(responses: Responses) -> bool:

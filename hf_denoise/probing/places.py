@@ -13,7 +13,7 @@ Rng = np.random.Generator
 WHOLE = 200_000  # pixels up to which all of a picture is probed
 SIDE = 176  # pixels, of a part of a larger one
 TEXTURES, BRIGHTNESSES = 3, 2  # classes of parts; one of each combination is probed
-MOST_CANDIDATES = 600
+MOST_CANDIDATES = 150
 
 # Between neighbours. Tried on six tiles at sigma 10 and 25: the median responses with 32, 48 and 96 pixels are equal to
 # within their error, so a probe does not see the next one.
