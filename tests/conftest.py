@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
-from page_server import browser, client, context, page, pictures, server  # noqa: F401  (one server for all modules)
+from page_server import browser, client, context, page, picture, pictures, server  # noqa: F401  (one server for all modules)
 
 if TYPE_CHECKING:
     from hub_server import HubServer

@@ -82,6 +82,15 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture
+def picture(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A picture that nobody has asked about, where uploads are kept."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    path = tmp_path / "once.png"
+    path.write_bytes((pictures / "noisy.png").read_bytes())
+    return str(path)
+
+
 BAD_FILES = ["truncated.jpg", "text.png", "empty.png", "huge.png"]
 
 

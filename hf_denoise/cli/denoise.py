@@ -2,8 +2,9 @@
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -12,6 +13,7 @@ from tyro.conf import Positional, arg
 from hf_denoise.cli.inputs import Job, check_names, check_targets, is_done, plan, view_path, views
 from hf_denoise.cli.network import Engine, Precision, load_denoiser
 from hf_denoise.cli.probe import limit_sentence
+from hf_denoise.cli.progress import Progress, each_file, steps_of
 from hf_denoise.cli.protecting import AUTO, check_treatment, find_masks, protected_view
 from hf_denoise.cli.skipped import skipped_sentence
 from hf_denoise.distributed.processes import Processes, join_processes
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from hf_denoise.inference.denoiser import Denoiser
 
 Masks = dict[Path, Path]  # of the images that have one
-Progress = Callable[[int, int], None]
 Outcome = tuple[str | None, str | None]  # what there is to say about a file, and what went wrong with it
 
 
@@ -133,48 +134,21 @@ class Denoise:
         """Run the network over all files and return what went wrong; a bad file does not stop the others."""
         denoiser = load_denoiser(self, processes, self.tile)
         single = jobs[0][0].name if len(jobs) == 1 else None
-        outcomes = processes.share(jobs, lambda own: self.denoise_part(own, masks, denoiser, processes, single))
+        work = partial(
+            each_file,
+            work=lambda job, steps: self.denoise_file(job, masks.get(job[0]), denoiser, steps),
+            say=lambda outcome: outcome[0],
+            verb="denoise",
+            unit="tile",
+            single=single,
+            processes=processes,
+        )
+        outcomes = processes.share(jobs, work)
         if processes.is_main and processes.count > 1:
             for said, _ in outcomes:
                 if said is not None:
                     print(said)
         return [wrong for _, wrong in outcomes if wrong is not None]
-
-    def denoise_part(
-        self, jobs: Sequence[Job], masks: Masks, denoiser: "Denoiser", processes: Processes, single: str | None
-    ) -> list[Outcome]:
-        """Denoise the files of one process.
-
-        Args:
-            jobs: its files.
-            masks: of all files.
-            denoiser: of this process.
-            processes: all of them.
-            single: name of the file where all have but one, which is counted in tiles; several are counted in files.
-        """
-        from tqdm import tqdm
-
-        alone = processes.count == 1
-        outcomes: list[Outcome] = []
-        with tqdm(
-            total=len(jobs),
-            desc=single or ("denoise" if alone else f"denoise, process 1 of {processes.count}"),
-            unit="tile" if single else "image",
-            disable=not processes.is_main,
-        ) as bar:
-
-            def show_tile(done: int, total: int) -> None:
-                bar.total = total
-                bar.update(done - bar.n)
-
-            for job in jobs:
-                said, wrong = self.denoise_file(job, masks.get(job[0]), denoiser, show_tile if single else None)
-                if said and alone:
-                    tqdm.write(said)
-                outcomes.append((said, wrong))
-                if not single:
-                    bar.update()
-        return outcomes
 
     def denoise_file(self, job: Job, mask: Path | None, denoiser: "Denoiser", progress: Progress | None) -> Outcome:
         """Denoise one file, and show what was protected in it."""
@@ -226,12 +200,7 @@ def survivors(denoiser: "Denoiser", noisy: "Picture", strength: float, show_prog
     from tqdm import tqdm
 
     with tqdm(desc="probe", unit="step", leave=False, disable=not show_progress) as bar:
-
-        def show_step(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
         try:
-            return limit_sentence(denoiser.probe(noisy.upright().planes[0], strength, show_step))
+            return limit_sentence(denoiser.probe(noisy.upright(), strength, steps_of(bar)))
         except UserError as error:
             return f"Which defects are kept cannot be said: {error}."

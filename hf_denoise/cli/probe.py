@@ -1,13 +1,13 @@
 """`hf-denoise probe`."""
 
-import importlib.util
 import io
 import json
 import math
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +17,7 @@ from tyro.conf import Positional, arg
 
 from hf_denoise.cli.inputs import find
 from hf_denoise.cli.network import Engine, Precision, load_denoiser
+from hf_denoise.cli.progress import Progress, each_file
 from hf_denoise.distributed.processes import Processes, join_processes
 from hf_denoise.errors import UserError
 from hf_denoise.files import make_writable, written_beside
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 Job = tuple[Path, Path | None]  # source, and what the names of its results begin with
 
 RESULTS = ("-probe.json", "-probe.png", "-probe-map.png", "-hits.csv")  # after the name of the image
-NEEDED = "a90/95 is left out: it needs statsmodels; install it with `pip install 'hf_denoise[pod]'`"
 
 
 @dataclass(frozen=True)
@@ -115,11 +115,23 @@ class Probe:
 
     def probe(self, jobs: Sequence[Job], processes: Processes) -> list[str]:
         """Probe all files, print what was found and return what went wrong; a bad file does not stop the others."""
+        from hf_denoise.probing.detection import NEEDED, has_statsmodels
+
         if processes.is_main and not has_statsmodels():
-            print(NEEDED, file=sys.stderr)
+            print(f"a90/95 is left out: it {NEEDED}", file=sys.stderr)
         denoiser = load_denoiser(self, processes)
         single = jobs[0][0].name if len(jobs) == 1 else None
-        outcomes = processes.share(jobs, lambda own: self.probe_part(own, denoiser, processes, single))
+        work = partial(
+            each_file,
+            work=lambda job, steps: self.probe_file(job, denoiser, steps),
+            say=lambda outcome: "" if self.json else outcome.text,
+            verb="probe",
+            unit="step",
+            single=single,
+            processes=processes,
+            between="\n",
+        )
+        outcomes = processes.share(jobs, work)
         if processes.is_main and self.json:
             files = [outcome.document for outcome in outcomes if outcome.document is not None]
             print(json.dumps({"files": files}, indent=2, allow_nan=False))
@@ -127,52 +139,18 @@ class Probe:
             print("\n\n".join(outcome.text for outcome in outcomes if outcome.text))
         return [outcome.wrong for outcome in outcomes if outcome.wrong]
 
-    def probe_part(
-        self, jobs: Sequence[Job], denoiser: "Denoiser", processes: Processes, single: str | None
-    ) -> list[Outcome]:
-        """Probe the files of one process.
-
-        Args:
-            jobs: its files.
-            denoiser: of this process.
-            processes: all of them.
-            single: name of the file where all have but one, which is counted in steps; several are counted in files.
-        """
-        from tqdm import tqdm
-
-        alone = processes.count == 1
-        outcomes: list[Outcome] = []
-        with tqdm(
-            total=None if single else len(jobs),
-            desc=single or ("probe" if alone else f"probe, process 1 of {processes.count}"),
-            unit="step" if single else "image",
-            disable=not processes.is_main,
-        ) as bar:
-
-            def show_step(done: int, total: int) -> None:
-                bar.total = total
-                bar.update(done - bar.n)
-
-            for job in jobs:
-                outcome = self.probe_file(job, denoiser, show_step if single else None)
-                if outcome.text and alone and not self.json:
-                    tqdm.write(outcome.text + "\n" * (job is not jobs[-1]))
-                outcomes.append(outcome)
-                if not single:
-                    bar.update()
-        return outcomes
-
-    def probe_file(self, job: Job, denoiser: "Denoiser", progress: Callable[[int, int], None] | None) -> Outcome:
+    def probe_file(self, job: Job, denoiser: "Denoiser", progress: Progress | None) -> Outcome:
         """Probe one file, and write its results."""
         from hf_denoise.imaging.images import read_image
+        from hf_denoise.probing.detection import has_statsmodels
 
         source, stem = job
         try:
-            plane = read_image(source).upright().planes[0]
+            picture = read_image(source).upright()
         except UserError as error:
             return Outcome(wrong=str(error))
         try:
-            report = denoiser.probe(plane, self.strength, progress, seed=self.seed)
+            report = denoiser.probe(picture, self.strength, progress, seed=self.seed)
         except UserError as error:
             return Outcome(wrong=f"'{source}': {error}")
         detections = report.detections if has_statsmodels() else None
@@ -185,15 +163,10 @@ class Probe:
         }
         if stem is not None:
             try:
-                write_results(stem, document, report, plane)
+                write_results(stem, document, report, picture.planes[0])
             except UserError as error:
                 return Outcome(wrong=str(error))
         return Outcome(f"{source}: {limit_sentence(report)}\n{table(report, detections)}", document)
-
-
-def has_statsmodels() -> bool:
-    """Whether the library that fits the probability of detection is installed."""
-    return importlib.util.find_spec("statsmodels") is not None
 
 
 def result_paths(stem: Path) -> list[Path]:

@@ -9,9 +9,8 @@ from tqdm import tqdm
 
 from hf_denoise.arrays import FloatImage
 from hf_denoise.distributed.processes import Processes
-from hf_denoise.metrics.quality import noise_level
 from hf_denoise.probing.pooling import pooled_report
-from hf_denoise.probing.responses import Responses, contrast_ladder
+from hf_denoise.probing.responses import Responses, contrast_ladder, noise_removed
 
 PROBED = 4  # images of a split
 LEAST_SIDE = 128  # pixels; a smaller image has places for few probes, and would have to be denoised very often
@@ -33,7 +32,7 @@ def noise_in(noisy: FloatImage, clean: FloatImage) -> float | None:
     """
     if min(noisy.shape[:2]) < LEAST_SIDE:
         return None
-    return max(noise_level(noisy), 255 * float(np.median(np.abs(noisy - clean))) / 0.6745)
+    return noise_removed(noisy, clean)
 
 
 def measure_survival(

@@ -195,7 +195,8 @@ class Denoiser:
         and textures, so that it takes some seconds for any size.
 
         Args:
-            image: as in a call. Of one with alpha, its colours; of CMYK, its colours without black.
+            image: as in a call, or a decoded `Picture`. Of one with alpha, what is seen; of CMYK, the colours without
+                black.
             strength: as in a call: what is left at that strength.
             progress: called with (done, all) steps.
             contrasts: grey levels to try, ascending; by default 1/4 to 8 times the noise.

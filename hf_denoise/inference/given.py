@@ -11,26 +11,27 @@ from hf_denoise.arrays import Mask, check_floats
 from hf_denoise.errors import UserError
 from hf_denoise.imaging.hidden import fill_hidden, visible_mask
 from hf_denoise.imaging.images import from_pil, read_image
+from hf_denoise.imaging.picture import Picture
 
 Plane = NDArray[Any]
 
 
 def plane_of(image: Any) -> tuple[Plane, Mask | None]:
-    """The pixels of a path (upright), a Pillow image or an array, hidden ones filled in, and which are visible.
+    """The pixels of a path (upright), Pillow image, array or `Picture`, hidden ones filled in, and which are visible.
 
     Raises:
         UserError: it cannot be read, or is of a kind that is not supported.
     """
     if isinstance(image, np.ndarray):
         plane, visible = plane_of_array(image), visible_mask(alpha_of_array(image))
-    elif isinstance(image, Image.Image):
-        picture = from_pil(image)
-        plane, visible = picture.planes[0], visible_mask(picture.alpha)
-    elif isinstance(image, str | os.PathLike):
-        picture = read_image(image).upright()
-        plane, visible = picture.planes[0], visible_mask(picture.alpha)
     else:
-        raise UserError(f"cannot denoise a {type(image).__name__}; give a path, a Pillow image or a NumPy array")
+        if isinstance(image, Image.Image):
+            image = from_pil(image)
+        elif isinstance(image, str | os.PathLike):
+            image = read_image(image).upright()
+        elif not isinstance(image, Picture):
+            raise UserError(f"cannot denoise a {type(image).__name__}; give a path, a Pillow image or a NumPy array")
+        plane, visible = image.planes[0], visible_mask(image.alpha)
     return (plane if visible is None else fill_hidden(plane, visible)), visible
 
 

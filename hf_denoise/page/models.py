@@ -12,7 +12,6 @@ from typing import Any
 import gradio as gr
 from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
 from huggingface_hub.errors import RepositoryNotFoundError
-from numpy.typing import NDArray
 
 from hf_denoise.errors import UserError
 from hf_denoise.hub.errors import hub_errors
@@ -110,15 +109,15 @@ def fully_denoised(
         return _run(picture, loaded, progress, description)
 
 
-def probed(plane: NDArray[Any], model: str | None, progress: gr.Progress) -> ProbeReport:
-    """Which small defects the network would keep in (H, W) or (H, W, 3) pixels at strength 1.
+def probed(picture: Picture, model: str | None, progress: gr.Progress) -> ProbeReport:
+    """Which small defects the network would keep in a picture at strength 1.
 
     Raises:
         Stopped: nobody waits for it any more.
         UserError: as `denoiser` and `Denoiser.probe`.
     """
     with _network_alone(model) as loaded:
-        return _probe(plane, loaded, progress)
+        return _probe(picture, loaded, progress)
 
 
 @contextmanager
@@ -140,8 +139,8 @@ def _run(picture: Picture, model: str, progress: gr.Progress, description: str) 
 
 
 @lent_gpu
-def _probe(plane: NDArray[Any], model: str, progress: gr.Progress) -> ProbeReport:
-    return denoiser(model).probe(plane, progress=_advance(progress, "Trying defects", "steps"))
+def _probe(picture: Picture, model: str, progress: gr.Progress) -> ProbeReport:
+    return denoiser(model).probe(picture, progress=_advance(progress, "Trying defects", "steps"))
 
 
 def _advance(progress: gr.Progress, description: str, unit: str) -> Callable[[int, int], None]:

@@ -1,12 +1,9 @@
 """Would a defect survive in the picture that was uploaded? What the page and its API answer."""
 
-from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -19,15 +16,13 @@ from hf_denoise.page.keeping import Wishes, mix_of
 from hf_denoise.page.results import new_folder, report_of, result_of
 from hf_denoise.page.samples import EXAMPLES
 from hf_denoise.page.stop import Watch, register_request
-from hf_denoise.probing.maps import limit_shifts
-from hf_denoise.probing.pictures import COLOURS, INK, MUTED, draw_curves, figure_picture, map_picture
-from hf_denoise.probing.report import REFERENCE, ProbeReport
-from hf_denoise.probing.survival import Limit, survival_curves
+from hf_denoise.probing.detection import has_statsmodels
+from hf_denoise.probing.pictures import curves_picture, map_picture
+from hf_denoise.probing.report import ProbeReport
+from hf_denoise.probing.survival import Limit
 
 Rows = list[dict[str, Any]]
 Findings = tuple[str, Rows, str, str, str, float]
-
-CURVES = (3.8, 3.7), 220  # inches and dots per inch: letters that can be read on a phone, where it is 330 pixels wide
 
 
 def probe(
@@ -88,14 +83,14 @@ def _findings(
         strength = mix_of(result, wishes, model, progress).strength
         watch.check_strength()
         progress(0, desc="Measuring")
-        report = at_strength(whole, strength, result.before.planes[0])
+        report = whole.at_strength(strength, result.before.planes[0])
         sentence = report.sentence() if strength == 1 else f"At strength {strength:.2g}: {report.sentence()}"
         rows = table_of(report)
         watch.check_strength()
         progress(0.5, desc="Measuring")
         removed = structure(difference(result.before, blend_pictures(result.before, result.after, strength)))
         curves, places = folder / "curves.png", folder / "map.png"
-        curves_figure(report).save(curves)
+        curves_picture(report, narrow=True).save(curves)
         Image.fromarray(map_picture(report, result.before.planes[0])).save(places)
         hits = folder / f"{Path(image).stem}-defects.csv"
         hits.write_text(report.hits_csv())
@@ -103,43 +98,10 @@ def _findings(
         return sentence, rows, str(curves), str(places), str(hits), round(removed, 4)
 
 
-def at_strength(report: ProbeReport, strength: float, plane: NDArray[Any]) -> ProbeReport:
-    """The report of strength 1 as it is at another: what is left is mixed with all of what was put in.
-
-    Args:
-        report: of the picture at strength 1.
-        strength: from 0 to 1.
-        plane: the picture, (H, W) or (H, W, 3).
-    """
-    if strength == 1:
-        return report
-    responses = replace(report.responses, value=1 - strength * (1 - report.responses.value))
-    curves = survival_curves(responses)
-    return ProbeReport(responses, curves, limit_shifts(responses, curves, plane))
-
-
-def curves_figure(report: ProbeReport) -> Image.Image:
-    """The curves of all kinds with the legend below, for a narrow column."""
-    size, resolution = CURVES
-    figure = Figure(figsize=size, dpi=resolution, layout="constrained")
-    axes = figure.subplots()
-    draw_curves(axes, report.curves, bands=False)
-    if reference := report.curves.get(REFERENCE):
-        colour = COLOURS[list(report.curves).index(REFERENCE)]
-        axes.fill_between(reference.contrasts, reference.low, reference.high, color=colour, alpha=0.12, lw=0)
-    axes.axvline(max(report.noise, 1e-3), color=MUTED, lw=0.9, ls=(0, (1, 2)), zorder=0)
-    axes.text(
-        max(report.noise, 1e-3), 1.1, "noise", color=MUTED, fontsize=8, ha="center", va="center",
-        bbox={"fc": "white", "ec": "none", "pad": 1},
-    )  # fmt: skip
-    figure.legend(fontsize=8, frameon=False, loc="outside lower center", labelcolor=INK, ncols=3, columnspacing=1.2)
-    return figure_picture(figure)
-
-
 def table_of(report: ProbeReport) -> Rows:
     """The table of a report, with a90/95 where statsmodels is installed."""
     rows = report.table()
-    if find_spec("statsmodels"):
+    if has_statsmodels():
         for row in rows:
             found, contrasts = report.detections[row["kind"]], report.curve(row["kind"]).contrasts
             row["a90/95"] = _bound(found.a90_95, contrasts)

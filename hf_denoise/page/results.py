@@ -118,7 +118,7 @@ def report_of(result: Result, model: str | None, progress: gr.Progress) -> Probe
         Stopped: nobody waits for it any more.
     """
     with held(result.probing):
-        result.report = result.report or probed(result.before.planes[0], model, progress)
+        result.report = result.report or probed(result.before, model, progress)
         return result.report
 
 

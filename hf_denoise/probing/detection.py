@@ -6,26 +6,25 @@ that is kept with a probability of 90 %, at a confidence of 95 %. Faint probes g
 so that the curve may level off above zero: then the link has a lower asymptote.
 """
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+import importlib.util
+import warnings
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_denoise.defects.probes import PROBE_KINDS
+from hf_denoise.defects.probes import PROBE_KINDS, ProbeKind
 from hf_denoise.errors import UserError
 from hf_denoise.probing.responses import Responses
 from hf_denoise.probing.survival import LOST
-
-if TYPE_CHECKING:
-    from hf_denoise.defects.probes import ProbeKind
 
 HIT = LOST  # share kept from which on a probe is a hit
 PROBABILITY, CONFIDENCE = 0.9, 0.95
 FEWEST_PLACES = 60  # trials for an interval, as MIL-HDBK-1823A asks for hit/miss data
 FLOORS = np.arange(0, 0.96, 0.05)  # lower asymptotes that are tried
 HALF_LIKELIHOOD = 1.92  # below the largest: the floors that the data cannot tell from the best (chi-square, 95 %)
-NEEDED = "the probability of detection needs statsmodels; install it with `pip install 'hf_denoise[pod]'`"
+NEEDED = "needs statsmodels; install it with `pip install 'hf_denoise[pod]'`"
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class Detection:
         note: why a figure is missing; "" where none is.
     """
 
-    kind: "ProbeKind"
+    kind: ProbeKind
     trials: int
     hits: int
     floor: float = 0.0
@@ -56,6 +55,11 @@ class Detection:
         """Of a hit, at a contrast in grey levels."""
         logit = self.intercept + self.slope * np.log(contrast)
         return self.floor + (1 - self.floor) / (1 + np.exp(-logit))
+
+
+def has_statsmodels() -> bool:
+    """Whether the library that fits the model is installed."""
+    return importlib.util.find_spec("statsmodels") is not None
 
 
 def detection(responses: Responses, kind: str) -> Detection:
@@ -76,7 +80,7 @@ def detection(responses: Responses, kind: str) -> Detection:
     return fit_detection(responses.contrast[own], responses.value[own] >= HIT, found)
 
 
-def fit_detection(contrast: NDArray[np.float64], hit: NDArray[np.bool_], kind: "ProbeKind") -> Detection:
+def fit_detection(contrast: NDArray[np.float64], hit: NDArray[np.bool_], kind: ProbeKind) -> Detection:
     """`detection` of single trials: their contrasts in grey levels, and which were kept."""
     trials, hits = len(hit), int(hit.sum())
     if hits == trials or hits == 0:
@@ -95,30 +99,22 @@ def fit_detection(contrast: NDArray[np.float64], hit: NDArray[np.bool_], kind: "
     fitted = Detection(kind, trials, hits, floor, slope, intercept)
     a90 = _quantile(floor, result, 0.0)
     if slope <= 0 or a90 is None:
-        return _with(fitted, note="the share of hits does not rise with the contrast")
+        return replace(fitted, note="the share of hits does not rise with the contrast")
     if trials < FEWEST_PLACES:
-        return _with(fitted, a90=a90, note=f"{trials} places are too few for an interval; it takes {FEWEST_PLACES}")
+        return replace(fitted, a90=a90, note=f"{trials} places are too few for an interval; it takes {FEWEST_PLACES}")
     bounds = [_quantile(floor, fit, 1.645) for likelihood, floor, fit in fits if likelihood > best[0] - HALF_LIKELIHOOD]
     if any(bound is None for bound in bounds):
-        return _with(fitted, a90=a90, note="the bound lies beyond all contrasts: more places are needed")
-    return _with(fitted, a90=a90, a90_95=max(bound for bound in bounds if bound is not None))
-
-
-def _with(fitted: Detection, **values: Any) -> Detection:
-    from dataclasses import replace
-
-    return replace(fitted, **values)
+        return replace(fitted, a90=a90, note="the bound lies beyond all contrasts: more places are needed")
+    return replace(fitted, a90=a90, a90_95=max(bound for bound in bounds if bound is not None))
 
 
 def _fit(contrast: NDArray[np.float64], hit: NDArray[np.bool_], floor: float) -> tuple[float, float, Any] | None:
     """Log-likelihood, floor and result of the model with this floor; None where it does not converge."""
-    import warnings
-
     try:
         import statsmodels.api as sm
         from statsmodels.genmod.families.links import Logit
     except ImportError as error:
-        raise UserError(NEEDED) from error
+        raise UserError(f"the probability of detection {NEEDED}") from error
 
     class FloorLogit(Logit):
         """A logit that falls to `floor` instead of to 0: p = floor + (1 - floor) / (1 + exp(-z))."""
@@ -156,6 +152,4 @@ def _quantile(floor: float, result: Any, deviations: float) -> float | None:
     variance = np.einsum("ij,jk,ik->i", design, result.cov_params(), design)
     logit = design @ result.params - deviations * np.sqrt(np.maximum(variance, 0))
     enough = floor + (1 - floor) / (1 + np.exp(-np.clip(logit, -60, 60))) >= PROBABILITY
-    if not enough[-1] and not enough.any():
-        return None
-    return float(grid[int(np.argmax(enough))])
+    return float(grid[int(np.argmax(enough))]) if enough.any() else None

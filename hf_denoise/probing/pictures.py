@@ -2,6 +2,8 @@
 
 import io
 from collections.abc import Mapping
+from functools import partial
+from itertools import cycle
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,16 +16,29 @@ from hf_denoise.probing.places import BLOCK, grey
 from hf_denoise.probing.report import REFERENCE, ProbeReport
 from hf_denoise.probing.survival import KEPT, LOST, SurvivalCurve
 
-COLOURS = ("#2563eb", "#0891b2", "#16a34a", "#d97706", "#dc2626", "#7c3aed", "#111827", "#db2777")
+COLOURS = [
+    "#2563eb",
+    "#0891b2",
+    "#16a34a",
+    "#d97706",
+    "#dc2626",
+    "#7c3aed",
+    "#111827",
+    "#db2777",
+    "#65a30d",
+    "#92400e",
+    "#64748b",
+]
 INK, MUTED, RULE = "#111827", "#6b7280", "#e5e7eb"
 WORST = (220, 38, 38)  # the colour of places that keep less
 OCTAVES = 2.0  # of the limit above the usual one that get it in full
 MAP_SIDE = 1024  # pixels
+WIDE, NARROW = ((6.3, 3.5), 120), ((3.8, 3.7), 220)  # inches, and dots per inch
 
 
 def draw_curves(axes: Axes, curves: Mapping[str, SurvivalCurve], bands: bool = True) -> None:
     """Draw survival curves, share kept over contrast, by the name in the legend."""
-    for colour, (name, curve) in zip(COLOURS, curves.items(), strict=False):
+    for colour, (name, curve) in zip(cycle(COLOURS), curves.items(), strict=False):
         axes.plot(curve.contrasts, curve.share.clip(-0.05, 1.15), "o-", color=colour, ms=3.5, lw=1.6, label=name)
         if bands:
             axes.fill_between(
@@ -43,9 +58,10 @@ def draw_curves(axes: Axes, curves: Mapping[str, SurvivalCurve], bands: bool = T
     axes.set_ylabel("share that is kept", color=INK, fontsize=9.5)
 
 
-def curves_picture(report: ProbeReport, width: int = 760, height: int = 420) -> Image.Image:
-    """The curves of all kinds as an RGB picture of about this many pixels."""
-    figure = Figure(figsize=(width / 120, height / 120), dpi=120, layout="constrained")
+def curves_picture(report: ProbeReport, narrow: bool = False) -> Image.Image:
+    """The curves of all kinds as an RGB picture; a narrow one has the legend below, and letters for a phone."""
+    size, resolution = NARROW if narrow else WIDE
+    figure = Figure(figsize=size, dpi=resolution, layout="constrained")
     axes = figure.subplots()
     draw_curves(axes, report.curves, bands=False)
     reference = report.curves.get(REFERENCE)
@@ -60,7 +76,11 @@ def curves_picture(report: ProbeReport, width: int = 760, height: int = 420) -> 
         "noise", (max(report.noise, 1e-3), 1.1), color=MUTED, fontsize=8, ha="center", va="center",
         bbox={"fc": "white", "ec": "none", "pad": 1},
     )  # fmt: skip
-    figure.legend(fontsize=8, frameon=False, loc="outside right upper", labelcolor=INK)
+    legend = partial(figure.legend, fontsize=8, frameon=False, labelcolor=INK)
+    if narrow:
+        legend(loc="outside lower center", ncols=3, columnspacing=1.2)
+    else:
+        legend(loc="outside right upper")
     return figure_picture(figure)
 
 

@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -71,6 +71,17 @@ class ProbeReport:
         """
         return {name: detection(self.responses, name) for name in self.curves}
 
+    def at_strength(self, strength: float, plane: Plane) -> "ProbeReport":
+        """The same for the result mixed with the input at `strength`, 0 to 1; `plane` is the picture.
+
+        What is left is mixed with all of what was put in, so that no denoiser has to run again.
+        """
+        if strength == 1:
+            return self
+        responses = replace(self.responses, value=1 - strength * (1 - self.responses.value))
+        curves = survival_curves(responses)
+        return ProbeReport(responses, curves, limit_shifts(responses, curves, plane))
+
     def sentence(self, kind: str = REFERENCE) -> str:
         """The limits of one kind in words."""
         curve = self.curve(kind)
@@ -78,15 +89,15 @@ class ProbeReport:
         name = curve.kind.plural[0].upper() + curve.kind.plural[1:]
         most = f"{100 * KEPT:.0f} %"
         if kept.where == "below":
-            return f"{name} keep {most} or more from {levels(kept)} grey levels on, the faintest that were tried."
+            return f"{name} keep {most} or more from {kept.levels} grey levels on, the faintest that were tried."
         tail = ""
         if lost.where == "at":
-            tail = f"; under {levels(lost)} more than half of them is lost"
+            tail = f"; under {lost.levels} more than half of them is lost"
         elif lost.where == "above":
             tail = "; more than half of them is lost at every contrast"
         if kept.where == "above":
-            return f"{name} lose more than {100 - 100 * KEPT:.0f} % up to {levels(kept)} grey levels{tail}."
-        return f"{name} keep {most} from {levels(kept)} grey levels on{tail}."
+            return f"{name} lose more than {100 - 100 * KEPT:.0f} % up to {kept.levels} grey levels{tail}."
+        return f"{name} keep {most} from {kept.levels} grey levels on{tail}."
 
     def table(self) -> list[dict[str, Any]]:
         """A row for each kind: its name, both limits as text, how many probes, and the floor of its curve."""
@@ -139,11 +150,6 @@ class ProbeReport:
             cells = (f"{contrast:.3f}", int(bright), row, column, f"{value:.4f}", int(value >= HIT))
             writer.writerow((PROBE_KINDS[kind].name, *cells))
         return buffer.getvalue()
-
-
-def levels(limit: Limit) -> str:
-    """A contrast in grey levels as it is said: with one decimal under 10."""
-    return f"{limit.contrast:.0f}" if limit.contrast >= 9.95 else f"{limit.contrast:.1f}"
 
 
 def probe_plane(

@@ -103,7 +103,7 @@ def measure_responses(
         return result
 
     clean = [run(part) for part in noisy]
-    noise = _noise(noisy, clean)
+    noise = float(np.median([noise_removed(*both) for both in zip(noisy, clean, strict=True)]))
     levels = np.asarray(contrast_ladder(noise) if contrasts is None else contrasts, dtype=np.float64)
     pairs = list(zip(boxes, noisy, clean, strict=True))
     rows = [row for row in _all_passes(pairs, run, levels, passes, rng) if visible is None or visible[row[3], row[4]]]
@@ -153,14 +153,17 @@ def contrast_ladder(noise: float) -> NDArray[np.float64]:
     return np.geomspace(FACTORS[0] * noise, min(FACTORS[1] * noise, MOST_CONTRAST), CONTRASTS)
 
 
-def _noise(noisy: Sequence[FloatImage], clean: Sequence[FloatImage]) -> float:
-    """Standard deviation, grey levels: by wavelets, or what was removed where that is more, as of noise with grain."""
-    levels = []
-    for before, after in zip(noisy, clean, strict=True):
-        removed = np.abs(before - after)
-        by_wavelets = noise_level(before if before.ndim == 3 else before[..., None])
-        levels.append(max(by_wavelets, 255 * float(np.median(removed)) / 0.6745))
-    return float(np.median(levels))
+def noise_removed(noisy: FloatImage, clean: FloatImage) -> float:
+    """The noise of a picture, of which `clean` was made.
+
+    Args:
+        noisy, clean: (H, W) or (H, W, 3) in [0, 1].
+
+    Returns:
+        Standard deviation, grey levels: by wavelets, or of what was removed where that is more, as with grain.
+    """
+    by_wavelets = noise_level(noisy if noisy.ndim == 3 else noisy[..., None])
+    return max(by_wavelets, 255 * float(np.median(np.abs(noisy - clean))) / 0.6745)
 
 
 def _passes(noisy: Sequence[FloatImage], levels: int, budget: int) -> list[int]:

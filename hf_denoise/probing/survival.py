@@ -32,9 +32,13 @@ class Limit:
         """As a number that compares: infinite where nothing that was tried is kept."""
         return float("inf") if self.where == "above" else self.contrast
 
+    @property
+    def levels(self) -> str:
+        """The contrast as it is said: with one decimal under 10."""
+        return f"{self.contrast:.0f}" if self.contrast >= 9.95 else f"{self.contrast:.1f}"
+
     def __str__(self) -> str:
-        sign = {"at": "", "below": "≤ ", "above": "> "}[self.where]
-        return f"{sign}{self.contrast:.0f}" if self.contrast >= 9.95 else f"{sign}{self.contrast:.1f}"
+        return {"at": "", "below": "≤ ", "above": "> "}[self.where] + self.levels
 
 
 @dataclass(frozen=True, eq=False)

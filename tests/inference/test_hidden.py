@@ -10,6 +10,7 @@ from skimage import data
 
 from hf_denoise import Denoiser
 from hf_denoise.imaging.hidden import fill_hidden, visible_mask
+from hf_denoise.imaging.images import from_pil
 
 SIDE, SIGMA = 256, 15.0
 
@@ -76,12 +77,12 @@ def test_a_palette_and_a_colour_key_hide_as_alpha_does() -> None:
 def test_the_probe_puts_nothing_where_nobody_sees_it() -> None:
     _, noisy, disc = cut_out(100)
     alpha = np.where(disc, 255, 0).astype(np.uint8)
-    reports = [
-        packaged().probe(np.dstack([with_ground(noisy, disc, ground), alpha]), contrasts=[30])
-        for ground in ("white", "noise")
-    ]
+    given = [np.dstack([with_ground(noisy, disc, ground), alpha]) for ground in ("white", "noise")]
+    reports = [packaged().probe(image, contrasts=[30]) for image in given]
     assert np.array_equal(reports[0].responses.value, reports[1].responses.value)
     assert disc[tuple(reports[0].responses.place.T)].all()
+    picture = packaged().probe(from_pil(Image.fromarray(given[0])), contrasts=[30])  # as the page and the command do
+    assert np.array_equal(picture.responses.value, reports[0].responses.value)
 
 
 def test_the_ground_is_filled_in_with_noise_as_strong() -> None:

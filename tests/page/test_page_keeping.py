@@ -25,15 +25,6 @@ if TYPE_CHECKING:
 FAR = 12  # pixels from a mask where its protection has ended
 
 
-@pytest.fixture
-def picture(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A picture that nobody has asked about, where uploads are kept."""
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    path = tmp_path / "once.png"
-    path.write_bytes((pictures / "noisy.png").read_bytes())
-    return str(path)
-
-
 def inside(pictures: Path) -> np.ndarray:
     return np.asarray(Image.open(pictures / "mask.png")) > 0
 

@@ -25,7 +25,7 @@ from hf_denoise.defects.probes import PROBE_KINDS
 from hf_denoise.inference.denoiser import Denoiser
 from hf_denoise.page import probe as page_probe
 from hf_denoise.page import results
-from hf_denoise.page.probe import at_strength, probe
+from hf_denoise.page.probe import probe
 from hf_denoise.page.samples import EXAMPLES
 from hf_denoise.probing.report import ProbeReport
 
@@ -117,15 +117,6 @@ def test_a_cancelled_probe_stops(client: Client, server: Server, tmp_path: Path)
 # The functions behind it
 
 
-@pytest.fixture
-def picture(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A picture that nobody has asked about, where uploads are kept."""
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    path = tmp_path / "once.png"
-    path.write_bytes((pictures / "noisy.png").read_bytes())
-    return str(path)
-
-
 def test_another_strength_does_not_probe_again(picture: str, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = []
     run = Denoiser.probe
@@ -143,9 +134,9 @@ def test_a_report_at_another_strength_is_what_the_denoiser_says_there() -> None:
     denoiser = Denoiser.from_pretrained()
     plane = (255 * noisy_pixels()).round().astype(np.uint8)
     whole = denoiser.probe(plane)
-    mixed = at_strength(whole, 0.6, plane)
+    mixed = whole.at_strength(0.6, plane)
     asked = denoiser.probe(plane, 0.6, contrasts=list(whole.responses.contrasts))
-    assert at_strength(whole, 1, plane) is whole
+    assert whole.at_strength(1, plane) is whole
     for name, curve in asked.curves.items():
         # Not the same to the last digit: fewer places are left out where less is cut off at black and white.
         assert mixed.curves[name].share == pytest.approx(curve.share, abs=0.12)
@@ -155,7 +146,7 @@ def test_a_report_at_another_strength_is_what_the_denoiser_says_there() -> None:
 def test_without_statsmodels_the_table_has_no_probability_of_detection(
     picture: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(page_probe, "find_spec", lambda name: None)
+    monkeypatch.setattr(page_probe, "has_statsmodels", lambda: False)
     assert all("a90/95" not in key for row in probe(picture)[1] for key in row)
 
 

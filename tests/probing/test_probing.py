@@ -6,13 +6,14 @@ from itertools import product
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from skimage import data
 
 from hf_denoise.defects.probes import BOX, LARGE_BOX, PROBE_KINDS
 from hf_denoise.errors import UserError
-from hf_denoise.probing.pictures import curves_picture, map_picture
+from hf_denoise.probing.pictures import curves_picture, draw_curves, map_picture
 from hf_denoise.probing.places import grid, parts
 from hf_denoise.probing.report import ProbeReport, probe_plane
 from hf_denoise.probing.responses import PIXELS, contrast_ladder, measure_responses
@@ -223,6 +224,17 @@ def test_small_pictures_and_photographs_have_places_of_every_kind() -> None:
     assert len(report.curves) == len(PROBE_KINDS)
     assert all((curve.places >= 5).all() for curve in report.curves.values())
     assert parts(photograph, np.random.default_rng(0)) == [(slice(0, 128), slice(0, 128))]
+
+
+def test_every_kind_is_drawn_in_a_colour_of_its_own() -> None:
+    report = probe_plane(noisy_picture(), blurred, contrasts=[10, 40])
+    axes = Figure().subplots()
+    draw_curves(axes, report.curves, bands=False)
+    lines = {
+        str(line.get_label()): line.get_color() for line in axes.lines if not str(line.get_label()).startswith("_")
+    }
+    assert list(lines) == [kind.name for kind in PROBE_KINDS]
+    assert len(set(lines.values())) == len(lines)
 
 
 def test_pictures_of_a_probe_can_be_drawn() -> None:
