@@ -59,6 +59,8 @@ class Denoise:
     white_level: Annotated[float | None, arg(metavar="VALUE")] = None
     """The value of white, where that is not the largest value of integers, or 1 in floats. Default: 10, 12 or 14 bits
     in samples of 16 are recognised by what the file says or by its values, and said. The result has the same scale."""
+    page: Annotated[int | None, arg(metavar="N")] = None
+    """The page of a TIFF, or the frame of an animation, to denoise, from 1. Default: all of them."""
     self_ensemble: bool = False
     """Average over the eight turns and flips: about 0.1 dB more for eight times the time."""
     overwrite: bool = False
@@ -110,7 +112,7 @@ class Denoise:
                 done.append((source, target))
                 continue
             try:
-                check_target(read_header(source), target)
+                check_target(read_header(source, self.page), target)
                 jobs.append((source, target))
             except UserError as error:
                 bad.append(str(error))
@@ -158,7 +160,7 @@ class Denoise:
         try:
             # What is replaced is kept: it is looked at again. The others are read once more, which needs less memory.
             replaced = bool(self.views) and os.path.exists(target) and target.samefile(source)
-            noisy = read_image(source) if replaced else None
+            noisy = read_image(source, page=self.page) if replaced else None
             report = denoiser.file(
                 source,
                 target,
@@ -168,9 +170,10 @@ class Denoise:
                 keep=self.keep,
                 protect=mask or self.protect,
                 white_level=self.white_level,
+                page=self.page,
             )
             if self.views:
-                noisy = noisy or read_image(source)
+                noisy = noisy or read_image(source, page=self.page)
             if noisy is not None and report.protection is not None:
                 protected_view(noisy, report.protection).save(view_path(target, "protected"))
             said = self.say(report, noisy, denoiser, progress is not None)
@@ -184,7 +187,8 @@ class Denoise:
         """What there is to say about a file, line by line."""
         said = [f"{report.assumed} by --white-level"] if report.assumed else []
         if self.strength == AUTO:
-            said.append(f"strength {report.strength:.2f}")
+            least = f", the least of {report.pages} pages" if report.pages > 1 else ""
+            said.append(f"strength {report.strength:.2f}{least}")
         if report.protection is not None:
             said.append(report.protection.sentence())
         if report.structure is not None and noisy is not None:

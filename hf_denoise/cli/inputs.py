@@ -30,7 +30,7 @@ def find(inputs: Sequence[str], output: Path | None, bad: list[str]) -> dict[Pat
     Raises:
         UserError: nothing was found at all.
     """
-    from hf_denoise.imaging.formats import FORMATS
+    from hf_denoise.imaging.formats import READ
 
     if not inputs:
         raise UserError("no input; name image files, folders or glob patterns")
@@ -40,9 +40,7 @@ def find(inputs: Sequence[str], output: Path | None, bad: list[str]) -> dict[Pat
         if os.path.isdir(path):
             found.update(_in_folder(path, output, bad))
         elif glob.has_magic(name) and not os.path.exists(path):
-            images = sorted(
-                file for file in map(Path, glob.glob(name, recursive=True)) if file.suffix.lower() in FORMATS
-            )
+            images = sorted(file for file in map(Path, glob.glob(name, recursive=True)) if file.suffix.lower() in READ)
             found.update((file, Path(file.name)) for file in images)
             if not images:
                 bad.append(f"no image matches '{name}'")
@@ -61,7 +59,7 @@ def plan(inputs: Sequence[str], output: Path, bad: list[str]) -> list[Job]:
     Raises:
         UserError: nothing was found at all, or two inputs would be written to one file.
     """
-    from hf_denoise.imaging.formats import FORMATS
+    from hf_denoise.imaging.formats import FORMATS, RAW
 
     found = find(inputs, output, bad)
     one_file = len(inputs) == 1 and list(found) == [Path(inputs[0])]
@@ -70,6 +68,8 @@ def plan(inputs: Sequence[str], output: Path, bad: list[str]) -> list[Job]:
     sources: dict[Path, Path] = {}
     for source, relative in found.items():
         target = output / relative
+        if target.suffix.lower() in RAW:  # raw files are not written
+            target = target.with_suffix(".tif")
         if target in sources:
             raise UserError(
                 f"'{sources[target]}' and '{source}' would both be written to '{target}'; denoise them one by one, "
@@ -81,7 +81,7 @@ def plan(inputs: Sequence[str], output: Path, bad: list[str]) -> list[Job]:
 
 def _in_folder(folder: Path, output: Path | None, bad: list[str]) -> list[Job]:
     """The images in a folder, found as training finds them, each with its path relative to the folder."""
-    from hf_denoise.imaging.formats import FORMATS
+    from hf_denoise.imaging.formats import READ
 
     locked: list[str] = []
 
@@ -89,9 +89,9 @@ def _in_folder(folder: Path, output: Path | None, bad: list[str]) -> list[Job]:
         locked.append(f"'{error.filename}' cannot be read ({error.strerror}); allow it, or leave it out")
 
     # Results of an earlier run are no inputs, where the output lies inside the input.
-    images = [file for file in visible_files(folder, FORMATS, unreadable) if not is_inside(file, output, folder)]
+    images = [file for file in visible_files(folder, READ, unreadable) if not is_inside(file, output, folder)]
     if not images and not locked:
-        bad.append(f"'{folder}' holds no images; images end in {', '.join(FORMATS)}")
+        bad.append(f"'{folder}' holds no images; images end in {', '.join(sorted(READ))}")
     bad += locked
     return [(file, file.relative_to(folder)) for file in sorted(images)]
 

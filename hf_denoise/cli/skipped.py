@@ -9,15 +9,15 @@ from pathlib import Path
 from hf_denoise.cli.inputs import is_inside
 from hf_denoise.data.walking import visible_files
 
-# Raw files of cameras, and what else programs that show or edit pictures write.
+# Raw files that few cameras write, and what else programs that show or edit pictures write.
 # fmt: off
 UNREAD = frozenset({
-    ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".iiq", ".kdc", ".mef", ".mos", ".mrw", ".nef",
-    ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f", ".ai", ".apng", ".bpg",
-    ".cin", ".cur", ".czi", ".dcm", ".dcx", ".dds", ".dib", ".djvu", ".dpx", ".emf", ".eps", ".exr", ".fit", ".fits",
-    ".flif", ".fpx", ".hdr", ".icns", ".ico", ".j2c", ".j2k", ".jls", ".jng", ".jp2", ".jpc", ".jpf", ".jpx", ".jxl",
-    ".jxr", ".kra", ".lif", ".mng", ".msp", ".nd2", ".pam", ".pcd", ".pct", ".pcx", ".pfm", ".pict", ".psb", ".psd",
-    ".qoi", ".ras", ".rgb", ".rgbe", ".sgi", ".svg", ".svs", ".tga", ".wdp", ".wmf", ".xbm", ".xcf", ".xpm",
+    ".3fr", ".crw", ".dcr", ".erf", ".iiq", ".kdc", ".mef", ".mos", ".mrw", ".raw", ".rwl", ".sr2", ".srf", ".x3f",
+    ".ai", ".bpg", ".cin", ".cur", ".czi", ".dcm", ".dcx", ".dds", ".dib", ".djvu", ".dpx", ".emf", ".eps",
+    ".exr", ".fit", ".fits", ".flif", ".fpx", ".hdr", ".icns", ".ico", ".j2c", ".j2k", ".jls", ".jng", ".jp2", ".jpc",
+    ".jpf", ".jpx", ".jxl", ".jxr", ".kra", ".lif", ".mng", ".msp", ".nd2", ".pam", ".pcd", ".pct", ".pcx", ".pfm",
+    ".pict", ".psb", ".psd", ".qoi", ".ras", ".rgb", ".rgbe", ".sgi", ".svg", ".svs", ".tga", ".wdp", ".wmf", ".xbm",
+    ".xcf", ".xpm",
 })
 # fmt: on
 

@@ -14,9 +14,10 @@ from typing import BinaryIO
 
 from PIL import Image
 
-MAX_PAGES = 100
-"""Thumbnails beside the picture, masks and the like; read one by one, a million of them takes minutes."""
+MAX_PAGES = 1000
+"""Of a stack, with thumbnails, masks and the like; read one by one, a million of them takes minutes."""
 MAX_TAGS = 4096
+_MOST_TAGS = 50_000  # of all pages
 _TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _SUB_DIRECTORIES = (0x8769, 0x8825, 0xA005)  # EXIF, GPS, interoperability
 _MAX_STRIPS = 1_000_000
@@ -31,11 +32,15 @@ _RUN_LENGTH = (1, 2)  # the decoder of such a BMP is written in Python
 _MAX_SCANS = 256  # of a progressive JPEG: each goes over the whole picture; encoders write about 10
 
 
-def check_directories(file: BinaryIO) -> None:
+def check_directories(file: BinaryIO, whole: bool = False) -> None:
     """Walk the directories of a TIFF, or of an EXIF block, without reading a value.
 
+    Args:
+        file: the TIFF.
+        whole: the list of pages must not lead out of the file: there more of them were once.
+
     Raises:
-        ValueError: the list of pages does not end, is longer than 100, or the values of a page overlap.
+        ValueError: the list of pages does not end, is longer than 1000, or the values of a page overlap.
     """
     end = file.seek(0, 2)
     file.seek(0)
@@ -48,29 +53,35 @@ def check_directories(file: BinaryIO) -> None:
         raise ValueError("it has no TIFF header")
     (place,) = struct.unpack(f"{order}Q" if big else f"{order}I", head[8:16] if big else head[4:8])
     seen: set[int] = set()
+    tags = 0
     while place:
         if place in seen:
             raise ValueError("its list of pages leads back to its beginning")
         if len(seen) == MAX_PAGES:
             raise ValueError(f"it holds more than {MAX_PAGES} pages")
+        if whole and place >= end:
+            raise ValueError("the file ends before its list of pages does")
         seen.add(place)
-        place, below = _check_directory(file, place, end, order, big)
+        place, below, count = _check_directory(file, place, end, order, big)
+        tags += count
+        if tags > _MOST_TAGS:
+            raise ValueError(f"its {len(seen)} pages have more than {_MOST_TAGS} tags")
         for sub in below:
             for inner in _check_directory(file, sub, end, order, big)[1]:
                 _check_directory(file, inner, end, order, big)
     file.seek(0)
 
 
-def _check_directory(file: BinaryIO, place: int, end: int, order: str, big: bool) -> tuple[int, list[int]]:
-    """Check one directory; the place of the next, 0 after the last, and those of the EXIF and GPS directories in it."""
+def _check_directory(file: BinaryIO, place: int, end: int, order: str, big: bool) -> tuple[int, list[int], int]:
+    """Check one directory; the place of the next, 0 after the last, those of EXIF and GPS in it, and its tags."""
     count_format, entry_format = (f"{order}Q", f"{order}HHQQ") if big else (f"{order}H", f"{order}HHII")
     if place >= end:
-        return 0, []
+        return 0, [], 0
     file.seek(place)
     try:
         (count,) = struct.unpack(count_format, file.read(struct.calcsize(count_format)))
     except struct.error:
-        return 0, []
+        return 0, [], 0
     if count > MAX_TAGS:
         raise ValueError(f"it says it has {count} tags")
     step, inside = struct.calcsize(entry_format), 8 if big else 4
@@ -89,7 +100,7 @@ def _check_directory(file: BinaryIO, place: int, end: int, order: str, big: bool
         raise ValueError("the values of its tags overlap")
     following = file.read(8 if big else 4)
     (after,) = struct.unpack(f"{order}Q" if big else f"{order}I", following) if len(following) in (4, 8) else (0,)
-    return after, below
+    return after, below, count
 
 
 def sound_exif(block: bytes) -> bool:

@@ -11,6 +11,7 @@ from hf_denoise.imaging.heif import check_usable
 
 FORMATS = {
     ".png": "PNG",
+    ".apng": "PNG",
     ".jpg": "JPEG",
     ".jpeg": "JPEG",
     ".webp": "WEBP",
@@ -29,13 +30,19 @@ FORMATS = {
     ".pnm": "PPM",
 }
 
+RAW = frozenset({".arw", ".cr2", ".cr3", ".dng", ".nef", ".nrw", ".orf", ".pef", ".raf", ".rw2", ".srw"})
+"""Ends of the names of cameras' raw files, which are read and never written."""
+READ = {*FORMATS, *RAW}
+"""Ends of the names of all files that are read."""
+_SEVERAL = {"TIFF": ("TIFF",), "animation": ("GIF", "PNG", "WEBP", "AVIF")}
+
 _HOLDS: dict[str, set[str]] = {
     "PNG": {"1", "L", "LA", "P", "RGB", "RGBA"},
     "JPEG": {"L", "RGB", "CMYK"},
     "WEBP": {"RGB", "RGBA"},
     "BMP": {"1", "L", "P", "RGB"},
     "TIFF": {"1", "L", "LA", "P", "RGB", "RGBA", "CMYK"},
-    "GIF": {"L", "P"},
+    "GIF": {"L", "P", "RGB", "RGBA"},
     "AVIF": {"L", "RGB", "RGBA"},
     "HEIF": {"L", "RGB", "RGBA"},
     "PPM": {"1", "L", "RGB"},
@@ -80,6 +87,7 @@ class Header:
         transparent: a palette with transparent entries, or a colour that stands for transparency.
         extra: kinds of the samples of a TIFF beside colour, see `hf_denoise.imaging.extra_samples`; empty where that
             is a plain alpha at most.
+        pages: how many pictures the file holds: pages, or frames of an animation.
     """
 
     format: str | None
@@ -88,6 +96,7 @@ class Header:
     size: tuple[int, int]
     transparent: bool = False
     extra: tuple[int, ...] = ()
+    pages: int = 1
 
     @property
     def layout(self) -> str:
@@ -102,12 +111,14 @@ def check_target(header: Header, path: Path) -> tuple[str, str]:
         Pillow's names of the format and of the mode to write: the image's own, or one that loses nothing.
 
     Raises:
-        UserError: unknown extension, or the format lacks the depth, the alpha, the inks or the size.
+        UserError: unknown extension, or the format lacks the depth, the alpha, the inks, the size or the pages.
     """
     format = FORMATS.get(path.suffix.lower())
     if format is None:
         raise UserError(f"cannot write '{path}': the name must end in one of {', '.join(FORMATS)}")
     check_usable(format, f"write '{path}'")
+    if header.pages > 1:
+        _check_several(header, format, path)
     depths = ("uint8", "uint16") if header.format == format == "HEIF" else _DTYPES.get(format, ("uint8",))
     if str(header.dtype) not in depths:
         depth = "floating-point" if header.dtype.kind == "f" else "16-bit"
@@ -135,3 +146,13 @@ def check_target(header: Header, path: Path) -> tuple[str, str]:
     raise UserError(
         f"cannot write '{path}': {format} has no {kind}; write {'TIFF' if kind == 'CMYK' else 'PNG'} instead"
     )
+
+
+def _check_several(header: Header, format: str, path: Path) -> None:
+    kind = "TIFF" if header.format == "TIFF" else "animation"
+    if format not in _SEVERAL[kind]:
+        held = f"the {header.pages} pages" if kind == "TIFF" else f"the {header.pages} frames of an animation"
+        fitting = "TIFF" if kind == "TIFF" else "PNG or WebP"
+        raise UserError(
+            f"cannot write '{path}': {format} does not hold {held}; write {fitting}, or choose one with --page"
+        )

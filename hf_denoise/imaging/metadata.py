@@ -4,11 +4,11 @@ from typing import Any, BinaryIO
 
 from PIL import Image, JpegImagePlugin
 
-from hf_denoise.imaging.deep_images import is_resolution
 from hf_denoise.imaging.file_checks import sound_exif
 from hf_denoise.imaging.formats import Header
 from hf_denoise.imaging.heif import encoding_of_heif
 from hf_denoise.imaging.png_chunks import read_chunks
+from hf_denoise.imaging.tiff_reading import is_resolution
 
 
 def pillow_metadata(image: Image.Image) -> dict[str, Any]:

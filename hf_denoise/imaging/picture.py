@@ -1,23 +1,20 @@
 """A decoded image, with all that is needed to write the same kind of file again."""
 
-import io
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from PIL import ExifTags, Image
 
 from hf_denoise.arrays import full_scale
-from hf_denoise.files import written_beside
-from hf_denoise.imaging import deep_images, deep_png
-from hf_denoise.imaging.deep_pnm import write_deep_pnm
 from hf_denoise.imaging.extra_samples import ExtraSamples
-from hf_denoise.imaging.formats import DEEP_GREY, MAX_JPEG_XMP, METADATA, WITH_ALPHA, Header, check_target
-from hf_denoise.imaging.heif import avif_options, with_colours, write_heif
-from hf_denoise.imaging.png_chunks import with_chunks
+from hf_denoise.imaging.formats import DEEP_GREY, METADATA, WITH_ALPHA, Header
+from hf_denoise.imaging.linear_light import linear_from_srgb
+from hf_denoise.imaging.tiff_reading import keep_text
+from hf_denoise.imaging.writing import write_picture
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +35,7 @@ class Picture:
         extra: the other samples of a TIFF, and how its alpha was stored; None where there is nothing to say.
         white: the value of white in the file, where that is not the usual one. Planes are then floats.
         white_why: in words, how that was found out; None where it was given.
+        linear: the values of the file are in proportion to light; the planes are floats in the curve of sRGB.
     """
 
     header: Header
@@ -50,6 +48,7 @@ class Picture:
     extra: ExtraSamples | None = None
     white: float | None = None
     white_why: str | None = None
+    linear: bool = False
 
     def with_planes(self, planes: tuple[np.ndarray, ...]) -> "Picture":
         """The same picture with other pixels: `planes` of the same shapes and dtypes."""
@@ -72,7 +71,7 @@ class Picture:
         exif = Image.Exif()
         exif.load(self.metadata["exif"])
         del exif[ExifTags.Base.Orientation]
-        block = deep_images.keep_text(exif).tobytes()
+        block = keep_text(exif).tobytes()
         return replace(self.turned(orientation), metadata={**self.metadata, "exif": block})
 
     @property
@@ -105,7 +104,10 @@ class Picture:
     @property
     def stored(self) -> "Picture":
         """The same with planes as they are in the file."""
-        return self if self.white is None else self._times(self.white)
+        if self.white is None:
+            return self
+        linear = replace(self, planes=tuple(map(linear_from_srgb, self.planes))) if self.linear else self
+        return linear._times(self.white)
 
     def _times(self, white: float) -> "Picture":
         planes = []
@@ -114,25 +116,34 @@ class Picture:
             if self.header.dtype.kind == "u":
                 values = np.rint(values, out=values).clip(0, full_scale(self.header.dtype), out=values)
             planes.append(values.astype(self.header.dtype, copy=False))
-        return replace(self, planes=tuple(planes), white=None, white_why=None)
+        return replace(self, planes=tuple(planes), white=None, white_why=None, linear=False)
+
+    def as_srgb(self) -> "Picture":
+        """The same where it is not linear; else one that is not, for eyes that know no profiles."""
+        if not self.linear:
+            return self
+        metadata = {key: value for key, value in self.metadata.items() if key != "icc_profile"}
+        return replace(self._times(full_scale(self.header.dtype)), metadata=metadata)
 
     def to_pil(self) -> Image.Image:
         """As a Pillow image of the original mode; 16-bit and float colour, which Pillow has not, with 8 bits."""
         if self.white is not None:  # 8 bits span their full range, whatever the 16 of the file did
             deep = self.header.dtype != np.uint8 and self.header.mode not in DEEP_GREY
+            if self.linear:
+                return self.as_srgb().to_pil()
             return (self._times(full_scale(self.header.dtype)) if deep else self.stored).to_pil()
         mode = self.header.mode
         if mode == "F":
-            image = Image.fromarray(self._array("L").astype(np.float32))
+            image = Image.fromarray(self.samples("L").astype(np.float32))
         elif mode == "I":
-            image = Image.fromarray(self._array("L").astype(np.int32))
+            image = Image.fromarray(self.samples("L").astype(np.int32))
         elif mode in DEEP_GREY:
-            samples = self._array("L").astype(">u2" if mode == "I;16B" else "<u2")
+            samples = self.samples("L").astype(">u2" if mode == "I;16B" else "<u2")
             image = Image.frombytes(mode, self.header.size, samples.tobytes())
         elif self.header.transparent and self.header.dtype != np.uint8:
-            image = self._encode(WITH_ALPHA[mode])
+            image = self.encoded(WITH_ALPHA[mode])
         else:
-            image = self._encode(mode)
+            image = self.encoded(mode)
         image.info.update({key: self.metadata[key] for key in METADATA["JPEG"] if key in self.metadata})
         return image
 
@@ -146,66 +157,9 @@ class Picture:
         Raises:
             UserError: the format cannot hold the picture, or the file cannot be written. Nothing is left behind.
         """
-        target = Path(path)
-        format, mode = check_target(self.header, target)
-        # Where the orientation cannot be noted, the pixels themselves are turned.
-        picture = (self if "exif" in METADATA[format] else self.upright()).stored
-        metadata = {key: picture.metadata[key] for key in METADATA[format] if key in picture.metadata}
-        with written_beside(target) as file:
-            if format == "HEIF":
-                own = self.encoding if self.header.format == "HEIF" else None
-                write_heif(file, picture._array(mode), metadata, own)
-            elif self.header.dtype == np.uint8 and (self.extra is None or format != "TIFF"):
-                picture._write_by_pillow(file, format, mode, metadata)
-            elif format == "TIFF":
-                compressed, pixels = self.encoding.get("compressed", False), picture._array(mode)
-                if picture.extra is not None:
-                    pixels = picture.extra.joined(pixels)
-                deep_images.write_tiff(file, pixels, mode, metadata, compressed, picture.extra)
-            elif format == "PPM":
-                write_deep_pnm(file, picture._array(mode), metadata.get("max_sample_value"))
-            else:
-                deep_png.write_deep_png(file, picture._array(mode), metadata, picture.color_key)
+        write_picture(self, Path(path))
 
-    def _write_by_pillow(self, file: BinaryIO, format: str, mode: str, metadata: dict[str, Any]) -> None:
-        image, options = self._encode(mode), self._options(format, mode)
-        xmp = metadata.get("xmp")
-        metadata.pop("max_sample_value", None)
-        if format == "TIFF" and ("exif" in metadata or xmp):  # Pillow takes the block apart
-            exif = Image.Exif()
-            exif.load(metadata.get("exif", b""))
-            if xmp:
-                exif[700] = metadata.pop("xmp")
-            metadata["exif"] = deep_images.keep_text(exif)
-        if format == "JPEG" and xmp and len(xmp) > MAX_JPEG_XMP:
-            del metadata["xmp"]
-        if format == "PNG" and (xmp or "chunks" in metadata):
-            encoded = io.BytesIO()
-            image.save(encoded, format, **options, **metadata)
-            for piece in with_chunks(encoded.getbuffer(), metadata):
-                file.write(piece)
-        elif format == "AVIF":
-            encoded = io.BytesIO()
-            image.save(encoded, format, **options, **metadata)
-            file.write(with_colours(encoded.getvalue(), self.encoding.get("colours", b"")))
-        else:
-            image.save(_WithoutDescriptor(file), format, **options, **metadata)
-
-    def _options(self, format: str, mode: str) -> dict[str, Any]:
-        """Pillow's options for the compression of `format`."""
-        if format == "JPEG":
-            return self.encoding if self.header.format == "JPEG" else {"quality": 95, "subsampling": 0}
-        if format == "WEBP":
-            return {"exact": True, **({"quality": 95} if self.encoding.get("lossy") else {"lossless": True})}
-        if format == "AVIF":
-            return avif_options(self.encoding if self.header.format == "AVIF" else None, mode)
-        if format == "PNG":
-            return {"compress_level": 4}  # less than half of the time of 6, and 2 % more bytes of a photograph
-        if format == "TIFF" and self.encoding.get("compressed"):
-            return {"compression": "tiff_adobe_deflate"}
-        return {}
-
-    def _array(self, layout: str) -> np.ndarray:
+    def samples(self, layout: str) -> np.ndarray:
         """All samples of a pixel side by side, alpha last: (H, W) or (H, W, C), in the file's own dtype."""
         pixels = self.planes[0]
         if layout == "CMYK":
@@ -218,7 +172,7 @@ class Picture:
             pixels = np.dstack([pixels] * 3)
         return np.dstack([pixels, self.alpha])
 
-    def _encode(self, mode: str) -> Image.Image:
+    def encoded(self, mode: str) -> Image.Image:
         """As an 8-bit Pillow image of `mode`: the header's own, or a wider one."""
         if mode == "P":
             image = _from_buffer("P", _nearest_entries(self.planes[0], self.alpha, self.palette))
@@ -229,7 +183,7 @@ class Picture:
                 single = self.header.format == "GIF"
                 image.info["transparency"] = int(np.argmin(opacity)) if single else opacity.tobytes()
             return image
-        pixels = self._array(mode)
+        pixels = self.samples(mode)
         if pixels.dtype != np.uint8:
             full = full_scale(pixels.dtype)
             pixels = np.rint(pixels.astype(np.float32).clip(0, full) * (255 / full)).astype(np.uint8)
@@ -280,10 +234,3 @@ def _keep_color_key(pixels: np.ndarray, alpha: Any, key: tuple[int, ...]) -> np.
     samples[clash, -1] ^= 1
     samples[alpha == 0] = key
     return samples.reshape(pixels.shape)
-
-
-class _WithoutDescriptor(io.BufferedIOBase, BinaryIO):
-    """Hides the descriptor of a file: Pillow would write to it in C, and not report a full disk."""
-
-    def __init__(self, file: BinaryIO):
-        self.read, self.write, self.seek, self.tell = file.read, file.write, file.seek, file.tell  # type: ignore

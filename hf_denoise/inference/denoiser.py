@@ -16,8 +16,9 @@ from hf_denoise.cpu import keep_freed_memory
 from hf_denoise.errors import UserError
 from hf_denoise.hub.files import PACKAGED, checkpoint_folder
 from hf_denoise.imaging.blending import check_strength
+from hf_denoise.imaging.conversion import from_pil
 from hf_denoise.imaging.hidden import visible_mask
-from hf_denoise.imaging.images import from_pil, read_image
+from hf_denoise.imaging.images import read_image
 from hf_denoise.imaging.picture import Picture
 from hf_denoise.inference.denoised_file import FileReport, denoise_file
 from hf_denoise.inference.devices import pick_device
@@ -227,11 +228,12 @@ class Denoiser:
         keep: float | None = None,
         protect: Any = None,
         white_level: float | None = None,
+        page: int | None = None,
     ) -> FileReport:
         """Denoise a file into another, which may be the same.
 
         Size, mode, bit depth, alpha, palette, ICC profile, EXIF and resolution stay; the pixels stay in stored order
-        with their orientation tag. The format is that of the target's extension.
+        with their orientation tag. The format is that of the target's extension. All pages and frames are denoised.
 
         Args:
             source: image to read, see `hf_denoise.imaging.images.read_image`.
@@ -239,9 +241,10 @@ class Denoiser:
             strength, progress, keep, protect: as in a call; a mask is as the picture shows, upright.
             removed: image to write with what was taken away, upright, see `hf_denoise.inference.removed.removed_view`.
             white_level: see `hf_denoise.imaging.images.read_image`; the result has the same.
+            page: of several, from 1, the one to denoise; the result holds it alone.
 
         Returns:
-            The strength, what was protected, and with `removed` the structure in what was taken away.
+            The strength, what was protected, and with `removed` the structure in it.
 
         Raises:
             UserError: `source` cannot be read, the format of `target` cannot hold it (both before any work), or
@@ -249,7 +252,8 @@ class Denoiser:
                 stays.
         """
         options = Treatment(strength, keep, protect)
-        return denoise_file(self._picture, source, target, options, progress, removed, white_level)
+        run, tiles = self._picture, self.tiles
+        return denoise_file(run, tiles, source, target, options, progress, removed, white_level, page)
 
     def picture(self, picture: Picture, strength: float = 1.0, progress: Progress | None = None) -> Picture:
         """Denoise a decoded file; see `blend_pictures` for another strength without another run."""

@@ -9,8 +9,9 @@ from PIL import Image
 
 from hf_denoise.arrays import Mask, check_floats
 from hf_denoise.errors import UserError
+from hf_denoise.imaging.conversion import from_pil
 from hf_denoise.imaging.hidden import fill_hidden, visible_mask
-from hf_denoise.imaging.images import from_pil, read_image
+from hf_denoise.imaging.images import read_image
 from hf_denoise.imaging.picture import Picture
 
 Plane = NDArray[Any]

@@ -8,7 +8,7 @@ from PIL import Image
 
 from hf_denoise.arrays import to_8_bits
 from hf_denoise.imaging.blending import check_strength
-from hf_denoise.imaging.images import from_pil
+from hf_denoise.imaging.conversion import from_pil
 from hf_denoise.inference.removed import removed_view
 from hf_denoise.noise.degradations import parse_degradation
 from hf_denoise.page.companions import read_companions, with_defaults

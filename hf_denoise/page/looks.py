@@ -5,6 +5,7 @@ from typing import Any
 
 import gradio as gr
 
+from hf_denoise.imaging.formats import READ
 from hf_denoise.page.components import PageImage, PictureFile
 from hf_denoise.page.samples import EXAMPLES
 
@@ -195,7 +196,7 @@ SCRIPT = f"""() => {{
 
 def picture_file(label: str, elem_id: str, **props: Any) -> PictureFile:
     """A field for a picture. Not `gr.Image`: that decodes uploads itself, and no browser shows TIFF."""
-    return PictureFile(label=label, elem_id=elem_id, **{"file_types": ["image"], "height": 130, **props})
+    return PictureFile(label=label, elem_id=elem_id, **{"file_types": ["image", *sorted(READ)], "height": 130, **props})
 
 
 def thumbnails(paths: list[str], label: str, elem_id: str) -> gr.Dataset:

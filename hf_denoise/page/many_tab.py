@@ -2,6 +2,7 @@
 
 import gradio as gr
 
+from hf_denoise.imaging.formats import READ
 from hf_denoise.page import looks
 from hf_denoise.page.batch import denoise_many
 from hf_denoise.page.components import FigureTable
@@ -13,7 +14,11 @@ def many_tab(model: gr.Textbox) -> None:
     with gr.Row():
         with gr.Column(scale=1, min_width=320):
             files = looks.picture_file(
-                "Pictures or ZIP", "many", file_count="multiple", file_types=["image", ".zip"], height=200
+                "Pictures or ZIP",
+                "many",
+                file_count="multiple",
+                file_types=["image", *sorted(READ), ".zip"],
+                height=200,
             )
             strength = gr.Slider(0, 1, 1, step=0.05, label="Strength")
             with gr.Row():

@@ -149,6 +149,8 @@ def new_folder() -> Iterator[Path]:
 def extension(path: str, picture: Picture) -> str:
     """The file name extension of the result: that of the upload, unless its contents say otherwise."""
     suffix = Path(path).suffix
+    if picture.header.format == "RAW":
+        return ".tif"
     if FORMATS.get(suffix.lower()) == picture.header.format:
         return suffix
     return next(suffix for suffix, format in FORMATS.items() if format == picture.header.format)
@@ -180,7 +182,8 @@ def pair_of_previews(result: Result, before: FloatImage, after: FloatImage) -> d
     """Before and after, (h, w, 3) in [0, 1], with the opacity of the picture, in the colours its profile says."""
     header, alpha = result.before.header, result.before.alpha
     # A profile of grey or ink does not fit the RGB that is shown.
-    profile = result.before.metadata.get("icc_profile") if header.layout in ("RGB", "RGBA", "P") else None
+    own = header.layout in ("RGB", "RGBA", "P") and not result.before.linear
+    profile = result.before.metadata.get("icc_profile") if own else None
     shown = {"before": to_8_bits(before), "after": to_8_bits(after)}
     if alpha is not None:
         image = Image.fromarray(np.rint(alpha * (255 / full_scale(alpha.dtype))).astype(np.uint8))

@@ -10,7 +10,8 @@ import pytest
 import tifffile
 
 from hf_denoise.errors import UserError
-from hf_denoise.imaging.images import from_pil, read_image
+from hf_denoise.imaging.conversion import from_pil
+from hf_denoise.imaging.images import read_image
 from hf_denoise.imaging.png_chunks import chunk
 
 RNG = np.random.default_rng(0)

@@ -12,8 +12,9 @@ import pytest
 from PIL import Image, ImageCms, features
 
 from hf_denoise.errors import UserError
+from hf_denoise.imaging.conversion import from_pil
 from hf_denoise.imaging.formats import check_target
-from hf_denoise.imaging.images import from_pil, read_header, read_image
+from hf_denoise.imaging.images import read_header, read_image
 
 ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 XMP = b"<x:xmpmeta></x:xmpmeta>"

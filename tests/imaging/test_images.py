@@ -16,8 +16,9 @@ import tifffile
 from PIL import Image, ImageCms
 
 from hf_denoise.errors import UserError
+from hf_denoise.imaging.conversion import from_pil
 from hf_denoise.imaging.formats import check_target
-from hf_denoise.imaging.images import from_pil, read_header, read_image
+from hf_denoise.imaging.images import read_header, read_image
 from hf_denoise.imaging.picture import Picture
 
 ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

@@ -9,8 +9,8 @@ from PIL import Image
 from skimage import data
 
 from hf_denoise import Denoiser
+from hf_denoise.imaging.conversion import from_pil
 from hf_denoise.imaging.hidden import fill_hidden, visible_mask
-from hf_denoise.imaging.images import from_pil
 
 SIDE, SIGMA = 256, 15.0
 
