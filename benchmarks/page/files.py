@@ -12,6 +12,7 @@ import tifffile
 from PIL import Image, ImageCms
 
 from benchmarks.page.forged import exif_of_shared_values, png_bomb, png_chunk, png_of_header, tiff_of_header
+from benchmarks.page.raw_files import dng
 
 SIDE = 64  # pixels: one tile of the network, so that a file costs milliseconds
 
@@ -169,6 +170,7 @@ def whole_files() -> dict[str, tuple[str, bytes]]:
         "AVIF, 10 bits": (".avif", bytes(imagecodecs.avif_encode(deep >> 6, bitspersample=10))),
         "HEIC": (".heic", _heic("RGB", (_smooth(3) * 255).astype(np.uint8))),
         "HEIC, 10 bits": (".heic", _heic("RGB;10", deep >> 6)),
+        "DNG": (".dng", dng(_smooth(3), orientation=6)),
     }
     return files
 

@@ -5,6 +5,7 @@ licence of their own. AVIF of 10 and 12 bits is decoded by imagecodecs, which wr
 result of as many bits goes into another format.
 """
 
+import io
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -19,6 +20,7 @@ FIRST_QUALITY = {"HEIF": 90, "AVIF": 95}
 PIP = {"HEIF": "pip install 'hf_denoise[heif]'", "AVIF": "pip install -U pillow"}
 _HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"}
 _AVIF_BRANDS = {b"avif", b"avis"}
+_LARGEST_PART = 16_000_000  # bytes; libde265, which most programs decode HEIC with, gives up on more in one piece
 _BOXES = 2**18  # bytes in which the boxes that describe the picture lie
 _DESCRIPTIVE = (
     "nclx_profile",
@@ -126,7 +128,11 @@ def write_heif(file: BinaryIO, pixels: Samples, metadata: dict[str, Any], encodi
         options = {"quality": QUALITY["HEIF"], "chroma": encoding["chroma"], **encoding["described"]}
     data = np.ascontiguousarray(samples).tobytes()
     image = pillow_heif.from_bytes(mode, (samples.shape[1], samples.shape[0]), data)
-    image.save(file, **options, **metadata)
+    encoded = io.BytesIO()
+    image.save(encoded, **options, **metadata)
+    if encoded.tell() > _LARGEST_PART:
+        raise ValueError("HEIC of more than 16 MB cannot be read again")
+    file.write(encoded.getbuffer())
 
 
 def avif_options(encoding: dict[str, Any] | None, mode: str) -> dict[str, Any]:

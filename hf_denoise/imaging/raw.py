@@ -57,6 +57,7 @@ def develop(file: BinaryIO, header: Header) -> Picture:
     Raises:
         ValueError: the file is damaged.
     """
+    _check_whole(file)
     exif = _exif(file)
     with _opened(file) as raw:
         exif = exif or _exif_of_preview(raw)
@@ -89,6 +90,25 @@ def _opened(file: BinaryIO) -> Iterator[Any]:
         reason = error.args[0] if error.args else ""
         reason = reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
         raise ValueError(f"LibRaw says: {reason.lower()}") from error
+
+
+def _check_whole(file: BinaryIO) -> None:
+    """Raise a `ValueError` where a file that is a TIFF ends before its pixels do: LibRaw makes up what is missing."""
+    file.seek(0)
+    if not is_tiff(file.read(4)):
+        return
+    import tifffile
+
+    end = file.seek(0, 2)
+    try:
+        check_directories(file)
+        with tifffile.TiffFile(file) as tiff:
+            pages: list[Any] = [part for page in tiff.pages for part in (page, *(getattr(page, "pages", None) or ()))]
+            ends = [sum(place) for page in pages for place in zip(page.dataoffsets, page.databytecounts, strict=False)]
+    except Exception:  # a maker's own kind of TIFF, which LibRaw may know
+        return
+    if max(ends, default=0) > end:
+        raise ValueError("the file ends before its pixels do")
 
 
 def _exif(file: BinaryIO) -> bytes | None:

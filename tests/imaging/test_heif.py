@@ -12,6 +12,7 @@ import pytest
 from PIL import Image, ImageCms, features
 
 from hf_denoise.errors import UserError
+from hf_denoise.imaging import heif
 from hf_denoise.imaging.conversion import from_pil
 from hf_denoise.imaging.formats import check_target
 from hf_denoise.imaging.images import read_header, read_image
@@ -175,3 +176,13 @@ def test_more_pixels_than_a_file_can_hold_are_refused(tmp_path: Path, extension:
         read_image(tmp_path / f"in.{extension}")
     Image.new("RGB", (3000, 3000), (90, 120, 30)).save(tmp_path / f"flat.{extension}", quality=10)
     assert read_image(tmp_path / f"flat.{extension}").header.size == (3000, 3000)
+
+
+def test_a_heic_that_no_decoder_would_read_again_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    smooth("RGB").save(tmp_path / "in.heic", "HEIF")
+    monkeypatch.setattr(heif, "_LARGEST_PART", 500)  # bytes
+    with pytest.raises(UserError, match=r"out\.heic.*cannot be read again.*choose another format, such as PNG"):
+        read_image(tmp_path / "in.heic").save(tmp_path / "out.heic")
+    assert not (tmp_path / "out.heic").exists()
