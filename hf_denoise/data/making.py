@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import math
 import os
@@ -13,12 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
 from hf_denoise.data.contact_sheet import SHEET, contact_sheet
 from hf_denoise.data.dataset_card import dataset_card
+from hf_denoise.data.decoded import Decoded
 from hf_denoise.data.triplet_recipe import TripletRecipe
 from hf_denoise.data.triplets import load_triplets
 from hf_denoise.data.walking import is_utf8
@@ -98,21 +96,17 @@ def make_triplets(
 
 def _usable(tables: datasets.DatasetDict, data: str, skip_bad: bool) -> dict[str, datasets.Dataset]:
     """The images that a defect can be drawn in: large enough, and without a defect of their own."""
-    import datasets
-
-    photos, small, defective = {}, [], 0
+    photos: dict[str, datasets.Dataset] = {}
+    small, defective = [], 0
     for split, table in tables.items():
         chosen = []
-        for index, row in enumerate(table.cast_column("clean", datasets.Image(decode=False))):
-            if row.get("mask") is not None and np.asarray(row["mask"].convert("L")).max() > 127:
+        for index, photo in enumerate(Decoded(table)):
+            if photo.mask is not None and photo.mask.any():
                 defective += 1
-                continue
-            content = row["clean"]["bytes"]
-            with Image.open(io.BytesIO(content) if content is not None else row["clean"]["path"]) as header:
-                if min(header.size) < SMALLEST_SIDE:
-                    small.append(row["name"])
-                else:
-                    chosen.append(index)
+            elif min(photo.clean.shape[:2]) < SMALLEST_SIDE:
+                small.append(photo.name)
+            else:
+                chosen.append(index)
         if chosen:
             photos[split] = table.select(chosen).select_columns(["name", "clean"])
     if small:
@@ -164,8 +158,8 @@ def _write(
 
 
 def _rows(photos: datasets.Dataset, recipe: TripletRecipe, split: str) -> Iterator[dict[str, Any]]:
-    for photo in tqdm(photos, desc=f"drawing defects, {split}", unit="photo"):
-        yield from recipe.variants(photo["name"], photo["clean"])
+    for photo in tqdm(Decoded(photos), desc=f"drawing defects, {split}", unit="photo"):
+        yield from recipe.variants(photo.name, photo.clean)
 
 
 @contextmanager

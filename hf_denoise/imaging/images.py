@@ -1,7 +1,6 @@
 """Image files and Pillow images, decoded to pictures."""
 
 import os
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,13 +18,12 @@ from hf_denoise.imaging.file_checks import check_pixels
 from hf_denoise.imaging.formats import DEEP_GREY, FORMATS, MODES, Header
 from hf_denoise.imaging.metadata import encoding_of, pillow_metadata, png_metadata
 from hf_denoise.imaging.picture import Picture
+from hf_denoise.imaging.pillow_limit import without_pillow_limit
 
 MAX_PIXELS = 250_000_000
 """Larger images are refused by their header, before they can fill the memory."""
 MAX_SIDE = 300_000
 """The network sees at least 32 pixels across: a line of 250 megapixels would take it as long as 8 gigapixels."""
-
-_pillow_limit = threading.Lock()
 
 
 def read_header(source: str | os.PathLike[str] | BinaryIO) -> Header:
@@ -56,7 +54,7 @@ def read_image(
             if header.format == "TIFF" and (exif := deep_images.read_tiff_exif(file)):
                 tags["exif"] = exif
             if image is not None and header.dtype == np.uint8:
-                with _without_pillow_limit():
+                with without_pillow_limit():
                     image.load()
                     picture = replace(from_pil(image), header=header)
                 metadata = {**pillow_metadata(image), **tags}
@@ -85,17 +83,6 @@ def read_image(
         for plane in picture.planes:
             check_floats(plane, f"'{name}'")
         return picture
-
-
-@contextmanager
-def _without_pillow_limit() -> Iterator[None]:
-    """Pillow's own limit of pixels is a global, and below what today's cameras make; `MAX_PIXELS` holds instead."""
-    with _pillow_limit:
-        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-        try:
-            yield
-        finally:
-            Image.MAX_IMAGE_PIXELS = limit
 
 
 @contextmanager
@@ -278,7 +265,7 @@ def _open_by_pillow(file: BinaryIO, head: bytes, name: str) -> Image.Image:
         heif.check_usable(boxed, f"read '{name}'")
     formats = [boxed] if boxed else [format for format in FORMATS.values() if format not in ("HEIF", "AVIF")]
     try:
-        with _without_pillow_limit():
+        with without_pillow_limit():
             return Image.open(file, formats=tuple(dict.fromkeys(formats)))
     except UnidentifiedImageError as error:
         if boxed:
