@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -84,9 +84,10 @@ class Partners:
         found = self.left.pop(key, None) or self.left.pop(f"{key}_mask", None)
         return found or self.left.pop(self._by_bare.get(_bare(key), ""), None)
 
-    def pop_inside(self, key: str) -> tuple[Path, ...]:
-        """All those in a folder that is called as the image."""
-        return tuple(self.left.pop(inner) for inner in self._inside.get(key, []) if inner in self.left)
+    def pop_inside(self, key: str, extensions: Container[str]) -> tuple[Path, ...]:
+        """All those, of some extensions, in a folder that is called as the image."""
+        inside = [inner for inner in self._inside.get(key, []) if inner in self.left]
+        return tuple(self.left.pop(inner) for inner in inside if self.left[inner].suffix.lower() in extensions)
 
     def may_lack(self, key: str) -> bool:
         """Whether an image without a mask has an empty one: its class is free of defects and has no masks at all."""

@@ -24,7 +24,7 @@ KNOWN_LAYOUTS = (
     "folder of clean images"
 )
 
-_LABELLED = {".png", ".bmp", ".tif", ".tiff"}  # nothing is lost in these: what is not 0 is a defect
+_LABELLED = {".png", ".bmp", ".tif", ".tiff"}  # kinds of files in which 0 is 0
 
 
 def read_layout(root: Path, columns: Mapping[str, str] | None = None) -> Layout:
@@ -184,7 +184,7 @@ def _read_mvtec(folder: Path, split: str | None, layout: Layout) -> None:
         part_masks = part_masks or Partners(None, layout)
         files = by_key(parts[part], layout) if part in parts else {}
         for key, clean in files.items():
-            mask = part_masks.pop(key) or part_masks.pop_inside(key) or None
+            mask = part_masks.pop(key) or part_masks.pop_inside(key, _LABELLED) or None
             if mask is None and not part_masks.may_lack(key):
                 layout.problems.append((clean, "has no mask"))
             else:

@@ -7,7 +7,7 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,6 +42,7 @@ def make_triplets(
     kinds: Sequence[str] = tuple(DEFECT_KINDS),
     degradation: str = "gaussian:25",
     skip_bad: bool = False,
+    columns: Mapping[str, str] | None = None,
 ) -> dict[str, dict[str, int]]:
     """Draw defects into clean photographs and write a folder of triplets, ready for training and for the Hub.
 
@@ -61,6 +62,7 @@ def make_triplets(
         degradation: as in `hf_denoise.noise.degradations`, clipped and rounded to 8 bits; where it changes the target,
             as a camera does, the changed one is stored. "none": no `degraded`, so that training draws noise each time.
         skip_bad: leave out images that cannot be used instead of raising.
+        columns: as of `load_triplets`.
 
     Returns:
         For each split how many images of each kind were written.
@@ -78,7 +80,8 @@ def make_triplets(
         raise UserError(f"'{output}' is not UTF-8, as the tables in it must be; choose another folder")
     if output.is_relative_to(source):
         raise UserError(f"'{output}' lies in the data it is made from; choose a folder outside of '{source}'")
-    photos = _usable(load_triplets(clean_data, seed=seed, skip_bad=skip_bad), str(clean_data), skip_bad)
+    triplets = load_triplets(clean_data, seed=seed, skip_bad=skip_bad, columns=columns)
+    photos = _usable(triplets, str(clean_data), skip_bad)
     staging = staging_folder(output)
     try:
         shutil.rmtree(staging, ignore_errors=True)

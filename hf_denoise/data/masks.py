@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from scipy.ndimage import maximum_filter, minimum_filter
 
 from hf_denoise.arrays import Mask, full_scale, to_8_bits
-from hf_denoise.errors import UserError
-from hf_denoise.imaging.images import read_image
 from hf_denoise.imaging.picture import Picture
 
 WAY_OUT = "save masks as 255 in defects, 0 outside"
 
-_LOSSY = {"JPEG", "WEBP", "AVIF", "HEIF"}
+LOSSY = {"JPEG", "WEBP", "AVIF", "HEIF"}
 _FEW_LEVELS = 16  # more of them are the fringes of a lossy format, or of a scaled mask
 _LOW, _HIGH = 16, 239  # what lies beyond is black or white with the ripples of a lossy format
 _WHITE = 192
@@ -39,10 +31,17 @@ def levels_of(picture: Picture) -> NDArray[np.uint8]:
     return to_8_bits(stored.rgb @ np.array([0.299, 0.587, 0.114], np.float32))
 
 
+def transparent(picture: Picture) -> str | None:
+    """Why a mask that is not opaque cannot be used; None where it is opaque."""
+    if picture.alpha is None or (picture.alpha == full_scale(picture.alpha.dtype)).all():
+        return None
+    return f"is a mask with transparency, which does not say what is a defect; {WAY_OUT}, without alpha"
+
+
 def unusable_mask(picture: Picture) -> str | None:
     """What keeps a picture from being a mask, in words; None where it is one."""
-    if picture.alpha is not None and int(picture.alpha.min(initial=255)) < full_scale(picture.alpha.dtype):
-        return f"is a mask with transparency, which does not say what is a defect; {WAY_OUT}, without alpha"
+    if reason := transparent(picture):
+        return reason
     levels = levels_of(picture)
     counts = np.bincount(levels.ravel(), minlength=256)
     found = np.flatnonzero(counts)
@@ -51,7 +50,7 @@ def unusable_mask(picture: Picture) -> str | None:
         return f"has no white pixel, the brightest is {brightest} of 255; {WAY_OUT}"
     if len(found) < 3 and (0 in found or brightest == 255):
         return None
-    lossy = picture.header.format in _LOSSY or len(found) > _FEW_LEVELS
+    lossy = picture.header.format in LOSSY or len(found) > _FEW_LEVELS
     between = _between_lossy(levels) if lossy else _between(levels)
     if np.count_nonzero(between) <= _SPECKS:
         return None
@@ -72,25 +71,3 @@ def _between_lossy(levels: NDArray[np.uint8]) -> Mask:
     highest, lowest = maximum_filter(levels, _FLAT), minimum_filter(levels, _FLAT)
     flat = (highest - lowest <= _SPREAD) & (lowest > _LOW) & (highest < _HIGH)
     return np.asarray(alone | flat)
-
-
-def united(paths: Sequence[Path], root: Path) -> dict[str, Any]:
-    """One mask, as a cell of a table, of several that each have a level of their own for every kind of defect.
-
-    Messages name files relative to `root`.
-
-    Raises:
-        UserError: one cannot be read, or its size is another.
-    """
-    whole: Mask | None = None
-    for path in paths:
-        picture = read_image(path).upright()
-        reason = unusable_mask(picture) if picture.alpha is not None or picture.header.format in _LOSSY else None
-        levels = levels_of(picture)
-        part = levels > (127 if picture.header.format in _LOSSY else 0)
-        if reason or (whole is not None and whole.shape != part.shape):
-            raise UserError(f"{path.relative_to(root)} {reason or f'has another size than {paths[0].name}'}")
-        whole = part if whole is None else whole | part
-    encoded = io.BytesIO()
-    Image.fromarray(np.asarray(whole)).save(encoded, "PNG")
-    return {"bytes": encoded.getvalue(), "path": None}

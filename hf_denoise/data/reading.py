@@ -79,9 +79,9 @@ def read_row(row: dict[str, Any], root: Path | None = None) -> tuple[Triplet | N
             continue
         where = _where(cell, role, name, root)
         try:
-            picture = _read(cell, where)
+            picture = read_cell(cell, where)
         except UserError as error:
-            problems.append(str(error).replace(f"'{where}'", where, 1))
+            problems.append(str(error))
             continue
         if reason := _unusable(picture, role, pictures.get("clean")):
             problems.append(f"{where} {reason}")
@@ -147,17 +147,20 @@ class _Named(io.BytesIO):
         self.name = name
 
 
-def _read(cell: dict[str, Any], where: str) -> Picture:
+def read_cell(cell: dict[str, Any], where: str) -> Picture:
     """The image of a cell, upright.
 
     Raises:
-        UserError: it cannot be read.
+        UserError: it cannot be read; the sentence is that of `hf-denoise denoise`, and names it as `where`.
     """
     content = content_of(cell, where)
     pages = _pages(content)
     if pages > 1:
-        raise UserError(f"'{where}' holds {pages} pages or frames; give each image of a triplet a file of its own")
-    return read_image(_Named(content, where)).upright()
+        raise UserError(f"{where} holds {pages} pages or frames; give each image of a triplet a file of its own")
+    try:
+        return read_image(_Named(content, where)).upright()
+    except UserError as error:
+        raise UserError(str(error).replace(f"'{where}'", where, 1)) from error
 
 
 def content_of(cell: dict[str, Any], where: str) -> bytes:
@@ -169,9 +172,9 @@ def content_of(cell: dict[str, Any], where: str) -> bytes:
     try:
         content: bytes = Path(cell["path"]).read_bytes() if cell["bytes"] is None else cell["bytes"]
     except FileNotFoundError as error:
-        raise UserError(f"'{where}' does not exist; check the path") from error
+        raise UserError(f"{where} does not exist; check the path") from error
     except OSError as error:
-        raise UserError(f"'{where}' cannot be opened ({error.strerror})") from error
+        raise UserError(f"{where} cannot be opened ({error.strerror})") from error
     return content
 
 

@@ -25,6 +25,11 @@ def encoded(table: Table) -> Table:
     return table
 
 
+def without_degraded(table: Table) -> Table:
+    """The same table without degraded images, so that all are made."""
+    return table.remove_columns("degraded") if "degraded" in (table.column_names or []) else table
+
+
 def with_our_names(table: Any, columns: Mapping[str, str], data: str) -> Any:
     """A table, read whole or as a stream, whose images are called `clean`, `mask` and `degraded`.
 
@@ -57,7 +62,12 @@ def with_our_names(table: Any, columns: Mapping[str, str], data: str) -> Any:
     others = [name for name in found if name in ROLES and name not in known.values()]
     table = table.remove_columns(others) if others else table
     renamed = {name: role for role, name in known.items() if name != role}
-    return table.rename_columns(renamed) if renamed else table
+    for name in renamed:
+        if isinstance(features.get(name), datasets.Image):  # a stream would decode it to give it another name
+            table = table.cast_column(name, datasets.Image(decode=False))
+    # In two steps: a stream cannot exchange names.
+    table = table.rename_columns({name: f"role:{role}" for name, role in renamed.items()}) if renamed else table
+    return table.rename_columns({f"role:{role}": role for role in renamed.values()}) if renamed else table
 
 
 def _usual_names(images: list[str], data: str) -> dict[str, str]:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from hf_denoise.data.dataset_tables import is_datasets_folder, open_tables
 from hf_denoise.data.layout_files import Layout
 from hf_denoise.data.layouts import read_layout
-from hf_denoise.data.masks import united
 from hf_denoise.data.roles import check_columns
 from hf_denoise.data.splitting import SPLITS, split_by_source
+from hf_denoise.data.table_columns import without_degraded
 from hf_denoise.data.triplet_checks import check_triplets
+from hf_denoise.data.united_masks import united
 from hf_denoise.data.unread import UNREAD, unread_sentence
 from hf_denoise.data.walking import is_utf8, visible_files
 from hf_denoise.errors import UserError
@@ -77,10 +78,7 @@ def load_triplets(
     check_columns(columns or {})
     tables, problems = _open(data, revision, columns or {})
     if make_degraded:
-        tables = {
-            split: table.remove_columns("degraded") if "degraded" in table.column_names else table
-            for split, table in tables.items()
-        }
+        tables = {split: without_degraded(table) for split, table in tables.items()}
     if set(tables) == {"train"}:
         tables = {None: tables["train"]}
     tables, sources, bad_images = check_triplets(tables, Path(data).expanduser().absolute())

@@ -1,5 +1,6 @@
 """The data of a training run: batches for this process, and images to evaluate on."""
 
+import logging
 import os
 import pickle
 from collections.abc import Iterable
@@ -14,7 +15,9 @@ from torch.utils.data import DataLoader, Subset
 from hf_denoise.data.dataset_tables import open_stream
 from hf_denoise.data.decoded import MemoryMapped, Triplets
 from hf_denoise.data.loader import Sample, SampleMaker, SampleStream, TripletDataset, evaluation_loader, training_loader
+from hf_denoise.data.roles import parse_columns
 from hf_denoise.data.streaming import ShardStream, first_triplets
+from hf_denoise.data.table_columns import without_degraded
 from hf_denoise.data.triplets import load_triplets
 from hf_denoise.errors import UserError
 from hf_denoise.hub.card import AS_IN_DATA
@@ -25,6 +28,9 @@ from hf_denoise.training.run_folder import RunFolder
 from hf_denoise.training.survival import probe_crops
 
 STREAMED_VALIDATION = 64  # images, held in memory
+NOT_USED = "%s brings degraded images%s, so --degradation is not used there; --make-degraded uses it all the same"
+
+_logger = logging.getLogger(__name__)
 
 Stored = tuple[MemoryMapped, MemoryMapped, list[float] | None]  # for training, for validation, weights for training
 
@@ -77,7 +83,9 @@ def open_data(config: TrainConfig, accelerator: Accelerator, run: RunFolder, ste
         if not config.resume:
             revision = newest_revision(config.data)
         (revision,) = broadcast_object_list([revision])
-        tables = open_stream(config.data, revision=revision)
+        tables = open_stream(config.data, revision=revision, columns=parse_columns(config.columns))
+        if config.make_degraded:
+            tables = {split: without_degraded(table) for split, table in tables.items()}
         check_splits(config, tables)
         stream = ShardStream(
             tables["train"],
@@ -98,6 +106,8 @@ def open_data(config: TrainConfig, accelerator: Accelerator, run: RunFolder, ste
         batches = (send_to_device(batch, accelerator.device, non_blocking=True) for batch in stream)
         own = "degraded" in (tables["train"].column_names or [])
         name = AS_IN_DATA if own else config.degradation
+        if own and accelerator.is_main_process:
+            _logger.warning(NOT_USED, config.data, "")
         validation, probed = evaluation(first)
         return TrainingData(batches, validation, name, revision, stream, probed)
 
@@ -110,6 +120,9 @@ def open_data(config: TrainConfig, accelerator: Accelerator, run: RunFolder, ste
     name, paired = config.degradation, training.degraded_count
     if paired:
         name = AS_IN_DATA if paired == len(training) else f"{AS_IN_DATA} in {paired} of {len(training)}, else {name}"
+        if accelerator.is_main_process:
+            some = "" if paired == len(training) else f" for {paired} of {len(training)} training images"
+            _logger.warning(NOT_USED, config.data, some)
     validation, probed = evaluation(held_out)
     return TrainingData(loader, validation, name, revision, probed=probed)
 
@@ -118,7 +131,14 @@ def decode_once_per_machine(config: TrainConfig, accelerator: Accelerator, revis
     """Training and validation triplets: one process of every machine checks and decodes the images, all map them."""
     stored = b""
     if accelerator.is_local_main_process:
-        tables = load_triplets(config.data, seed=config.seed, skip_bad=config.skip_bad, revision=revision)
+        tables = load_triplets(
+            config.data,
+            seed=config.seed,
+            skip_bad=config.skip_bad,
+            revision=revision,
+            columns=parse_columns(config.columns),
+            make_degraded=config.make_degraded,
+        )
         check_splits(config, tables)
         weights = tables["train"]["weight"][:] if "weight" in tables["train"].column_names else None
         # Pickled, they are the names of the files, which other machines do not have.
