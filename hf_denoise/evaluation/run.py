@@ -29,7 +29,7 @@ from hf_denoise.noise.degradations import parse_degradation
 
 REPORT_PAGE = "evaluation.html"
 NOT_USED = (
-    "%s brings degraded images: --sigma and --degradation are not used; with --make-degraded they are all the same"
+    "%s brings degraded images, so --sigma and --degradation are not used; --make-degraded uses them all the same"
 )
 ALONE = Processes()
 
