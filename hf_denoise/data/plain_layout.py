@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from hf_denoise.data.layout_files import DEFECT_FREE, Layout, TripletFiles, composed, listed, usable_files
-from hf_denoise.data.roles import PICTURES, ROLES, folder_roles, hinted_role, is_pair, split_stem
+from hf_denoise.data.roles import COUNTERPARTS, PICTURES, ROLES, folder_roles, hinted_role, is_pair, split_stem
 from hf_denoise.data.walking import subfolders, visible_files
 from hf_denoise.errors import UserError
 from hf_denoise.imaging.formats import FORMATS
@@ -39,6 +39,11 @@ def read_plain(folder: Path, split: str | None, layout: Layout) -> None:
         _add_clean(files, split, layout)
         return
     groups = _grouped(files)
+    met = {frozenset(group) for group in groups.values()}
+    words = {word for group in met for word in group}
+    alone = {word for word in words if word in COUNTERPARTS and not any(_meets(word, group) for group in met)}
+    if alone:
+        groups = _grouped(files, words - alone)
     pairs = [group for group in groups.values() if len(group) > 1]
     if pairs:
         words = {word for group in pairs for word in group}
@@ -54,6 +59,10 @@ def read_plain(folder: Path, split: str | None, layout: Layout) -> None:
         return
     _check_names(folder, files, layout.root)
     _add_clean(files, split, layout)
+
+
+def _meets(word: str | None, group: Collection[str | None]) -> bool:
+    return word in group and any(other in group for other in COUNTERPARTS[str(word)])
 
 
 def read_patterns(folder: Path, split: str | None, layout: Layout) -> None:
@@ -76,7 +85,7 @@ def _pattern(name: str) -> re.Pattern[str]:
     return re.compile(f"{re.escape(before)}(.*){re.escape(after)}", re.IGNORECASE)
 
 
-def _grouped(files: Iterable[Path], known: Mapping[str | None, str] | None = None) -> dict[tuple[Path, str], Group]:
+def _grouped(files: Iterable[Path], known: Container[str | None] | None = None) -> dict[tuple[Path, str], Group]:
     """Files by their folder and the name that partners share; only words in `known`, where given, tell a role."""
     groups: dict[tuple[Path, str], Group] = {}
     for file in files:

@@ -39,6 +39,13 @@ _WORDS = {
     },
     "degraded": {"corrupted", "degraded", "input", "inputs", "lq", "noisy"},
 }
+COUNTERPARTS = {
+    word: {other for pair in _PAIRS if word in pair for other in pair if other != word}
+    for pair in _PAIRS
+    for word in pair
+    if not any(word in words for words in (*_WORDS.values(), _GT))
+}
+"""Words that tell a role only beside one of others."""
 _ROLE_WORDS = {word for words in _WORDS.values() for word in words} | {word for pair in _PAIRS for word in pair}
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _SEPARATORS = " ._-"

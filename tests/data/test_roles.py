@@ -227,7 +227,9 @@ def test_some_photographs_may_have_names_that_tell_a_role_elsewhere(tmp_path):
     write(tmp_path, 9, clean="photo{}.png")
     write(tmp_path, 1, clean="clean_desk{}.png")
     write(tmp_path, 1, clean="masks_of_venice{}.png")
-    assert len(found(tmp_path)) == 11
+    write(tmp_path, 2, clean="tide{}.png")
+    write(tmp_path, 2, clean="tide{}_low.png")
+    assert len(found(tmp_path)) == 15
 
 
 # --- roles given by hand

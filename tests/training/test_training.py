@@ -390,8 +390,8 @@ def test_roles_given_by_hand_and_noise_in_place_of_that_of_the_data(tmp_path, ca
     assert "expected the image columns clean" in here(tmp_path / "data", tmp_path / "x", *few).stderr
     for name, options in (("own", ()), ("made", ("--make-degraded",))):
         caplog.clear()
-        options += ("--columns", "clean=front", "degraded=back")
-        result = here(tmp_path / "data", tmp_path / name, *few, *options)
+        named = (*options, "--columns", "clean=front", "degraded=back")
+        result = here(tmp_path / "data", tmp_path / name, *few, *named)
         assert result.returncode == 0, result.stderr
         assert ("| gaussian:0-55 |" in (tmp_path / name / "last/README.md").read_text()) == (name == "made")
         assert ("so --degradation is not used" in caplog.text) == (name == "own")
