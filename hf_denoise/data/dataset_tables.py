@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_denoise.data.layouts import SPLIT_NAMES
 from hf_denoise.data.roles import ROLES
-from hf_denoise.data.table_columns import encoded, with_our_names
+from hf_denoise.data.table_columns import encoded, with_our_names, without_degraded
 from hf_denoise.data.walking import visible_files
 from hf_denoise.errors import UserError, cause_of
 
@@ -43,6 +43,7 @@ def open_stream(
     shards: int = 64,
     revision: str | None = None,
     columns: Mapping[str, str] | None = None,
+    make_degraded: bool = False,
 ) -> dict[str, datasets.IterableDataset]:
     """Splits of a `datasets` folder or a data set on the Hub that are read as they are iterated, images still encoded.
 
@@ -52,7 +53,7 @@ def open_stream(
         data: a folder that `datasets` reads or wrote, or the id of a dataset on the Hub.
         shards: into how many a folder of `save_to_disk` is cut; others have as many as they have files.
         revision: the commit of a dataset on the Hub that is read; default: the newest.
-        columns: as of `load_triplets`.
+        columns, make_degraded: as of `load_triplets`.
 
     Returns:
         Splits among `train`, `validation`, `test`, with the columns `name`, `clean`, `mask`, `degraded` as far as the
@@ -74,6 +75,7 @@ def open_stream(
         if isinstance(table, datasets.Dataset):
             table = table.to_iterable_dataset(min(shards, len(table)))
         table = with_our_names(table, columns or {}, str(data))
+        table = without_degraded(table) if make_degraded else table
         table = table.select_columns([column for column in ("name", *ROLES) if column in table.column_names])
         streams[SPLIT_NAMES.get(str(split).lower(), str(split))] = encoded(table)
     return streams

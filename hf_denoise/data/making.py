@@ -74,12 +74,7 @@ def make_triplets(
 
     recipe = TripletRecipe(seed, per_image, tuple(dict.fromkeys(kinds)), degradation)
     output, source = Path(output).expanduser().absolute(), Path(clean_data).expanduser().absolute()
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise UserError(f"'{output}' exists and is not an empty folder; choose another one, or remove it first")
-    if not is_utf8(output):
-        raise UserError(f"'{output}' is not UTF-8, as the tables in it must be; choose another folder")
-    if output.is_relative_to(source):
-        raise UserError(f"'{output}' lies in the data it is made from; choose a folder outside of '{source}'")
+    _check_output(output, source)
     triplets = load_triplets(clean_data, seed=seed, skip_bad=skip_bad, columns=columns)
     photos = _usable(triplets, str(clean_data), skip_bad)
     staging = staging_folder(output)
@@ -95,6 +90,16 @@ def make_triplets(
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return counts
+
+
+def _check_output(output: Path, source: Path) -> None:
+    """Refuse a folder for the triplets that is not empty, or lies in the data they are made from."""
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise UserError(f"'{output}' exists and is not an empty folder; choose another one, or remove it first")
+    if not is_utf8(output):
+        raise UserError(f"'{output}' is not UTF-8, as the tables in it must be; choose another folder")
+    if output.is_relative_to(source):
+        raise UserError(f"'{output}' lies in the data it is made from; choose a folder outside of '{source}'")
 
 
 def _usable(tables: datasets.DatasetDict, data: str, skip_bad: bool) -> dict[str, datasets.Dataset]:

@@ -50,10 +50,8 @@ def load_triplets(
         splits: shares of train, validation and test; they sum to 1. Only for data without splits of their own (a lone
             `train` is none). Every share above 0 gets at least one source image. `(0, 0, 1)`: all is test.
         revision: branch, tag or commit of a dataset on the Hub.
-        columns: names of the roles `clean`, `mask`, `degraded` that are given by hand, such as
-            `{"clean": "GT", "degraded": "LQ"}`: columns of a table; or of a folder, the folders (by name, or by path
-            below it), or names of files with a `*` for what partners share (`*_GT`). `{"clean": "*"}`: all images of
-            the folder are clean.
+        columns: names of roles that are given by hand, `{"clean": "GT", "degraded": "LQ"}`: columns; or folders, by
+            name or path below `data`; or files, a `*` being what partners share. `{"clean": "*"}`: all are clean.
         make_degraded: leave out the degraded images of the data, so that all are made.
 
     Returns:
@@ -71,26 +69,14 @@ def load_triplets(
             outside, or masks and degraded images of another size than the clean image. Sizes are compared as
             displayed, with the EXIF orientation applied.
     """
-    if seed < 0:
-        raise UserError(f"The seed is {seed}: use 0 or more.")
-    if min(splits) < 0 or abs(sum(splits) - 1) > 1e-6:
-        raise UserError(f"The shares of train, validation and test are {splits}: they must be positive and sum to 1.")
-    check_columns(columns or {})
+    _check_options(seed, splits, columns or {})
     tables, problems = _open(data, revision, columns or {})
     if make_degraded:
         tables = {split: without_degraded(table) for split, table in tables.items()}
     if set(tables) == {"train"}:
         tables = {None: tables["train"]}
     tables, sources, bad_images = check_triplets(tables, Path(data).expanduser().absolute())
-    problems += bad_images
-    if problems:
-        first = problems[:SHOWN_PROBLEMS]
-        shown = "; ".join(f"({n}) {text}" for n, text in enumerate(first, 1)) if len(problems) > 1 else first[0]
-        shown += "; and so on" if len(problems) > SHOWN_PROBLEMS else ""
-        count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
-        if not skip_bad:
-            raise UserError(f"{data} has {count}, to be put right or left out with --skip-bad: {shown}.")
-        _logger.warning("%s: left out because of %s: %s.", data, count, shown)
+    _name_problems(str(data), [*problems, *bad_images], skip_bad)
     emptied = [split or "it" for split, table in tables.items() if not len(table)]
     if emptied or not tables:
         raise UserError(f"{data}: no usable triplet is left in {' and '.join(emptied) or 'it'}.")
@@ -102,6 +88,27 @@ def load_triplets(
     import datasets
 
     return datasets.DatasetDict({split: tables[split] for split in SPLITS if split in tables})
+
+
+def _check_options(seed: int, splits: tuple[float, float, float], columns: Mapping[str, str]) -> None:
+    if seed < 0:
+        raise UserError(f"The seed is {seed}: use 0 or more.")
+    if min(splits) < 0 or abs(sum(splits) - 1) > 1e-6:
+        raise UserError(f"The shares of train, validation and test are {splits}: they must be positive and sum to 1.")
+    check_columns(columns)
+
+
+def _name_problems(data: str, problems: list[str], skip_bad: bool) -> None:
+    """Raise a `UserError` with the first of the problems, or warn with them where what they spoil is left out."""
+    if not problems:
+        return
+    first = problems[:SHOWN_PROBLEMS]
+    shown = "; ".join(f"({n}) {text}" for n, text in enumerate(first, 1)) if len(problems) > 1 else first[0]
+    shown += "; and so on" if len(problems) > SHOWN_PROBLEMS else ""
+    count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
+    if not skip_bad:
+        raise UserError(f"{data} has {count}, to be put right or left out with --skip-bad: {shown}.")
+    _logger.warning("%s: left out because of %s: %s.", data, count, shown)
 
 
 def _open(

@@ -168,14 +168,7 @@ def evaluate_data(
     evaluations = []
     for spec in degradations:
         evaluation, crops = evaluate(
-            denoiser,
-            chosen,
-            spec,
-            peers=others,
-            name=Path(data).name,
-            split=split,
-            seed=seed,
-            processes=processes,
+            denoiser, chosen, spec, peers=others, name=Path(data).name, split=split, seed=seed, processes=processes
         )
         evaluations.append(evaluation)
         label = re.sub(r"[^\w.]+", "-", evaluation.result["degradation"])

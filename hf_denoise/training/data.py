@@ -5,6 +5,7 @@ import os
 import pickle
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from accelerate import Accelerator
@@ -17,7 +18,6 @@ from hf_denoise.data.decoded import MemoryMapped, Triplets
 from hf_denoise.data.loader import Sample, SampleMaker, SampleStream, TripletDataset, evaluation_loader, training_loader
 from hf_denoise.data.roles import parse_columns
 from hf_denoise.data.streaming import ShardStream, first_triplets
-from hf_denoise.data.table_columns import without_degraded
 from hf_denoise.data.triplets import load_triplets
 from hf_denoise.errors import UserError
 from hf_denoise.hub.card import AS_IN_DATA
@@ -83,9 +83,7 @@ def open_data(config: TrainConfig, accelerator: Accelerator, run: RunFolder, ste
         if not config.resume:
             revision = newest_revision(config.data)
         (revision,) = broadcast_object_list([revision])
-        tables = open_stream(config.data, revision=revision, columns=parse_columns(config.columns))
-        if config.make_degraded:
-            tables = {split: without_degraded(table) for split, table in tables.items()}
+        tables = open_stream(config.data, revision=revision, **roles_of(config))
         check_splits(config, tables)
         stream = ShardStream(
             tables["train"],
@@ -105,9 +103,7 @@ def open_data(config: TrainConfig, accelerator: Accelerator, run: RunFolder, ste
             raise UserError(f"'{config.data}' has no usable image in its validation split")
         batches = (send_to_device(batch, accelerator.device, non_blocking=True) for batch in stream)
         own = "degraded" in (tables["train"].column_names or [])
-        name = AS_IN_DATA if own else config.degradation
-        if own and accelerator.is_main_process:
-            _logger.warning(NOT_USED, config.data, "")
+        name = name_noise(config, int(own), 1, accelerator)
         validation, probed = evaluation(first)
         return TrainingData(batches, validation, name, revision, stream, probed)
 
@@ -117,14 +113,24 @@ def open_data(config: TrainConfig, accelerator: Accelerator, run: RunFolder, ste
     patches = TripletDataset(training, make_patch, config.seed, side=min(config.patch, training.largest_side))
     loader = accelerator.prepare(training_loader(patches, config.batch, order, workers))
     revision = revision or dataset_revision(config.data)
-    name, paired = config.degradation, training.degraded_count
-    if paired:
-        name = AS_IN_DATA if paired == len(training) else f"{AS_IN_DATA} in {paired} of {len(training)}, else {name}"
-        if accelerator.is_main_process:
-            some = "" if paired == len(training) else f" for {paired} of {len(training)} training images"
-            _logger.warning(NOT_USED, config.data, some)
+    name = name_noise(config, training.degraded_count, len(training), accelerator)
     validation, probed = evaluation(held_out)
     return TrainingData(loader, validation, name, revision, probed=probed)
+
+
+def roles_of(config: TrainConfig) -> dict[str, Any]:
+    """What of the data is what: options of `load_triplets` and `open_stream`."""
+    return {"columns": parse_columns(config.columns), "make_degraded": config.make_degraded}
+
+
+def name_noise(config: TrainConfig, paired: int, images: int, accelerator: Accelerator) -> str:
+    """What the degraded images are, for reports, where the data bring `paired` of them; --degradation is then named."""
+    if not paired:
+        return config.degradation
+    some = "" if paired == images else f" for {paired} of {images} training images"
+    if accelerator.is_main_process:
+        _logger.warning(NOT_USED, config.data, some)
+    return f"{AS_IN_DATA} in {paired} of {images}, else {config.degradation}" if some else AS_IN_DATA
 
 
 def decode_once_per_machine(config: TrainConfig, accelerator: Accelerator, revision: str | None) -> Stored:
@@ -136,8 +142,7 @@ def decode_once_per_machine(config: TrainConfig, accelerator: Accelerator, revis
             seed=config.seed,
             skip_bad=config.skip_bad,
             revision=revision,
-            columns=parse_columns(config.columns),
-            make_degraded=config.make_degraded,
+            **roles_of(config),
         )
         check_splits(config, tables)
         weights = tables["train"]["weight"][:] if "weight" in tables["train"].column_names else None

@@ -42,7 +42,7 @@ def write_deep_png(path: Path, pixels: np.ndarray) -> None:
 def save(path: Path, pixels: np.ndarray, **options) -> Path:
     path.parent.mkdir(exist_ok=True, parents=True)
     if path.suffix == ".tif" and not options:
-        tifffile.imwrite(path, pixels)
+        tifffile.imwrite(path, pixels, photometric="rgb" if pixels.ndim == 3 else "minisblack")
     elif path.suffix == ".png" and pixels.dtype == np.uint16:
         write_deep_png(path, pixels)
     else:
