@@ -21,6 +21,7 @@ from hf_denoise.imaging import deep_images, heif
 from hf_denoise.imaging.file_checks import check_directories
 from hf_denoise.imaging.images import read_image
 from hf_denoise.imaging.picture import Picture
+from hf_denoise.imaging.pillow_limit import without_pillow_limit
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]
 
@@ -192,7 +193,7 @@ def _pages(content: bytes) -> int:
         boxed = heif.format_of(content[:32])
         if boxed and not heif.can_use(boxed):
             return 1
-        with Image.open(file) as image:
+        with without_pillow_limit(), Image.open(file) as image:
             return int(getattr(image, "n_frames", 1)) if image.format in _ANIMATED else 1
     except Exception:  # whoever decodes it says what is wrong
         return 1

@@ -129,8 +129,8 @@ def _open(
         if unread := unread_sentence(visible_files(folder, UNREAD)):
             _logger.warning("%s: %s.", data, unread)
         if unused := layout.unused():
-            also = f" and {len(unused) - 1} more images have" if len(unused) > 1 else " has"
-            _logger.warning("%s: %s%s no place in the layout and left out.", data, layout.name(unused[0]), also)
+            count = "1 image is" if len(unused) == 1 else f"{len(unused)} images are"
+            _logger.warning("%s: %s no part of a triplet, such as %s.", data, count, layout.name(unused[0]))
         return _tables_of(layout)
     if exists:
         raise UserError(f"{data} is a file: give the folder that holds the images, or the id of a dataset on the Hub.")

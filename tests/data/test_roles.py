@@ -215,7 +215,7 @@ def test_images_without_a_place_are_counted(tmp_path, caplog):
     write(tmp_path, 2, clean="docs/figure{}.png")
     with caplog.at_level(logging.WARNING):
         assert len(found(tmp_path)) == 4
-    assert "docs/figure0.png and 1 more images have no place in the layout" in caplog.text
+    assert "2 images are no part of a triplet, such as docs/figure0.png" in caplog.text
 
 
 @pytest.mark.parametrize("names", ["clean_desk{}.png", "gt_car{}.png", "{}_low.png", "boats/{}.png", "target/{}.png"])
