@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from hf_denoise import DenoisingUNet
-from hf_denoise.data.decoded import Decoded, to_float
+from hf_denoise.data.decoded import Decoded
+from hf_denoise.data.reading import to_float
 from hf_denoise.data.triplets import load_triplets
 from hf_denoise.metrics.quality import psnr
 from hf_denoise.noise.camera import jpeg

@@ -24,6 +24,11 @@ class Evaluate:
     """Gaussian noise added to clean images: one measurement each, on the 0..255 scale, not clipped."""
     degradation: str | None = None
     """Another degradation instead, such as poisson-gaussian:25 or jpeg:40."""
+    columns: tuple[str, ...] = ()
+    """Names of the roles in --data, where they are not the usual ones: `degraded=LQ clean=GT mask=M` names columns of a
+    dataset, or folders, or with a * files: `"clean=*_GT"`. `"clean=*"`: all images are clean."""
+    make_degraded: bool = False
+    """Use --sigma or --degradation also where --data brings degraded images, which are then left out."""
     peers: tuple[Literal["nl-means", "bm3d"], ...] = ()
     """Other denoisers to measure on the same images. bm3d is slow and a package of its own: pip install bm3d."""
     split: str = "test"
@@ -42,6 +47,7 @@ class Evaluate:
     """Average over the eight turns and flips: about 0.1 dB more for eight times the time."""
 
     def run(self) -> None:
+        from hf_denoise.data.roles import parse_columns
         from hf_denoise.evaluation.report import report_markdown
         from hf_denoise.evaluation.run import REPORT_PAGE, evaluate_data
 
@@ -57,6 +63,8 @@ class Evaluate:
             split=self.split,
             seed=self.seed,
             skip_bad=self.skip_bad,
+            columns=parse_columns(self.columns),
+            make_degraded=self.make_degraded,
             model=self.model or "packaged weights",
             processes=processes,
         )

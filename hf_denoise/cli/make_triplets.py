@@ -29,11 +29,15 @@ class MakeTriplets:
     """Kinds of defects; the variants of an image take turns."""
     degradation: str = "gaussian:25"
     """Noise of the degraded images, such as camera:1-16 or mixture; none: no degraded images, new noise in training."""
+    columns: tuple[str, ...] = ()
+    """Names of the roles in CLEAN, where they are not the usual ones, such as `clean=GT mask=M`; `"clean=*"`: all are
+    clean."""
     skip_bad: bool = False
     """Leave out files that cannot be used instead of stopping."""
 
     def run(self) -> None:
         from hf_denoise.data.making import make_triplets
+        from hf_denoise.data.roles import parse_columns
 
         counts = make_triplets(
             self.clean,
@@ -43,6 +47,7 @@ class MakeTriplets:
             kinds=self.kinds,
             degradation=self.degradation,
             skip_bad=self.skip_bad,
+            columns=parse_columns(self.columns),
         )
         images = ", ".join(f"{sum(count.values())} {split}" for split, count in counts.items())
         print(f"{self.output}: {images}; look at {self.output / 'contact-sheet.jpg'}")

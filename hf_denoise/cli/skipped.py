@@ -1,35 +1,18 @@
-"""Images that a command finds and cannot read: how many, of which kinds."""
+"""Images that a command finds and cannot read."""
 
 import glob
 import os
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from hf_denoise.cli.inputs import is_inside
+from hf_denoise.data.unread import UNREAD, unread_sentence
 from hf_denoise.data.walking import visible_files
-
-# Raw files that few cameras write, and what else programs that show or edit pictures write.
-# fmt: off
-UNREAD = frozenset({
-    ".3fr", ".crw", ".dcr", ".erf", ".iiq", ".kdc", ".mef", ".mos", ".mrw", ".raw", ".rwl", ".sr2", ".srf", ".x3f",
-    ".ai", ".bpg", ".cin", ".cur", ".czi", ".dcm", ".dcx", ".dds", ".dib", ".djvu", ".dpx", ".emf", ".eps",
-    ".exr", ".fit", ".fits", ".flif", ".fpx", ".hdr", ".icns", ".ico", ".j2c", ".j2k", ".jls", ".jng", ".jp2", ".jpc",
-    ".jpf", ".jpx", ".jxl", ".jxr", ".kra", ".lif", ".mng", ".msp", ".nd2", ".pam", ".pcd", ".pct", ".pcx", ".pfm",
-    ".pict", ".psb", ".psd", ".qoi", ".ras", ".rgb", ".rgbe", ".sgi", ".svg", ".svs", ".tga", ".wdp", ".wmf", ".xbm",
-    ".xcf", ".xpm",
-})
-# fmt: on
 
 
 def skipped_sentence(inputs: Sequence[str], output: Path) -> str | None:
     """What there is to say about the images that lie in the inputs, folders and patterns, and are not read."""
-    kinds = Counter(file.suffix.lower() for name in inputs for file in _unread(name, output))
-    if not kinds:
-        return None
-    count = sum(kinds.values())
-    said = ", ".join(f"{number} {kind}" for kind, number in kinds.most_common())
-    return f"{count} image{'s' * (count > 1)} skipped, of kinds that are not read: {said}"
+    return unread_sentence(file for name in inputs for file in _unread(name, output))
 
 
 def _unread(name: str, output: Path) -> Iterator[Path]:

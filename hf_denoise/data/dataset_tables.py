@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_denoise.data.layouts import SPLIT_NAMES
-from hf_denoise.data.triplet_checks import IMAGE_COLUMNS
+from hf_denoise.data.roles import ROLES
+from hf_denoise.data.table_columns import encoded, with_our_names, without_degraded
 from hf_denoise.data.walking import visible_files
 from hf_denoise.errors import UserError, cause_of
 
@@ -37,7 +39,11 @@ def is_datasets_folder(folder: Path) -> bool:
 
 
 def open_stream(
-    data: str | os.PathLike[str], shards: int = 64, revision: str | None = None
+    data: str | os.PathLike[str],
+    shards: int = 64,
+    revision: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    make_degraded: bool = False,
 ) -> dict[str, datasets.IterableDataset]:
     """Splits of a `datasets` folder or a data set on the Hub that are read as they are iterated, images still encoded.
 
@@ -47,6 +53,7 @@ def open_stream(
         data: a folder that `datasets` reads or wrote, or the id of a dataset on the Hub.
         shards: into how many a folder of `save_to_disk` is cut; others have as many as they have files.
         revision: the commit of a dataset on the Hub that is read; default: the newest.
+        columns, make_degraded: as of `load_triplets`.
 
     Returns:
         Splits among `train`, `validation`, `test`, with the columns `name`, `clean`, `mask`, `degraded` as far as the
@@ -67,14 +74,10 @@ def open_stream(
     for split, table in loaded.items():
         if isinstance(table, datasets.Dataset):
             table = table.to_iterable_dataset(min(shards, len(table)))
-        columns = table.column_names or []
-        if "clean" not in columns:
-            raise UserError(f"{data} has the columns {', '.join(columns)}: expected the image column clean.")
-        table = table.select_columns([column for column in ("name", *IMAGE_COLUMNS) if column in columns])
-        for column in IMAGE_COLUMNS:
-            if column in columns:
-                table = table.cast_column(column, datasets.Image(decode=False))
-        streams[SPLIT_NAMES.get(str(split).lower(), str(split))] = table
+        table = with_our_names(table, columns or {}, str(data))
+        table = without_degraded(table) if make_degraded else table
+        table = table.select_columns([column for column in ("name", *ROLES) if column in table.column_names])
+        streams[SPLIT_NAMES.get(str(split).lower(), str(split))] = encoded(table)
     return streams
 
 
@@ -119,15 +122,18 @@ def _cache_of(folder: Path) -> Path:
     return Path(datasets.config.HF_DATASETS_CACHE) / f"folder-{digest.hexdigest()}"
 
 
-def open_tables(folder: Path | None, data: str, revision: str | None = None) -> dict[str | None, datasets.Dataset]:
-    """The splits of what `_load` gives, with our columns."""
+def open_tables(
+    folder: Path | None, data: str, revision: str | None = None, columns: Mapping[str, str] | None = None
+) -> dict[str | None, datasets.Dataset]:
+    """The splits of what `_load` gives, with our columns, of which `columns` may give the names."""
     import datasets
 
     loaded = _load(folder, data, revision=revision)
     if isinstance(loaded, datasets.Dataset):
         loaded = datasets.DatasetDict({"train": loaded})
     own: dict[str | None, list[datasets.Dataset]] = {}
-    for split, table in loaded.items():
+    for split, given in loaded.items():
+        table = with_our_names(given, columns or {}, data)
         own_split = SPLIT_NAMES.get(str(split).lower())
         if len(loaded) == 1:
             own[own_split] = [_normalise(table, "", data)]
@@ -143,11 +149,6 @@ def _normalise(table: datasets.Dataset, prefix: str, data: str) -> datasets.Data
     import datasets
 
     found = table.column_names
-    if "clean" not in found:
-        raise UserError(
-            f"{data} has the columns {', '.join(found)}: expected the image columns clean and, if there are, mask and "
-            "degraded; rename them, or give a folder in another layout."
-        )
     names = [str(name) for name in table["name"]] if "name" in found else []
     if len(set(names)) < len(table):
         names = [f"{prefix}{row:06d}" for row in range(len(table))]
@@ -157,7 +158,7 @@ def _normalise(table: datasets.Dataset, prefix: str, data: str) -> datasets.Data
         is_class = isinstance(feature, datasets.ClassLabel)
         defects = [None if d is None else feature.int2str(d) if is_class else str(d) for d in table["defect"]]
     weights = _weights(table, data) if "weight" in found else None
-    table = table.select_columns([column for column in IMAGE_COLUMNS if column in found])
+    table = table.select_columns([column for column in ROLES if column in found])
     for column in table.column_names:
         try:
             table = table.cast_column(column, datasets.Image())
@@ -168,9 +169,7 @@ def _normalise(table: datasets.Dataset, prefix: str, data: str) -> datasets.Data
         table = table.add_column("defect", defects, feature=datasets.Value("string"))
     if weights is not None:
         table = table.add_column("weight", weights, feature=datasets.Value("float64"))
-    return table.select_columns(
-        ["name", *(column for column in (*IMAGE_COLUMNS, "defect", "weight") if column in found)]
-    )
+    return table.select_columns(["name", *(column for column in (*ROLES, "defect", "weight") if column in found)])
 
 
 def _weights(table: datasets.Dataset, data: str) -> list[float]:

@@ -10,87 +10,28 @@ import hashlib
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from hf_denoise.data.reading import Pixels, Triplet, read_row
+from hf_denoise.data.roles import ROLES
+from hf_denoise.data.table_columns import encoded
 from hf_denoise.errors import UserError
 
 if TYPE_CHECKING:
     import datasets
     import pyarrow
 
-Pixels = NDArray[np.uint8] | NDArray[np.uint16]
-
-FORMAT = 1  # of the copies; another one makes them anew
+FORMAT = 2  # of the copies; another one makes them anew
+_TYPES: dict[int, type[np.generic]] = {  # by the bytes of a pixel, grey or RGB
+    **{1: np.uint8, 3: np.uint8},
+    **{2: np.uint16, 6: np.uint16},
+    **{4: np.float32, 12: np.float32},
+}
 ROWS_AT_ONCE = 8  # decoded images in memory while a copy is written
-
-
-@dataclass(frozen=True)
-class Triplet:
-    """One triplet as it was stored.
-
-    Attributes:
-        name: as in the data set.
-        clean: (H, W, 3) uint8, or where the file has no colour (H, W, 1) uint8 or uint16.
-        degraded: the same kinds, of the same height and width; None where it is to be made.
-        mask: (H, W) bool, True inside defects; None where there is none.
-    """
-
-    name: str
-    clean: Pixels
-    degraded: Pixels | None = None
-    mask: NDArray[np.bool_] | None = None
-
-    @cached_property
-    def defect_pixels(self) -> NDArray[np.int32]:
-        """Flat indices of the pixels inside defects."""
-        return np.flatnonzero(self.mask).astype(np.int32) if self.mask is not None else np.empty(0, np.int32)
-
-
-def pixels(picture: Image.Image) -> Pixels:
-    """Pillow image of any mode but F -> (H, W, 3) uint8, or without colour (H, W, 1), where 16 bits stay 16."""
-    if picture.mode.startswith("I"):
-        return np.asarray(picture).clip(0, 65535).astype(np.uint16)[..., None]
-    if Image.getmodebase(picture.mode) == "L":
-        return np.asarray(picture.convert("L"))[..., None]
-    return np.asarray(picture.convert("RGB"))
-
-
-def unusable(picture: Image.Image, column: str) -> str | None:
-    """What keeps a decoded picture from being the `clean`, `degraded` or `mask` of a triplet; None where it can be."""
-    if picture.mode == "F":
-        return "has floating-point pixels, whose range nothing says; save it with 8 or 16 bits"
-    if column == "mask":
-        brightest = int(np.asarray(picture.convert("L")).max(initial=0))
-        if 0 < brightest <= 127:
-            return f"has no white pixel, the brightest is {brightest} of 255; save masks as 255 in defects, 0 outside"
-    return None
-
-
-def to_float(stored: Pixels, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
-    """(H, W, 1 or 3) integers -> (H, W, 3) float32 in [0, 1], `out` where that is given."""
-    if out is None:
-        out = np.empty((*stored.shape[:2], 3), np.float32)
-    out[:] = stored
-    out /= np.float32(np.iinfo(stored.dtype).max)
-    return out
-
-
-def read_row(row: dict[str, Any]) -> Triplet:
-    """A row of `load_triplets`, decoded."""
-    mask = row.get("mask")
-    return Triplet(
-        row.get("name", ""),
-        pixels(row["clean"]),
-        pixels(row["degraded"]) if row.get("degraded") is not None else None,
-        np.asarray(mask.convert("L")) > 127 if mask is not None else None,
-    )
 
 
 class Triplets(Protocol):
@@ -102,16 +43,23 @@ class Triplets(Protocol):
 
 
 class Decoded:
-    """The triplets of a split of `load_triplets`, each decoded when it is asked for."""
+    """The triplets of a split of `load_triplets`, each decoded when it is asked for.
 
-    def __init__(self, table: Any):
-        self.table = table
+    Raises:
+        UserError: on indexing, a file of the data set has vanished meanwhile.
+    """
+
+    def __init__(self, table: datasets.Dataset):
+        self.table = encoded(table)
 
     def __len__(self) -> int:
         return len(self.table)
 
     def __getitem__(self, index: int) -> Triplet:
-        return read_row(self.table[index])
+        triplet, problems = read_row(self.table[index])
+        if triplet is None:  # `load_triplets` could decode it
+            raise _vanished(problems[0])
+        return triplet
 
     def __iter__(self) -> Iterator[Triplet]:
         return (self[index] for index in range(len(self)))
@@ -192,9 +140,10 @@ class _Cells:
 
 
 def _shaped(cell: NDArray[np.uint8], size: tuple[int, int]) -> Pixels:
-    """(H, W, C) view of a cell: 1 byte a pixel is grey, 2 are 16-bit grey, 3 are RGB."""
+    """(H, W, C) view of a cell: the bytes of a pixel tell its type."""
     stored = cell.reshape(*size, -1)
-    return stored.view(np.uint16) if stored.shape[2] == 2 else stored
+    pixels: Pixels = stored.view(_TYPES[stored.shape[2]])
+    return pixels
 
 
 def decoded_copy(table: datasets.Dataset) -> datasets.Dataset:
@@ -210,16 +159,12 @@ def decoded_copy(table: datasets.Dataset) -> datasets.Dataset:
             **dict.fromkeys(("clean", "degraded", "mask", "defects"), binary),
         }
     )
-    stored = table
-    for column in ("clean", "mask", "degraded"):
-        if column in table.column_names:
-            stored = stored.cast_column(column, datasets.Image(decode=False))
     try:
         return datasets.Dataset.from_generator(
             _decode_all,
             features=features,
             gen_kwargs={"table": table},
-            fingerprint=_fingerprint(stored),
+            fingerprint=_fingerprint(encoded(table)),
             writer_batch_size=ROWS_AT_ONCE,
         )
     except (OSError, datasets.exceptions.DatasetGenerationError) as error:
@@ -233,17 +178,14 @@ def decoded_copy(table: datasets.Dataset) -> datasets.Dataset:
 
 
 def _decode_all(table: datasets.Dataset) -> Iterator[dict[str, Any]]:
+    triplets = Decoded(table)
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow decodes outside the interpreter's lock
         for start in range(0, len(table), ROWS_AT_ONCE):
             rows = range(start, min(start + ROWS_AT_ONCE, len(table)))
-            yield from pool.map(lambda index: _stored(table, index), rows)
+            yield from pool.map(lambda index: _stored(triplets[index]), rows)
 
 
-def _stored(table: datasets.Dataset, index: int) -> dict[str, Any]:
-    try:
-        triplet = read_row(table[index])
-    except OSError as error:  # `load_triplets` could decode it
-        raise _vanished(error) from error
+def _stored(triplet: Triplet) -> dict[str, Any]:
     height, width = triplet.clean.shape[:2]
     return {
         "name": triplet.name,
@@ -261,7 +203,7 @@ def _fingerprint(table: datasets.Dataset) -> str:
     digest = hashlib.blake2b(str(FORMAT).encode(), digest_size=16)
     for row in table:
         digest.update(row["name"].encode())
-        for column in ("clean", "mask", "degraded"):
+        for column in ROLES:
             cell = row.get(column)
             if cell is None:
                 digest.update(b"none")
@@ -271,10 +213,10 @@ def _fingerprint(table: datasets.Dataset) -> str:
                 try:
                     status = Path(cell["path"]).stat()
                 except OSError as error:
-                    raise _vanished(error) from error
+                    raise _vanished(str(error)) from error
                 digest.update(f"{cell['path']} {status.st_size} {status.st_mtime_ns}".encode())
     return digest.hexdigest()
 
 
-def _vanished(error: OSError) -> UserError:
-    return UserError(f"an image can no longer be read ({error}); put it back, or start again without it")
+def _vanished(reason: str) -> UserError:
+    return UserError(f"an image can no longer be read ({reason}); put it back, or start again without it")

@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from hf_denoise.data.decoded import Triplet, Triplets, to_float
+from hf_denoise.data.decoded import Triplets
+from hf_denoise.data.reading import Triplet, to_float
 from hf_denoise.noise.degradations import Degradation
 
 Sample = dict[str, Any]

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
 from hf_denoise.data.contact_sheet import SHEET, contact_sheet
 from hf_denoise.data.dataset_card import dataset_card
+from hf_denoise.data.decoded import Decoded
 from hf_denoise.data.triplet_recipe import TripletRecipe
 from hf_denoise.data.triplets import load_triplets
 from hf_denoise.data.walking import is_utf8
@@ -44,6 +42,7 @@ def make_triplets(
     kinds: Sequence[str] = tuple(DEFECT_KINDS),
     degradation: str = "gaussian:25",
     skip_bad: bool = False,
+    columns: Mapping[str, str] | None = None,
 ) -> dict[str, dict[str, int]]:
     """Draw defects into clean photographs and write a folder of triplets, ready for training and for the Hub.
 
@@ -63,6 +62,7 @@ def make_triplets(
         degradation: as in `hf_denoise.noise.degradations`, clipped and rounded to 8 bits; where it changes the target,
             as a camera does, the changed one is stored. "none": no `degraded`, so that training draws noise each time.
         skip_bad: leave out images that cannot be used instead of raising.
+        columns: as of `load_triplets`.
 
     Returns:
         For each split how many images of each kind were written.
@@ -74,13 +74,9 @@ def make_triplets(
 
     recipe = TripletRecipe(seed, per_image, tuple(dict.fromkeys(kinds)), degradation)
     output, source = Path(output).expanduser().absolute(), Path(clean_data).expanduser().absolute()
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise UserError(f"'{output}' exists and is not an empty folder; choose another one, or remove it first")
-    if not is_utf8(output):
-        raise UserError(f"'{output}' is not UTF-8, as the tables in it must be; choose another folder")
-    if output.is_relative_to(source):
-        raise UserError(f"'{output}' lies in the data it is made from; choose a folder outside of '{source}'")
-    photos = _usable(load_triplets(clean_data, seed=seed, skip_bad=skip_bad), str(clean_data), skip_bad)
+    _check_output(output, source)
+    triplets = load_triplets(clean_data, seed=seed, skip_bad=skip_bad, columns=columns)
+    photos = _usable(triplets, str(clean_data), skip_bad)
     staging = staging_folder(output)
     try:
         shutil.rmtree(staging, ignore_errors=True)
@@ -96,23 +92,29 @@ def make_triplets(
     return counts
 
 
+def _check_output(output: Path, source: Path) -> None:
+    """Refuse a folder for the triplets that is not empty, or lies in the data they are made from."""
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise UserError(f"'{output}' exists and is not an empty folder; choose another one, or remove it first")
+    if not is_utf8(output):
+        raise UserError(f"'{output}' is not UTF-8, as the tables in it must be; choose another folder")
+    if output.is_relative_to(source):
+        raise UserError(f"'{output}' lies in the data it is made from; choose a folder outside of '{source}'")
+
+
 def _usable(tables: datasets.DatasetDict, data: str, skip_bad: bool) -> dict[str, datasets.Dataset]:
     """The images that a defect can be drawn in: large enough, and without a defect of their own."""
-    import datasets
-
-    photos, small, defective = {}, [], 0
+    photos: dict[str, datasets.Dataset] = {}
+    small, defective = [], 0
     for split, table in tables.items():
         chosen = []
-        for index, row in enumerate(table.cast_column("clean", datasets.Image(decode=False))):
-            if row.get("mask") is not None and np.asarray(row["mask"].convert("L")).max() > 127:
+        for index, photo in enumerate(Decoded(table)):
+            if photo.mask is not None and photo.mask.any():
                 defective += 1
-                continue
-            content = row["clean"]["bytes"]
-            with Image.open(io.BytesIO(content) if content is not None else row["clean"]["path"]) as header:
-                if min(header.size) < SMALLEST_SIDE:
-                    small.append(row["name"])
-                else:
-                    chosen.append(index)
+            elif min(photo.clean.shape[:2]) < SMALLEST_SIDE:
+                small.append(photo.name)
+            else:
+                chosen.append(index)
         if chosen:
             photos[split] = table.select(chosen).select_columns(["name", "clean"])
     if small:
@@ -164,8 +166,8 @@ def _write(
 
 
 def _rows(photos: datasets.Dataset, recipe: TripletRecipe, split: str) -> Iterator[dict[str, Any]]:
-    for photo in tqdm(photos, desc=f"drawing defects, {split}", unit="photo"):
-        yield from recipe.variants(photo["name"], photo["clean"])
+    for photo in tqdm(Decoded(photos), desc=f"drawing defects, {split}", unit="photo"):
+        yield from recipe.variants(photo.name, photo.clean)
 
 
 @contextmanager

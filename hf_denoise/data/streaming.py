@@ -12,9 +12,8 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from hf_denoise.data.decoded import Triplet, read_row, unusable
 from hf_denoise.data.loader import Sample, SampleMaker, already_collated, stop_with_parent
-from hf_denoise.data.triplet_checks import IMAGE_COLUMNS
+from hf_denoise.data.reading import Triplet, read_row
 from hf_denoise.errors import UserError
 
 if TYPE_CHECKING:
@@ -179,27 +178,14 @@ def decode(cells: dict[str, Any], where: str) -> Triplet:
     """The encoded images of one row, decoded.
 
     Raises:
-        UserError: an image is missing or damaged, or the sizes differ; `where` names the row.
+        UserError: an image is missing or cannot be used, or the sizes differ; `where` names the row.
     """
-    import datasets
-
-    row: dict[str, Any] = {"name": where}
-    for column in IMAGE_COLUMNS:
-        cell = cells.get(column)
-        if cell is None and (column == "clean" or (column == "degraded" and column in cells)):
-            raise UserError(f"{column} of {where} is missing; leave such rows out with --skip-bad")
-        try:
-            row[column] = None if cell is None else datasets.Image().decode_example(cell)
-        except Exception as error:  # decoders raise whatever a damaged file leads them to
-            raise UserError(
-                f"{column} of {where} cannot be decoded ({error}); leave such rows out with --skip-bad"
-            ) from error
-        if row[column] is not None and (reason := unusable(row[column], column)):
-            raise UserError(f"{column} of {where} {reason}, or leave such rows out with --skip-bad")
-    sizes = {picture.size for picture in row.values() if hasattr(picture, "size")}
-    if len(sizes) > 1:
-        raise UserError(f"the images of {where} differ in size; leave such rows out with --skip-bad")
-    return read_row(row)
+    triplet, problems = read_row({**cells, "name": where})
+    if "degraded" in cells and cells["degraded"] is None:
+        problems.append(f"degraded of {where} is missing")
+    if triplet is None or problems:
+        raise UserError(f"{problems[0]}, or leave such rows out with --skip-bad")
+    return triplet
 
 
 def first_triplets(table: datasets.IterableDataset, count: int, skip_bad: bool) -> list[Triplet]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hf_denoise.arrays import ByteImage, to_8_bits
-from hf_denoise.data.decoded import pixels, to_float
+from hf_denoise.data.reading import Pixels, to_float
 from hf_denoise.defects.generator import DEFECT_KINDS, draw_defects
 from hf_denoise.errors import UserError
 from hf_denoise.noise.degradations import parse_degradation
@@ -40,10 +40,10 @@ class TripletRecipe:
     def degrades(self) -> bool:
         return self.degradation != NO_DEGRADATION
 
-    def variants(self, name: str, photo: Image.Image) -> Iterator[dict[str, Any]]:
-        """The rows of one photograph. Only the seed, its name, its pixels and the variant's number decide."""
+    def variants(self, name: str, photo: Pixels) -> Iterator[dict[str, Any]]:
+        """The rows of one photograph, as in `Triplet`. Only the seed, its name and pixels and the variant decide."""
         image = int.from_bytes(hashlib.blake2b(name.encode(errors="surrogatepass"), digest_size=8).digest(), "big")
-        clean = to_8_bits(to_float(pixels(photo)))
+        clean = to_8_bits(to_float(photo))
         grey = not np.ptp(clean, axis=2).any()
         order = np.random.default_rng([self.seed, image]).permutation(len(self.kinds))
         for variant in range(self.per_image):

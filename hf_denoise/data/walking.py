@@ -9,10 +9,6 @@ from typing import NoReturn
 
 from hf_denoise.errors import UserError
 
-IMAGE_EXTENSIONS = frozenset(
-    {".bmp", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}
-)
-
 
 def subfolders(folder: Path) -> list[Path]:
     """The folders in a folder, in the order of their names.
@@ -34,7 +30,7 @@ def _refuse(error: OSError) -> NoReturn:
 
 def visible_files(
     folder: Path,
-    extensions: Container[str] = IMAGE_EXTENSIONS,
+    extensions: Container[str] | None = None,
     unreadable: Callable[[OSError], None] = _refuse,
 ) -> Iterator[Path]:
     """Files at any depth, in the order of their names. What is hidden is left out, as are pipes and the like.
@@ -44,9 +40,13 @@ def visible_files(
 
     Args:
         folder: where to look; it may be hidden itself.
-        extensions: theirs, in lower case, each with its dot; by default those of images.
+        extensions: theirs, in lower case, each with its dot; by default those of the images that can be read.
         unreadable: is told of each folder that cannot be read. Default: that is an error.
     """
+    if extensions is None:
+        from hf_denoise.imaging.formats import READ
+
+        extensions = READ
     for parent, subs, files in os.walk(folder, followlinks=True, onerror=unreadable):
         subs[:] = sorted(sub for sub in subs if not _is_hidden(sub) and not _leads_back(os.path.join(parent, sub)))
         for file in sorted(files):

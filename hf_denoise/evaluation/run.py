@@ -1,6 +1,7 @@
 """Measure a denoiser over a test set: tables, JSON that the model card is rendered from, a page and pictures."""
 
 import json
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -27,7 +28,12 @@ from hf_denoise.inference.denoiser import Denoiser
 from hf_denoise.noise.degradations import parse_degradation
 
 REPORT_PAGE = "evaluation.html"
+NOT_USED = (
+    "%s brings degraded images, so --sigma and --degradation are not used; --make-degraded uses them all the same"
+)
 ALONE = Processes()
+
+_logger = logging.getLogger(__name__)
 
 
 def evaluate(
@@ -101,14 +107,14 @@ def _measure_part(measurer: SplitMeasurer, processes: Processes, title: str, ind
     return [replace(measured, case=shown.get(id(measured.case.rows), measured.case)) for measured in found]
 
 
-def load_split(data: str, split: str, seed: int, skip_bad: bool) -> Any:
-    """A split of the data, or all of data without splits of their own; see `evaluate_data`."""
+def load_split(data: str, split: str, **options: Any) -> Any:
+    """A split of the data, or all of data without splits of their own, with options of `load_triplets`."""
     if split == "all":
-        triplets = load_triplets(data, seed=seed, skip_bad=skip_bad, splits=(0.0, 0.0, 1.0))
+        triplets = load_triplets(data, splits=(0.0, 0.0, 1.0), **options)
         if list(triplets) != ["test"]:
             raise UserError(f"'{data}' has splits of its own: choose one of {', '.join(triplets)} with --split")
         return triplets["test"]
-    triplets = load_triplets(data, seed=seed, skip_bad=skip_bad)
+    triplets = load_triplets(data, **options)
     if split not in triplets:
         raise UserError(f"'{data}' has no split '{split}': choose one of {', '.join(triplets)} with --split")
     return triplets[split]
@@ -124,6 +130,8 @@ def evaluate_data(
     split: str = "test",
     seed: int = 0,
     skip_bad: bool = False,
+    columns: Mapping[str, str] | None = None,
+    make_degraded: bool = False,
     model: str = "",
     processes: Processes = ALONE,
 ) -> list[dict[str, Any]]:
@@ -142,6 +150,7 @@ def evaluate_data(
         split: a split of the data, or "all" for every image of data without splits of their own.
         seed: seed of the split, of the noise and of the intervals.
         skip_bad: leave out files that cannot be used.
+        columns, make_degraded: as of `load_triplets`.
         model: what the model is called in the report.
         processes: share the images; the main one reads the data and writes the report.
 
@@ -152,20 +161,14 @@ def evaluate_data(
         UserError: the data or the output folder cannot be used, or a peer is not installed.
     """
     others = processes.each(lambda: load_peers(peers))
-    chosen = processes.once(lambda: _load(data, output, degradations, split, seed, skip_bad))
+    options = {"seed": seed, "skip_bad": skip_bad, "columns": columns, "make_degraded": make_degraded}
+    chosen = processes.once(lambda: _load(data, output, degradations, split, options))
     if "degraded" in chosen.column_names:
         degradations = degradations[:1]
     evaluations = []
     for spec in degradations:
         evaluation, crops = evaluate(
-            denoiser,
-            chosen,
-            spec,
-            peers=others,
-            name=Path(data).name,
-            split=split,
-            seed=seed,
-            processes=processes,
+            denoiser, chosen, spec, peers=others, name=Path(data).name, split=split, seed=seed, processes=processes
         )
         evaluations.append(evaluation)
         label = re.sub(r"[^\w.]+", "-", evaluation.result["degradation"])
@@ -176,11 +179,13 @@ def evaluate_data(
     return results
 
 
-def _load(data: str, output: Path, degradations: Sequence[str], split: str, seed: int, skip_bad: bool) -> Any:
+def _load(data: str, output: Path, degradations: Sequence[str], split: str, options: dict[str, Any]) -> Any:
     """The split to measure, once all that can be wrong with the options was looked at."""
     for spec in degradations:
         parse_degradation(spec)
-    chosen = load_split(data, split, seed, skip_bad)
+    chosen = load_split(data, split, **options)
+    if "degraded" in chosen.column_names:
+        _logger.warning(NOT_USED, data)
     make_writable(output)
     return chosen
 

@@ -1,6 +1,5 @@
 """An image file that is open: one picture, pages, or frames."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,14 +17,13 @@ from hf_denoise.imaging.file_checks import check_pixels
 from hf_denoise.imaging.formats import FORMATS, Header
 from hf_denoise.imaging.metadata import encoding_of, pillow_metadata, png_metadata
 from hf_denoise.imaging.picture import Picture
+from hf_denoise.imaging.pillow_limit import without_pillow_limit
 from hf_denoise.imaging.tiff_reading import TiffPages, is_tiff
 
 MAX_PIXELS = 250_000_000
 """Larger images are refused by their header, before they can fill the memory."""
 MAX_SIDE = 300_000
 """The network sees at least 32 pixels across: a line of 250 megapixels would take it as long as 8 gigapixels."""
-
-_pillow_limit = threading.Lock()
 
 
 class ImageFile:
@@ -112,14 +110,14 @@ class ImageFile:
             return replace(from_samples(header, deep_pnm.read_deep_pnm(self._file), None), metadata=metadata)
         image = self._image(number)
         if self.animated:
-            with _without_pillow_limit():
+            with without_pillow_limit():
                 picture = from_pil(animations.load_frame(image, number))
             if timing is not None:
                 animations.note_timing(image, timing)
             picture = replace(picture, header=replace(picture.header, format=header.format))
             metadata = pillow_metadata(image)
         elif header.dtype == np.uint8:
-            with _without_pillow_limit():
+            with without_pillow_limit():
                 image.load()
                 picture = replace(from_pil(image), header=header)
             metadata = {**pillow_metadata(image), **tags}
@@ -203,17 +201,6 @@ class ImageFile:
 
 
 @contextmanager
-def _without_pillow_limit() -> Iterator[None]:
-    """Pillow's own limit of pixels is a global, and below what today's cameras make; `MAX_PIXELS` holds instead."""
-    with _pillow_limit:
-        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-        try:
-            yield
-        finally:
-            Image.MAX_IMAGE_PIXELS = limit
-
-
-@contextmanager
 def damage_named(name: str) -> Iterator[None]:
     """A decoder that meets damaged data raises any of a dozen types; each means the same to the reader."""
     try:
@@ -258,7 +245,7 @@ def _open_by_pillow(file: BinaryIO, head: bytes, name: str) -> Image.Image:
     formats = [boxed] if boxed else [format for format in FORMATS.values() if format not in ("HEIF", "AVIF")]
     try:
         file.seek(0)
-        with _without_pillow_limit():
+        with without_pillow_limit():
             return Image.open(file, formats=tuple(dict.fromkeys(formats)))
     except UnidentifiedImageError as error:
         if boxed:

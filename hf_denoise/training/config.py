@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from hf_denoise.data.roles import parse_columns
 from hf_denoise.errors import UserError
 from hf_denoise.model.hub_mixin import REMOVED_OPTIONS
 from hf_denoise.model.unet import DenoisingUNet
@@ -41,6 +42,11 @@ class TrainConfig:
     """Folder of the run: best/, last/ and TensorBoard logs."""
     resume: bool = False
     """Continue the run in --output from its last/ checkpoint, with the options it began with where none are given."""
+    columns: tuple[str, ...] = ()
+    """Names of the roles in --data, where they are not the usual ones: `degraded=LQ clean=GT mask=M` names columns of a
+    dataset, or folders, or with a * files: `"clean=*_GT"`. `"clean=*"`: all images are clean."""
+    make_degraded: bool = False
+    """Use --degradation also where --data brings degraded images, which are then left out."""
     streaming: bool = False
     """Read --data, a dataset on the Hub or a `datasets` folder, shard by shard while training; nothing is stored."""
     skip_bad: bool = False
@@ -139,12 +145,13 @@ class TrainConfig:
     """Create the repository private."""
 
     def check(self) -> None:
-        """Raises: UserError: a number is out of its range."""
+        """Raises: UserError: a number is out of its range, or `columns` are no roles with their names."""
         for names, allowed, fits in RANGES:
             for name in names:
                 value = getattr(self, name)
                 if value is not None and not fits(value):
                     raise UserError(f"--{name.replace('_', '-')} must be {allowed}, got {value}")
+        parse_columns(self.columns)
 
     def model_options(self) -> dict[str, Any]:
         """The fields that DenoisingUNet takes."""

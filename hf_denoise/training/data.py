@@ -1,9 +1,11 @@
 """The data of a training run: batches for this process, and images to evaluate on."""
 
+import logging
 import os
 import pickle
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from accelerate import Accelerator
@@ -14,6 +16,7 @@ from torch.utils.data import DataLoader, Subset
 from hf_denoise.data.dataset_tables import open_stream
 from hf_denoise.data.decoded import MemoryMapped, Triplets
 from hf_denoise.data.loader import Sample, SampleMaker, SampleStream, TripletDataset, evaluation_loader, training_loader
+from hf_denoise.data.roles import parse_columns
 from hf_denoise.data.streaming import ShardStream, first_triplets
 from hf_denoise.data.triplets import load_triplets
 from hf_denoise.errors import UserError
@@ -25,6 +28,9 @@ from hf_denoise.training.run_folder import RunFolder
 from hf_denoise.training.survival import probe_crops
 
 STREAMED_VALIDATION = 64  # images, held in memory
+NOT_USED = "%s brings degraded images%s, so --degradation is not used there; --make-degraded uses it all the same"
+
+_logger = logging.getLogger(__name__)
 
 Stored = tuple[MemoryMapped, MemoryMapped, list[float] | None]  # for training, for validation, weights for training
 
@@ -77,7 +83,7 @@ def open_data(config: TrainConfig, accelerator: Accelerator, run: RunFolder, ste
         if not config.resume:
             revision = newest_revision(config.data)
         (revision,) = broadcast_object_list([revision])
-        tables = open_stream(config.data, revision=revision)
+        tables = open_stream(config.data, revision=revision, **roles_of(config))
         check_splits(config, tables)
         stream = ShardStream(
             tables["train"],
@@ -97,7 +103,7 @@ def open_data(config: TrainConfig, accelerator: Accelerator, run: RunFolder, ste
             raise UserError(f"'{config.data}' has no usable image in its validation split")
         batches = (send_to_device(batch, accelerator.device, non_blocking=True) for batch in stream)
         own = "degraded" in (tables["train"].column_names or [])
-        name = AS_IN_DATA if own else config.degradation
+        name = name_noise(config, int(own), 1, accelerator)
         validation, probed = evaluation(first)
         return TrainingData(batches, validation, name, revision, stream, probed)
 
@@ -107,18 +113,37 @@ def open_data(config: TrainConfig, accelerator: Accelerator, run: RunFolder, ste
     patches = TripletDataset(training, make_patch, config.seed, side=min(config.patch, training.largest_side))
     loader = accelerator.prepare(training_loader(patches, config.batch, order, workers))
     revision = revision or dataset_revision(config.data)
-    name, paired = config.degradation, training.degraded_count
-    if paired:
-        name = AS_IN_DATA if paired == len(training) else f"{AS_IN_DATA} in {paired} of {len(training)}, else {name}"
+    name = name_noise(config, training.degraded_count, len(training), accelerator)
     validation, probed = evaluation(held_out)
     return TrainingData(loader, validation, name, revision, probed=probed)
+
+
+def roles_of(config: TrainConfig) -> dict[str, Any]:
+    """What of the data is what: options of `load_triplets` and `open_stream`."""
+    return {"columns": parse_columns(config.columns), "make_degraded": config.make_degraded}
+
+
+def name_noise(config: TrainConfig, paired: int, images: int, accelerator: Accelerator) -> str:
+    """What the degraded images are, for reports, where the data bring `paired` of them; --degradation is then named."""
+    if not paired:
+        return config.degradation
+    some = "" if paired == images else f" for {paired} of {images} training images"
+    if accelerator.is_main_process:
+        _logger.warning(NOT_USED, config.data, some)
+    return f"{AS_IN_DATA} in {paired} of {images}, else {config.degradation}" if some else AS_IN_DATA
 
 
 def decode_once_per_machine(config: TrainConfig, accelerator: Accelerator, revision: str | None) -> Stored:
     """Training and validation triplets: one process of every machine checks and decodes the images, all map them."""
     stored = b""
     if accelerator.is_local_main_process:
-        tables = load_triplets(config.data, seed=config.seed, skip_bad=config.skip_bad, revision=revision)
+        tables = load_triplets(
+            config.data,
+            seed=config.seed,
+            skip_bad=config.skip_bad,
+            revision=revision,
+            **roles_of(config),
+        )
         check_splits(config, tables)
         weights = tables["train"]["weight"][:] if "weight" in tables["train"].column_names else None
         # Pickled, they are the names of the files, which other machines do not have.

@@ -7,8 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
-from hf_denoise.data.decoded import Decoded, Triplet, pixels, to_float
+from hf_denoise.data.decoded import Decoded
 from hf_denoise.data.loader import SampleMaker, SampleStream, TripletDataset, training_loader
+from hf_denoise.data.reading import Triplet, to_float
 from hf_denoise.noise.degradations import parse_degradation
 
 NOISE = parse_degradation("gaussian:25")
@@ -184,10 +185,15 @@ def test_small_data_fill_large_batches(tmp_path):
     assert [len(batch["clean"]) for batch in batches] == [8, 8]
 
 
+def only_clean(path):
+    """The clean image of a table that has this file alone."""
+    return Decoded(datasets.Dataset.from_dict({"clean": [str(path)]}).cast_column("clean", datasets.Image()))[0].clean
+
+
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "CMYK", "1"])
-def test_every_mode_becomes_rgb(mode):
-    picture = Image.new("RGB", (5, 4), (255, 255, 255)).convert(mode)
-    array = to_float(pixels(picture))
+def test_every_mode_becomes_rgb(tmp_path, mode):
+    Image.new("RGB", (5, 4), (255, 255, 255)).convert(mode).save(tmp_path / "a.tif")
+    array = to_float(only_clean(tmp_path / "a.tif"))
     assert array.shape == (4, 5, 3) and array.dtype == np.float32
     assert np.allclose(array, 1, atol=0.02)
 
@@ -203,9 +209,10 @@ def test_images_without_colour_get_noise_without_colour(tmp_path):
     assert without.std() * 255 == pytest.approx(25, rel=0.25)
 
 
-def test_sixteen_bit_grey_keeps_its_depth():
+def test_sixteen_bit_grey_keeps_its_depth(tmp_path):
     values = np.array([[0, 1, 32768, 65535]], np.uint16)
-    assert np.allclose(to_float(pixels(Image.fromarray(values)))[0, :, 0] * 65535, values[0], atol=0.01)
+    Image.fromarray(values).save(tmp_path / "a.png")
+    assert np.allclose(to_float(only_clean(tmp_path / "a.png"))[0, :, 0] * 65535, values[0], atol=0.01)
 
 
 @pytest.mark.slow

@@ -95,8 +95,8 @@ def test_other_number_of_processes_is_one_sentence(shards):
 @pytest.mark.parametrize(
     ("cells", "reason"),
     [
-        ({"clean": {"bytes": b"no image", "path": None}}, "clean of 7 cannot be decoded"),
-        ({"mask": png(0, size=5)}, "the images of 7 differ in size"),
+        ({"clean": {"bytes": b"no image", "path": None}}, "clean of 7 is not a PNG"),
+        ({"mask": png(0, size=5)}, "mask of 7 is 5 x 5 pixels and its clean image 12 x 12"),
         ({"clean": None}, "clean of 7 is missing"),
         ({"mask": png(200)}, "mask of 7 has no white pixel"),
     ],

@@ -103,10 +103,29 @@ def test_triplets_are_measured_as_they_are_and_inside_the_masks(tmp_path, capsys
     assert result["defect_psnr"] > result["input_defect_psnr"] + 2
 
 
+def test_options_that_are_not_used_are_named_and_can_be_used_all_the_same(tmp_path, caplog):
+    rng = np.random.default_rng(0)
+    for number, clean in enumerate(crops(2, 48)):
+        for folder, image in (("sauber", clean), ("LQ_2", clean + rng.normal(0, 20, clean.shape))):
+            (tmp_path / "data" / folder).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image.clip(0, 255).astype(np.uint8)).save(tmp_path / "data" / folder / f"{number}.png")
+    arguments = ["evaluate", "--data", str(tmp_path / "data"), "--split", "all", "--sigma", "15", "50"]
+    arguments += ["--columns", "clean=sauber", "degraded=LQ_2"]
+    for options, degradations in (([], ["as in the data"]), (["--make-degraded"], ["gaussian:15", "gaussian:50"])):
+        caplog.clear()
+        assert main([*arguments, *options, "-o", str(tmp_path / "report")]) == 0
+        results = json.loads((tmp_path / "report" / "evaluation.json").read_text())["results"]
+        assert [result["degradation"] for result in results] == degradations
+        said = "brings degraded images, so --sigma and --degradation are not used; --make-degraded uses them"
+        assert (said in caplog.text) == (not options)
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
         (["--data", "no-such-folder"], "no-such-folder"),
+        (["--columns", "clean=sharp"], "--columns clean=sharp: sharp names nothing in"),
+        (["--columns", "sharp"], "give each role once and its name"),
         (["--split", "tset"], "has no split 'tset'"),
         (["--seed", "-1"], "The seed is -1"),
         (["--degradation", "blur:3"], "unknown kind 'blur'"),

@@ -379,6 +379,24 @@ def test_card_says_where_the_degraded_images_came_from(photos, tmp_path, streami
         assert ("gaussian:0-55" in card) == (name == "made")
 
 
+@pytest.mark.parametrize("streaming", [False, True])
+def test_roles_given_by_hand_and_noise_in_place_of_that_of_the_data(tmp_path, caplog, streaming):
+    few = ("--max-steps", "1", "--batch", "2", "--validation-images", "1", *(["--streaming"] if streaming else []))
+    images = [Image.fromarray(picture(np.random.default_rng(number))) for number in range(4)]
+    columns = {"front": datasets.Image(), "back": datasets.Image()}
+    for split in ("train", "validation"):
+        table = datasets.Dataset.from_dict(dict.fromkeys(columns, images), features=datasets.Features(columns))
+        table.to_parquet(tmp_path / "data" / f"{split}.parquet")
+    assert "expected the image columns clean" in here(tmp_path / "data", tmp_path / "x", *few).stderr
+    for name, options in (("own", ()), ("made", ("--make-degraded",))):
+        caplog.clear()
+        named = (*options, "--columns", "clean=front", "degraded=back")
+        result = here(tmp_path / "data", tmp_path / name, *few, *named)
+        assert result.returncode == 0, result.stderr
+        assert ("| gaussian:0-55 |" in (tmp_path / name / "last/README.md").read_text()) == (name == "made")
+        assert ("so --degradation is not used" in caplog.text) == (name == "own")
+
+
 def test_stops_early_and_on_the_clock(photos, tmp_path):
     stopped = here(photos, tmp_path / "early", "--max-steps", "1000", "--eval-every", "2", "--batch", "2",
                           "--learning-rate", "1e-12", "--early-stopping", "3")  # fmt: skip

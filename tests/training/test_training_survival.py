@@ -13,8 +13,8 @@ from test_training import command, here, run
 from torch import nn
 from torch.nn import functional
 
-from hf_denoise.data.decoded import Triplet
 from hf_denoise.data.loader import SampleMaker, TripletDataset
+from hf_denoise.data.reading import Triplet
 from hf_denoise.noise.degradations import parse_degradation
 from hf_denoise.training.log import read_log
 from hf_denoise.training.survival import SIDE, probe_crops, scratch_limit
