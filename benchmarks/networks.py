@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from benchmarks.shared import machine
 from benchmarks.shared.clocks import Timer, interleave, ratio
 from benchmarks.shared.options import Options
-from hf_denoise import Denoiser
+from hf_denoise import DenoisingUNet
 from hf_denoise.cpu import bfloat16_is_faster, keep_freed_memory
+from hf_denoise.hub.files import PACKAGED
 from hf_denoise.model.folding import fold_batch_norm
 
 OURS = "hf_denoise"
@@ -112,7 +113,7 @@ def measure(
     """
     rows: dict[str, dict[str, Any]] = {}
     for precision in precisions:
-        ours = Denoiser.from_pretrained(model, precision=precision, device="cpu").model
+        ours = fold_batch_norm(DenoisingUNet.from_pretrained(model or PACKAGED)).to(memory_format=torch.channels_last)
         networks: dict[str, nn.Module] = {OURS: ours, **peers(ours._hub_mixin_config["encoder"], missing)}
         for name, network in networks.items():
             if name not in rows:

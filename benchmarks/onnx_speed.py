@@ -7,15 +7,18 @@ from tqdm import tqdm
 
 from benchmarks.shared import machine
 from benchmarks.shared.options import Options
-from hf_denoise.inference.denoiser import Denoiser
+from hf_denoise.hub.files import PACKAGED
 from hf_denoise.inference.export import SIZES, difference, session, timings, to_onnx
+from hf_denoise.model.folding import fold_batch_norm
+from hf_denoise.model.unet import DenoisingUNet
 
 
 def run(options: Options) -> None:
     """Measure all sizes; write onnx_speed.md and onnx_speed.json."""
     sides, rounds = ((128,), 2) if options.quick else ((512, 1024), 10)
     about = {**machine.describe(("torch", "onnx", "onnxscript", "onnxruntime")), "threads": torch.get_num_threads()}
-    model = Denoiser.from_pretrained(options.model, precision="float32", device="cpu").model
+    network = DenoisingUNet.from_pretrained(options.model or PACKAGED)
+    model = fold_batch_norm(network).to(memory_format=torch.channels_last)
     runtime = session(to_onnx(model))
     worst = max(difference(runtime, model, shape) for shape in SIZES)
     rows = []

@@ -59,8 +59,8 @@ def convolution_seconds() -> tuple[float, float]:
     """Time of a few convolutions in float32 and in bfloat16, as inference runs them: the shortest of a few."""
     layers = [
         (
-            nn.Conv2d(channels, channels, 3, padding=1).to(memory_format=torch.channels_last),
-            torch.rand(1, channels, side, side).contiguous(memory_format=torch.channels_last),
+            nn.Conv2d(channels, channels, 3, padding=1, dtype=torch.float32).to(memory_format=torch.channels_last),
+            torch.rand(1, channels, side, side, dtype=torch.float32).contiguous(memory_format=torch.channels_last),
         )
         for channels, side in _CONVOLUTIONS
     ]

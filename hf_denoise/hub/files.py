@@ -129,15 +129,18 @@ def read_config(
     for key, value in config.items():
         if key not in parameters or key == "self":
             raise UserError(f"config.json of '{model_id}' has an unknown option '{key}'; it is not a DenoisingUNet's")
-        wanted = type(parameters[key].default)
-        if wanted is tuple:
-            fits = isinstance(value, list) and all(type(item) is int and item >= 0 for item in value)
-        else:
-            fits = type(value) is wanted
-        if not fits:
-            kind = "a list of whole numbers" if wanted is tuple else f"of type {wanted.__name__}"
+        if kind := misfit(value, parameters[key]):
             raise UserError(f"config.json of '{model_id}': option '{key}' must be {kind}, not {json.dumps(value)}")
     return config
+
+
+def misfit(value: Any, parameter: inspect.Parameter) -> str:
+    """What a value must be to stand for a parameter of the constructor, in words; "" where it is that."""
+    wanted = type(parameter.default)
+    if wanted is tuple:
+        fits = isinstance(value, list | tuple) and all(type(item) is int and item >= 0 for item in value)
+        return "" if fits else "a list of whole numbers"
+    return "" if type(value) is wanted else f"of type {wanted.__name__}"
 
 
 def read_weights(folder: Path, model_id: str | Path) -> dict[str, Tensor]:

@@ -9,21 +9,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
+from torch import nn
 
 from hf_denoise.arrays import Mask
 from hf_denoise.cpu import keep_freed_memory
 from hf_denoise.errors import UserError
 from hf_denoise.hub.files import PACKAGED, checkpoint_folder
 from hf_denoise.imaging.blending import check_strength
-from hf_denoise.imaging.conversion import from_pil
-from hf_denoise.imaging.hidden import visible_mask
-from hf_denoise.imaging.images import read_image
 from hf_denoise.imaging.picture import Picture
 from hf_denoise.inference.denoised_file import FileReport, denoise_file
 from hf_denoise.inference.devices import pick_device
 from hf_denoise.inference.engines import Fastest, create_engine
-from hf_denoise.inference.given import alpha_of_array, like_array, plane_of, plane_of_array
+from hf_denoise.inference.given import denoise_given, denoise_picture, plane_of
 from hf_denoise.inference.high_range import denoise_ranges
 from hf_denoise.inference.planes import Planes, denoise_planes
 from hf_denoise.inference.protection import Protection, Strength, Treatment
@@ -32,6 +29,7 @@ from hf_denoise.inference.restraint import apply_gains
 from hf_denoise.inference.self_ensemble import SelfEnsemble
 from hf_denoise.inference.tiles import HALO, denoise_tiles, grid_step, spans
 from hf_denoise.model.folding import fold_batch_norm
+from hf_denoise.model.serving import serving_copy
 from hf_denoise.model.unet import DenoisingUNet
 from hf_denoise.probing.report import ProbeReport, probe_plane
 
@@ -46,7 +44,8 @@ class Denoiser:
     noise, it puts that back, see `hf_denoise.inference.restraint`.
 
     Args:
-        model: the network. What runs is a copy in evaluation mode, with BatchNorm folded into the convolutions.
+        model: the network, in any precision, also inside `DataParallel` or `torch.compile`. It is not changed: what
+            runs is a copy in float32 and evaluation mode.
         tile: side in pixels of the tiles that a large image is cut into, from 1 up; rounded up to the grid of the
             network (32 for the standard one). Memory grows with its square.
         engine: "torch", "openvino" (on a CPU, with the package of that name), or "auto": torch, and once there is
@@ -59,13 +58,16 @@ class Denoiser:
         self_ensemble: average over the eight turns and flips of the picture, see `hf_denoise.inference.self_ensemble`;
             about 0.1 dB more for eight times the time.
 
+    Attributes:
+        model: that copy, on the device; it can be saved and pushed.
+
     Raises:
         UserError: an option out of its range, or a device, an engine or a quantised model that is not there.
     """
 
     def __init__(
         self,
-        model: DenoisingUNet,
+        model: nn.Module,
         *,
         tile: int = 1024,
         engine: str = "auto",
@@ -80,10 +82,11 @@ class Denoiser:
         self.device = pick_device("cpu" if device == "auto" and in_openvino else device)
         if self.device.type == "cpu":
             keep_freed_memory()
-        self.model = fold_batch_norm(model).to(self.device).to(memory_format=torch.channels_last)
-        found = find_int8(Path(int8), model) if int8 else None
-        self._engine = create_engine(self.model, self.device, engine, precision, found)
-        step = grid_step(model)
+        self.model = serving_copy(model).to(self.device)
+        folded = fold_batch_norm(self.model).to(memory_format=torch.channels_last)
+        found = find_int8(Path(int8), self.model) if int8 else None
+        self._engine = create_engine(folded, self.device, engine, precision, found)
+        step = grid_step(self.model)
         self.tile = math.ceil(tile / step) * step
         self.halo = math.ceil(HALO / step) * step
         self.self_ensemble = self_ensemble
@@ -112,7 +115,7 @@ class Denoiser:
         device: str = "auto",
         self_ensemble: bool = False,
         revision: str | None = None,
-        token: str | None = None,
+        token: str | bool | None = None,
     ) -> "Denoiser":
         """Load a saved model.
 
@@ -121,7 +124,7 @@ class Denoiser:
                 which needs no network.
             tile, engine, precision, device, self_ensemble: see the class.
             revision: branch, tag or commit on the Hub.
-            token: access token for a private repository.
+            token: access token for a private repository; None takes the one that is logged in, False none.
 
         Raises:
             UserError: the model cannot be fetched or does not load, or as the class.
@@ -157,29 +160,24 @@ class Denoiser:
                 - an array of uint8, uint16 or float, (H, W), (H, W, 1), (H, W, 3) or (H, W, 4): gives the same shape
                   and dtype; the fourth channel is alpha and comes back as it is. White is 1 in floats, noise may lie
                   outside; they come back as float32 from 0 up to 1, or to the brightest value, where that is no noise.
+                - a tensor of these types or bfloat16, (3, H, W) or a batch (B, 3, H, W), or with 1 channel or 4: gives
+                  one of the same shape, dtype and device, without gradients. The pictures of a batch are denoised one
+                  by one.
+                - a list or tuple of any of these: gives a list.
             strength: from 0, the input, to 1, fully denoised; or "auto": the strongest at which a scratch 2 px wide of
                 the contrast `keep` keeps 80 %, as a probe of the picture says.
-            progress: called with (tiles done, tiles in all) after each tile.
+            progress: called with (tiles done, tiles in all) after each tile; the pictures of a list count alike.
             keep: contrast of the faintest defect that must survive, in grey levels (0 to 255).
             protect: places to leave alone: a mask of the size of the picture, white or True inside (array, Pillow image
-                or path), or "auto": where a scratch of the contrast `keep` would not survive. With a mask and `keep`,
-                the correction is mixed in as far as such a defect survives.
+                tensor or path), or "auto": where a scratch of the contrast `keep` would not survive. With a mask and
+                `keep`, the correction is mixed in as far as such a defect survives. For a list or batch a list or batch
+                of masks, one for each picture, or one mask for all.
 
         Raises:
             UserError: the file cannot be read, the kind of image is not supported, a float is NaN, infinite or far
                 out of range, or an option is out of range.
         """
-        options = Treatment(strength, keep, protect)
-        if isinstance(image, np.ndarray):
-            plane, visible = plane_of_array(image), visible_mask(alpha_of_array(image))
-            return like_array(self._planes((plane,), visible, options, progress)[0][0], image)
-        if isinstance(image, Image.Image):
-            result = self._picture(from_pil(image), options, progress)[0].to_pil()
-            result.info = {**image.info, **result.info}
-            return result
-        if isinstance(image, str | os.PathLike):
-            return self._picture(read_image(image).upright(), options, progress)[0].to_pil()
-        raise UserError(f"cannot denoise a {type(image).__name__}; give a path, a Pillow image or a NumPy array")
+        return denoise_given(self._planes, image, Treatment(strength, keep, protect), progress)
 
     def probe(
         self,
@@ -262,9 +260,7 @@ class Denoiser:
     def _picture(
         self, picture: Picture, options: Treatment, progress: Progress | None
     ) -> tuple[Picture, float, Protection | None]:
-        visible = visible_mask(picture.alpha)
-        planes, strength, protection = self._planes(picture.planes, visible, options, progress)
-        return picture.with_planes(planes), strength, protection
+        return denoise_picture(self._planes, picture, options, progress)
 
     def _planes(
         self, planes: Planes, visible: Mask | None, options: Treatment, progress: Progress | None

@@ -120,7 +120,7 @@ class Fastest(Delegate):
 
 def timed(engines: Sequence[Engine], side: int = SIDE, rounds: int = ROUNDS) -> list[float]:
     """The shortest time of each engine for a square picture, in turn, after a round that is not counted."""
-    batch = torch.rand(1, 3, side, side)
+    batch = torch.rand(1, 3, side, side, dtype=torch.float32)
     best = [float("inf")] * len(engines)
     with torch.inference_mode():
         for done in range(rounds + 1):

@@ -18,9 +18,9 @@ from tqdm import tqdm
 from hf_denoise._version import __version__
 from hf_denoise.errors import UserError, cause_of
 from hf_denoise.files import make_writable, written_beside
-from hf_denoise.hub.files import CARD
-from hf_denoise.inference.denoiser import Denoiser
+from hf_denoise.hub.files import CARD, PACKAGED
 from hf_denoise.model.dynamic import DynamicUNet
+from hf_denoise.model.folding import fold_batch_norm
 from hf_denoise.model.unet import DenoisingUNet
 
 INPUT, OUTPUT = "noisy", "clean"
@@ -59,7 +59,8 @@ def export_onnx(model_id: str | None, target: Path, *, overwrite: bool = False) 
     if target.exists() and not overwrite:
         raise UserError(f"'{target}' already exists; choose another --output, or replace with --overwrite")
     make_writable(target.parent)
-    model = Denoiser.from_pretrained(model_id, precision="float32", device="cpu").model
+    # Folded and with the channels last, as `Denoiser` runs it.
+    model = fold_batch_norm(DenoisingUNet.from_pretrained(model_id or PACKAGED)).to(memory_format=torch.channels_last)
     with tqdm(total=3, desc="trace", unit="step") as bar:
         named = licence(model_id)
         content = to_onnx(model, {"license": named} if named else {})
@@ -94,7 +95,7 @@ def to_onnx(model: DenoisingUNet, facts: dict[str, str] | None = None) -> bytes:
     Raises:
         UserError: the network cannot be written as ONNX.
     """
-    example = torch.rand(2, 3, 203, 157)  # larger than the window of the gates, and no multiple of the stride
+    example = torch.rand(2, 3, 203, 157, dtype=torch.float32)  # larger than the gates' window, no multiple
     axes = {0: "batch", 2: "height", 3: "width"}
     log = logging.getLogger("torch.onnx")
     level = log.level
@@ -160,7 +161,7 @@ def session(content: bytes) -> onnxruntime.InferenceSession:
 def difference(runtime: onnxruntime.InferenceSession, model: DenoisingUNet, shape: tuple[int, int, int]) -> float:
     """The largest difference between ONNX Runtime and PyTorch on a random batch of shape (batch, height, width)."""
     batch, height, width = shape
-    noisy = torch.rand(batch, 3, height, width, generator=torch.Generator().manual_seed(0))
+    noisy = torch.rand(batch, 3, height, width, generator=torch.Generator().manual_seed(0), dtype=torch.float32)
     (clean,) = runtime.run([OUTPUT], {INPUT: noisy.numpy()})
     expected = model(noisy).numpy()
     return float(np.abs(clean - expected).max()) if clean.shape == expected.shape else float("inf")
@@ -174,11 +175,11 @@ def timings(
 
     Args:
         runtime: the exported model.
-        model: that of a `Denoiser` in float32 on the CPU, which has the layout that is fastest there.
+        model: in float32 on the CPU, folded and in the layout that is fastest there.
         side: of the image, in pixels.
         rounds: how often each of them runs.
     """
-    noisy = torch.rand(1, 3, side, side)
+    noisy = torch.rand(1, 3, side, side, dtype=torch.float32)
     feed, channels_last = {INPUT: noisy.numpy()}, noisy.to(memory_format=torch.channels_last)
     times: list[tuple[float, float]] = []
     for _ in range(rounds + 1):

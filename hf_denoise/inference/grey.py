@@ -19,7 +19,7 @@ STRONGEST = 64 / 255  # standard deviation; there is no picture to be made out u
 EVEN = 0.2  # least share of the mean variance that a quarter of the squares must exceed: noise is everywhere
 
 # Two colour differences of unit length, at right angles: independent noise of the channels stays independent in them.
-CHROMA = torch.tensor([[1.0, 0.0, -1.0], [-1.0, 2.0, -1.0]]) / torch.tensor([[2.0], [6.0]]).sqrt()
+CHROMA = torch.from_numpy(np.array([[1, 0, -1], [-1, 2, -1]], np.float32) / np.sqrt(np.array([[2], [6]], np.float32)))
 
 
 def is_grey(plane: NDArray[np.generic]) -> bool:

@@ -65,7 +65,7 @@ def convert(model: DenoisingUNet, height: int, width: int) -> Any:
 
     largest = max(window * stride for window, stride in windows(model))
     enough = (largest // model.stride + 1) * model.stride
-    example = torch.rand(1, 3, min(height, enough), min(width, enough))
+    example = torch.rand(1, 3, min(height, enough), min(width, enough), dtype=torch.float32)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # of the tracer, on the branches
         traced = torch.jit.trace(model, example, check_trace=False)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter, maximum_filter
@@ -19,6 +20,7 @@ from hf_denoise.errors import UserError
 from hf_denoise.imaging.blending import check_strength, mix
 from hf_denoise.imaging.images import read_image
 from hf_denoise.imaging.picture import Picture
+from hf_denoise.inference.tensors import numpy_of
 from hf_denoise.probing.places import BLOCK, grey
 from hf_denoise.probing.report import ProbeReport
 from hf_denoise.probing.survival import KEPT
@@ -138,11 +140,16 @@ def _enlarged(values: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np
 
 
 def read_mask(protect: Any, shape: tuple[int, ...]) -> Mask:
-    """A mask from whatever was given: an array, a Pillow image or a path, white or True inside.
+    """A mask from whatever was given: an array, a tensor, a Pillow image or a path, white or True inside.
 
     Raises:
         UserError: it cannot be read, or has not the size of the picture, `shape` (height, width).
     """
+    if isinstance(protect, np.ma.MaskedArray):
+        raise UserError("the mask to protect is a masked array, of which some is unknown; give its .mask, or filled()")
+    if isinstance(protect, torch.Tensor):
+        protect = numpy_of(protect)
+        protect = np.moveaxis(protect, 0, -1) if protect.ndim == 3 else protect
     if isinstance(protect, Image.Image):
         mask = np.asarray(protect.convert("L")) > 127
     elif isinstance(protect, str | os.PathLike):
@@ -189,6 +196,23 @@ class Treatment:
             raise UserError(f"keep must be a contrast over 0 and up to 255 grey levels, got {keep:g}")
         if keep is not None and not automatic and protect is None:
             raise UserError("keep does nothing alone; give strength 'auto', or protect: a mask or 'auto'")
+
+    def for_each(self, count: int) -> list["Treatment"]:
+        """The same for each of so many pictures, with a mask of its own where there are as many.
+
+        Raises:
+            UserError: there are some, but not as many.
+        """
+        masks = self.protect
+        if isinstance(masks, torch.Tensor | np.ndarray):
+            several = masks.ndim == 4 or (masks.ndim == 3 and len(masks) == count)
+        else:
+            several = isinstance(masks, list | tuple)
+        if not several:
+            return [self] * count
+        if len(masks) != count:
+            raise UserError(f"there are {len(masks)} masks to protect for {count} pictures; give one for each, or one")
+        return [replace(self, protect=mask) for mask in masks]
 
     def in_stored_order(self, picture: Picture) -> "Treatment":
         """The same with a mask, which is as the picture shows, turned as the picture is stored."""

@@ -4,6 +4,11 @@ A blind network takes fine regular texture for noise now and then, and a picture
 Both show in its correction. Noise has the same strength wherever the picture is as bright, so where the correction is
 far stronger than elsewhere, texture went with it, and part of it is put back. And where the usual correction is next to
 nothing, the picture had hardly any noise, and is left alone.
+
+Unless it was put together: a noisy subject on a drawn, noise-free ground. There, beside blocks with next to no
+correction, stand others with much of it, and what was taken from these looks like noise: neighbouring pixels and the
+channels of a colour picture have nothing to do with each other. Then these blocks are judged by themselves, and the
+ground stays.
 """
 
 from dataclasses import dataclass
@@ -12,7 +17,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import binary_closing, gaussian_filter, maximum_filter
 from torch import Tensor
 
 from hf_denoise.arrays import full_scale
@@ -34,6 +39,15 @@ FLAT, AROUND = 0.5 / 255, 2  # pixels within 2 of which the picture varies by no
 USABLE = 0.25  # least share of a block that does; a subject that is cut out on a flat ground must be cleaned
 NEGLIGIBLE = 0.005
 
+# A noisy subject on a ground without noise: set on 210 of them, and on 292 clean pictures, which stay as they were.
+SILENT, LOUD = 1 / 255, 3 / 255  # correction under and above which a block belongs to the ground and to the subject
+BETWEEN = 2.0  # times as many blocks as loud ones may lie between
+ORDER = 0.15  # correlation of neighbours above which a correction is no noise
+SHARED = 0.1  # correlation of the channels above which it is none; texture is in all of them
+# Above that, the channels are one. There is nothing to compare then, and there is more order in what the network takes;
+# but that much it takes of no texture: of clean photographs in grey at most 6 levels in the median of the loud blocks.
+GREY, LOUD_GREY, ORDER_GREY = 0.9, 8 / 255, 0.3
+
 
 @dataclass
 class Corrections:
@@ -43,17 +57,21 @@ class Corrections:
         energy: mean square of the correction, (rows, columns) of blocks.
         brightness: mean of the input.
         telling: whether the block says something about noise.
+        order: (3, rows, columns), correlations of the correction: of pixels side by side, one above the other, and of
+            the channels; the last is 1 where there is one channel.
     """
 
     energy: Grid
     brightness: Grid
     telling: NDArray[np.bool_]
+    order: Grid
 
     @classmethod
     def of_size(cls, height: int, width: int) -> "Corrections":
         """Room for an image of this many pixels."""
         size = -(-height // BLOCK), -(-width // BLOCK)
-        return cls(np.zeros(size, np.float32), np.zeros(size, np.float32), np.zeros(size, bool))
+        order = np.zeros((3, *size), np.float32)
+        return cls(np.zeros(size, np.float32), np.zeros(size, np.float32), np.zeros(size, bool), order)
 
     def add(self, top: int, left: int, noisy: Tensor, clean: Tensor, visible: Tensor | None = None) -> None:
         """Note the correction of a part of the image.
@@ -67,6 +85,7 @@ class Corrections:
                 at the right and bottom border of the image.
             visible: (H, W) bool; None where all is.
         """
+        correlations = _correlations(clean - noisy)
         noisy, clean = noisy[:, ::2], clean[:, ::2]  # every other row says as much, in half of the time
         counts = _varies(noisy) if visible is None else _varies(noisy) * visible[::2]
         planes = torch.stack(
@@ -86,6 +105,7 @@ class Corrections:
             slice(start // BLOCK, start // BLOCK + n) for start, n in zip((top, left), energy.shape, strict=True)
         )
         self.energy[place], self.brightness[place] = energy, colour.mean(axis=0)
+        self.order[:, place[0], place[1]] = correlations
         contrast = square - (colour**2).mean(axis=0)
         self.telling[place] = (clipped < CLIPPED) & (contrast > SMOOTH**2) & (share[0].numpy() >= USABLE)
 
@@ -94,9 +114,34 @@ class Corrections:
 
         `white` is what the picture was divided by, for its noise to be judged as what it was before.
         """
-        found = np.flatnonzero(self.telling)
-        if len(found) < FEWEST:
+        if np.count_nonzero(self.telling) < FEWEST:
             return None
+        gains = self._gains(self.telling, white)
+        subject = self._subject(white)
+        if subject is not None:
+            place = maximum_filter(binary_closing(subject, iterations=2), 3)
+            gains[place] = self._gains(subject, white)[place]
+        return gains.astype(np.float32) if gains.min() < 1 - NEGLIGIBLE else None
+
+    def _subject(self, white: float) -> NDArray[np.bool_] | None:
+        """The blocks of a noisy subject on a ground without noise; None where there is no such thing."""
+        size = np.sqrt(self.energy)
+        loud = self.telling & (size > LOUD / white)
+        silent = self.telling & (size < SILENT / white)
+        between = self.telling & ~loud & ~silent
+        if loud.sum() < FEWEST or silent.sum() < FEWEST or between.sum() > BETWEEN * loud.sum():
+            return None
+        across, down, shared = (float(np.median(order[loud])) for order in self.order)
+        ordered = max(abs(across), abs(down))
+        if shared > GREY:
+            noise = ordered < ORDER_GREY and float(np.median(size[loud])) > LOUD_GREY / white
+        else:
+            noise = ordered < ORDER and shared < SHARED
+        return loud if noise else None
+
+    def _gains(self, telling: NDArray[np.bool_], white: float) -> NDArray[np.floating]:
+        """The factors, as those blocks tell how much noise there is."""
+        found = np.flatnonzero(telling)
         size = np.sqrt(self.energy.ravel()[found])
         brightness = self.brightness.ravel()[found]
         bands = np.array_split(np.argsort(brightness, kind="stable"), BANDS)
@@ -105,8 +150,21 @@ class Corrections:
         there = np.sqrt(gaussian_filter(self.energy, 1, mode="nearest"))
         gains = np.minimum(TOLERANCE * expected / np.maximum(there, 1e-9), 1)
         overall = float(np.quantile(size, QUANTILE)) ** 2
-        gains *= overall / (overall + (FAINT / white) ** 2) if overall else 0.0
-        return gains.astype(np.float32) if gains.min() < 1 - NEGLIGIBLE else None
+        return gains * (overall / (overall + (FAINT / white) ** 2) if overall else 0.0)
+
+
+def _correlations(change: Tensor) -> Grid:
+    """Of a correction (C, H, W), block by block: of pixels side by side, one above the other, and of the channels."""
+    height, width = change.shape[1:]
+    change = F.pad(change, (0, width % 2, 0, height % 2))
+    left, right = change[..., ::2, ::2], change[..., ::2, 1::2]
+    below = change[..., 1::2, ::2]
+    square = left.square().mean(dim=0)
+    channels = len(change)
+    shared = (left.sum(dim=0).square() / channels - square) / (channels - 1) if channels > 1 else square
+    products = torch.stack([(left * right).mean(dim=0), (left * below).mean(dim=0), shared, square])
+    *pairs, energy = F.avg_pool2d(products, BLOCK // 2, ceil_mode=True)
+    return (torch.stack(pairs) / energy.clamp(min=1e-12)).numpy()
 
 
 def _varies(noisy: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from hf_denoise.model.blocks import SCSE
 from hf_denoise.model.folding import fold_batch_norm
+from hf_denoise.model.serving import serving_copy
 from hf_denoise.model.unet import DenoisingUNet
 
 
@@ -56,7 +57,7 @@ class DynamicSCSE(nn.Module):
         # does not know that `-width % cell` would pad to the same.
         whole = F.pad(x, (0, columns * cell - width, 0, rows * cell - height))
         pixels = window_counts(height, cell, rows)[:, None] * window_counts(width, cell, columns)
-        cells = F.avg_pool2d(whole, cell) * (cell**2 / pixels)
+        cells = F.avg_pool2d(whole, cell) * (cell**2 / pixels.to(x.dtype))
         local = F.avg_pool2d(cells, 3, stride=1, padding=1, count_include_pad=False)
         small = torch.scalar_tensor(torch.sym_max(height, width)) <= window
         gate = self.gate.channel(torch.where(small, x.mean((2, 3), keepdim=True), local)).sigmoid()
@@ -69,7 +70,7 @@ class DynamicUNet(nn.Module):
 
     def __init__(self, model: DenoisingUNet):
         super().__init__()
-        self.model = fold_batch_norm(model).float().cpu().to(memory_format=torch.contiguous_format)
+        self.model = fold_batch_norm(serving_copy(model)).cpu().to(memory_format=torch.contiguous_format)
         for block in self.model.decoder:
             assert isinstance(block.attention, SCSE)
             block.attention = DynamicSCSE(block.attention)

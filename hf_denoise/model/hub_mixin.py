@@ -1,10 +1,14 @@
 """Saving, loading and pushing a network: config, weights, what was measured, and the model card."""
 
+import difflib
+import inspect
 import json
 import tempfile
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
 from huggingface_hub import HfApi, ModelCard, PyTorchModelHubMixin
 from safetensors.torch import save
 from torch import nn
@@ -19,6 +23,7 @@ from hf_denoise.hub.files import (
     REPORT,
     WEIGHTS,
     checkpoint_folder,
+    misfit,
     read_config,
     read_report,
     read_weights,
@@ -29,6 +34,21 @@ from hf_denoise.hub.tables import plain
 REMOVED_OPTIONS = {"decoder_batch_norm": False}
 
 Network = TypeVar("Network", bound="HubMixin")
+
+
+def _keywords(function: Callable[..., Any]) -> list[str]:
+    """The names of what is given by keyword alone."""
+    parameters = inspect.signature(function).parameters.values()
+    return [parameter.name for parameter in parameters if parameter.kind is inspect.Parameter.KEYWORD_ONLY]
+
+
+def _refuse_unknown(call: str, given: Iterable[str], allowed: Collection[str], near: Collection[str]) -> None:
+    """Refuse options of a `call` that are not among the `allowed` ones, with the most alike of `near`."""
+    for key in given:
+        if key not in allowed:
+            alike = difflib.get_close_matches(key, near, n=1)
+            hint = f"did you mean '{alike[0]}'?" if alike else f"it takes {', '.join(near)}"
+            raise UserError(f"{call} has no option '{key}'; {hint}")
 
 
 class HubMixin(nn.Module, PyTorchModelHubMixin):
@@ -70,7 +90,10 @@ class HubMixin(nn.Module, PyTorchModelHubMixin):
 
         Raises:
             OSError: the folder cannot be written.
+            UserError: an option is unknown.
         """
+        known = self._push_keywords()
+        _refuse_unknown("save_pretrained", kwargs, known, [*known, "repo_id", "push_to_hub"])
         folder = Path(save_directory)
         folder.mkdir(parents=True, exist_ok=True)
         local = {key: kwargs.pop(key) for key in ("config", "model_card_kwargs") if key in kwargs}
@@ -98,9 +121,14 @@ class HubMixin(nn.Module, PyTorchModelHubMixin):
             The URL of the commit.
 
         Raises:
-            UserError: no network, or the Hub refused.
+            UserError: no network, the Hub refused, or an option is unknown.
         """
+        _refuse_unknown("push_to_hub", kwargs, self._push_keywords(), self._push_keywords())
         return self._push(repo_id, None, **kwargs)
+
+    def _push_keywords(self) -> list[str]:
+        """What `push_to_hub` takes."""
+        return sorted({*_keywords(self._push), *_keywords(commit_model)} - {"message"})
 
     def _push(
         self,
@@ -142,6 +170,8 @@ class HubMixin(nn.Module, PyTorchModelHubMixin):
         cache_dir: str | Path | None = None,
         local_files_only: bool = False,
         revision: str | None = None,
+        map_location: str | torch.device = "cpu",
+        strict: bool = True,
         **model_kwargs: Any,
     ) -> Network:
         """Load a saved model from a folder or the Hub, in float32 and evaluation mode.
@@ -156,12 +186,18 @@ class HubMixin(nn.Module, PyTorchModelHubMixin):
             cache_dir: where downloads are kept; None is the Hub client's cache.
             local_files_only: use the cache alone.
             revision: branch, tag or commit; None is the main branch.
-            model_kwargs: options that replace those of `config.json`.
+            map_location: device to load it to.
+            strict: True, the one way to load.
+            model_kwargs: options that replace those of `config.json`, such as `gate_window`.
 
         Raises:
-            UserError: the model cannot be fetched, a file is missing or damaged, or weights and config do not fit.
+            UserError: the model cannot be fetched, a file is missing or damaged, weights and config do not fit, or an
+                option is unknown or out of range.
         """
         name = pretrained_model_name_or_path
+        cls._check_keywords(model_kwargs)
+        if not strict:
+            raise UserError("strict=False is not supported, as missing weights would stay random; leave it out")
         folder = checkpoint_folder(
             name,
             force_download=force_download,
@@ -172,15 +208,34 @@ class HubMixin(nn.Module, PyTorchModelHubMixin):
         )
         options = read_config(folder, name, cls._hub_mixin_init_parameters, REMOVED_OPTIONS)
         weights = read_weights(folder, name)
+        given = " with " + ", ".join(f"{key}={value!r}" for key, value in model_kwargs.items()) if model_kwargs else ""
         try:
-            model = cls(**{**options, **model_kwargs, "encoder_pretrained": False})
+            model = cls(**{**options, **model_kwargs, "encoder_pretrained": False}).float()
         except (TypeError, ValueError, RuntimeError) as error:
             raise UserError(
-                f"config.json of '{name}' describes no network that can be built: {plain(error)}"
+                f"config.json of '{name}'{given} describes no network that can be built: {plain(error)}"
             ) from error
         try:
             model.load_state_dict(weights, strict=True)
         except RuntimeError as error:
-            raise UserError(f"the weights in '{name}' do not fit its config.json: {plain(error)[:300]}") from error
+            raise UserError(
+                f"the weights in '{name}' do not fit its config.json{given}: {plain(error)[:300]}"
+            ) from error
         model.report = read_report(folder, name)
-        return model.eval()
+        try:
+            return model.eval().to(map_location)
+        except (RuntimeError, AssertionError) as error:
+            raise UserError(
+                f"map_location '{map_location}' is not available here; use 'cpu', or a device that is there"
+            ) from error
+
+    @classmethod
+    def _check_keywords(cls, given: Mapping[str, Any]) -> None:
+        """Refuse options of `from_pretrained` that are no network's, by their names."""
+        parameters = {key: value for key, value in cls._hub_mixin_init_parameters.items() if key != "self"}
+        _refuse_unknown("from_pretrained", given, parameters, [*parameters, *_keywords(cls.from_pretrained)])
+        for key, value in given.items():
+            if kind := misfit(value, parameters[key]):
+                raise UserError(f"option '{key}' of from_pretrained must be {kind}, not {value!r}")
+        if given.get("encoder_pretrained"):
+            raise UserError("encoder_pretrained=True has no place in from_pretrained, since all weights were saved")

@@ -1,6 +1,7 @@
 """Pixels that are no picture decide nothing: what lies under alpha 0, and flat ground around a subject."""
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,7 +30,8 @@ def cut_out(radius: int = 60) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDA
 
 
 def error(image: NDArray[np.uint8], clean: NDArray[np.uint8], disc: NDArray[np.bool_]) -> float:
-    return float(np.sqrt(((image[..., :3].astype(float) - clean)[disc] ** 2).mean()))
+    colours = image[..., :3] if image.ndim == 3 else image
+    return float(np.sqrt(((colours.astype(float) - clean)[disc] ** 2).mean()))
 
 
 def with_ground(noisy: NDArray[np.uint8], disc: NDArray[np.bool_], ground: str) -> NDArray[np.uint8]:
@@ -62,6 +64,40 @@ def test_a_noisy_subject_on_flat_ground_is_cleaned(ground: str) -> None:
     result = packaged()(with_ground(noisy, disc, ground))
     _, _, inner = cut_out(50)  # at the rim the network sees an edge that the clean picture has not
     assert error(result, clean, inner) < 7
+
+
+def on_gradient(image: NDArray[np.uint8], disc: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """In front of a vignette without noise, as rounded to 8 bits."""
+    down, right = np.indices(disc.shape) - SIDE // 2
+    light: Any = 220 - 130 * (down**2 + right**2) / (2 * (SIDE / 2) ** 2)
+    return np.where(disc[..., None], image, np.rint(light[..., None] * np.array([1, 0.97, 0.92])).astype(np.uint8))
+
+
+@pytest.mark.parametrize("grey", [False, True])
+def test_a_noisy_subject_on_a_gradient_is_cleaned_and_the_gradient_stays(grey: bool) -> None:
+    clean, noisy, disc = cut_out(85)
+    if grey:
+        clean = data.rocket()[:SIDE, 100 : 100 + SIDE]
+        noise = np.random.default_rng(0).normal(0, SIGMA, clean.shape)
+        noisy = np.rint((clean + noise).clip(0, 255)).astype(np.uint8)
+    clean, given = (on_gradient(image, disc) for image in (clean, noisy))
+    if grey:
+        clean, given = clean[..., 1], given[..., 1]
+    result = packaged()(given)
+    _, _, inner = cut_out(75)
+    assert error(given, clean, inner) > 14
+    assert error(result, clean, inner) < (10 if grey else 7)  # the network takes no more of it
+    _, _, near = cut_out(110)
+    assert np.abs(result.astype(int) - given)[~near].max() <= 1
+
+
+@pytest.mark.parametrize("name", ["astronaut", "camera", "grass", "gravel", "cat"])
+def test_a_clean_subject_on_a_gradient_stays(name: str) -> None:
+    image = getattr(data, name)()[:SIDE, :SIDE]
+    image = np.dstack([image] * 3)[..., :3]
+    _, _, disc = cut_out(85)
+    given = on_gradient(image, disc)
+    assert error(packaged()(given), given, disc) < 1
 
 
 def test_a_palette_and_a_colour_key_hide_as_alpha_does() -> None:
