@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from scipy.ndimage import distance_transform_edt, gaussian_filter
@@ -9,18 +10,18 @@ from skimage.measure import label, regionprops
 from skimage.morphology import medial_axis
 
 from hf_denoise.arrays import FloatImage, Mask
-from hf_denoise.defects.probes import LARGE_LENGTH, LENGTH
+from hf_denoise.defects.probes import PROBE_KINDS
 from hf_denoise.probing.places import BLOCK, grey
 from hf_denoise.probing.report import ProbeReport
 
-# Probes by width and length in pixels. A defect between two of them is taken to be kept as lies between their curves.
-Family = Sequence[tuple[float, float, str]]
-STAINS: Family = ((14, 14, "stain 14 px"), (30, 30, "stain 30 px"))
-SPOTS: Family = ((2, 2, "pit 2 px"), (4, 4, "pit 4 px"), (8, 8, "pit 8 px"), *STAINS)
-SHORT_LINES: Family = (*((n, LENGTH, f"scratch {n} px") for n in (1, 2, 3)), *STAINS)
-LONG_LINES: Family = (*((n, LARGE_LENGTH, f"long scratch {n} px") for n in (1, 2)), *STAINS)
+# Probes by their width in pixels. A defect between two of them is taken to be kept as lies between their curves.
+Family = Sequence[tuple[float, str]]
+_BROAD: Family = ((8, "pit 8 px"), (14, "stain 14 px"), (30, "stain 30 px"))
+SPOTS: Family = ((2, "pit 2 px"), (4, "pit 4 px"), *_BROAD)
+LINES: Family = ((1, "long scratch 1 px"), (2, "long scratch 2 px"), (3, "scratch 3 px"), *_BROAD)
 ELONGATED = 3.0  # lengths per width from which on a defect is a line
 SEEN = 150.0  # pixels of a long defect that a denoiser sees at once
+DRAWS = 32  # of a probe, for its energy
 
 RING = 3, 8  # pixels from a mask, of the ground that a defect is compared with
 SMOOTH = 0.6  # pixels: a single pixel is no contrast
@@ -33,12 +34,14 @@ class DefectSize:
     Attributes:
         width, length: pixels.
         contrast: grey levels, of its core on the ground around it; negative where it is dark.
+        energy: squares of grey levels, summed over the mask where it stands out: what a matched filter finds of it.
         place: row and column of its middle.
     """
 
     width: float
     length: float
     contrast: float
+    energy: float
     place: tuple[int, int]
 
 
@@ -69,29 +72,33 @@ def measure_defect(clean: FloatImage, mask: Mask) -> DefectSize | None:
     skeleton, inside = medial_axis(np.pad(largest.image, 1), return_distance=True)
     width = max(float(2 * inside[skeleton].mean()) - 1, 1.0)
     row, column = largest.coords[len(largest.coords) // 2]
-    return DefectSize(width, float(largest.area) / width, sign * peak, (int(row), int(column)))
+    energy = float((deviation[mask & (sign * deviation > 0)] ** 2).sum())
+    return DefectSize(width, float(largest.area) / width, sign * peak, energy, (int(row), int(column)))
 
 
 def expected_share(report: ProbeReport, defect: DefectSize) -> float:
-    """The share of a defect that the probe of its picture says is kept, by its size, its contrast and its place.
+    """The share of a defect that the probe of its picture says is kept, by its width, its energy and its place.
 
-    What is longer than a probe is easier to tell from noise: as for a matched filter, by the root of the length. So a
-    line of four times the length is kept as a probe of twice the contrast.
+    How well a defect stands out from noise is, as for a matched filter, a matter of its energy, whatever its shape: that
+    of a break whose core is thin and broken while the whole is large, or of a line that is longer than all probes, is
+    that of a probe of more contrast.
     """
     rows, columns = report.shifts.shape
     block = min(defect.place[0] // BLOCK, rows - 1), min(defect.place[1] // BLOCK, columns - 1)
-    contrast = abs(defect.contrast) * 2.0 ** -float(report.shifts[block])
-    if defect.length < ELONGATED * defect.width:
-        return _between(report, SPOTS, defect, contrast)
-    short, long = (_between(report, family, defect, contrast) for family in (SHORT_LINES, LONG_LINES))
-    return float(np.interp(np.log(defect.length), np.log((LENGTH, LARGE_LENGTH)), (short, long)))
-
-
-def _between(report: ProbeReport, family: Family, defect: DefectSize, contrast: float) -> float:
+    seen = defect.energy * min(SEEN / defect.length, 1.0)
     widths, shares = [], []
-    for width, length, name in family:
+    for width, name in LINES if defect.length >= ELONGATED * defect.width else SPOTS:
         if name in report.curves:
-            longer = max(min(defect.length, SEEN) / length, 1.0) if length != LENGTH else 1.0
-            widths.append(float(np.log(width)))
-            shares.append(float(report.curves[name].at(contrast * longer**0.5)))
+            contrast = (seen / _energies()[name]) ** 0.5 * 2.0 ** -float(report.shifts[block])
+            share = float(report.curves[name].at(contrast))
+            if np.isfinite(share):
+                widths.append(float(np.log(width)))
+                shares.append(share)
     return float(np.interp(np.log(defect.width), widths, shares)) if widths else float("nan")
+
+
+@cache
+def _energies() -> dict[str, float]:
+    """Of each kind of probe at contrast 1, in the mean over its directions."""
+    rng = np.random.default_rng(0)
+    return {kind.name: float(np.mean([(kind.draw(rng) ** 2).sum() for _ in range(DRAWS)])) for kind in PROBE_KINDS}
