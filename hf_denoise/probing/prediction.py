@@ -79,9 +79,8 @@ def measure_defect(clean: FloatImage, mask: Mask) -> DefectSize | None:
 def expected_share(report: ProbeReport, defect: DefectSize) -> float:
     """The share of a defect that the probe of its picture says is kept, by its width, its energy and its place.
 
-    How well a defect stands out from noise is, as for a matched filter, a matter of its energy, whatever its shape: that
-    of a break whose core is thin and broken while the whole is large, or of a line that is longer than all probes, is
-    that of a probe of more contrast.
+    How well a defect stands out from noise is, as for a matched filter, a matter of its energy: a break whose core is
+    thin and broken while the whole is large, or a line longer than all probes, counts as a probe of more contrast.
     """
     rows, columns = report.shifts.shape
     block = min(defect.place[0] // BLOCK, rows - 1), min(defect.place[1] // BLOCK, columns - 1)
