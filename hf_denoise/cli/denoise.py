@@ -48,6 +48,12 @@ class Denoise:
     """Places to leave alone: a mask, white inside, as the image shows; a folder of masks with the names of the images;
     or auto: where a scratch of the contrast --keep would not survive. With a mask and --keep, they are denoised as far
     as such a defect survives. What was protected is written as NAME-protected.png beside each result, in blue."""
+    luminance: float = 1.0
+    """How far luminance noise is removed, from 0 to 1.5. Beyond 1 what the network has left is smoothed as well."""
+    color: float = 1.0
+    """The same of colour noise."""
+    grain: float = 0.0
+    """Share of the finest luminance noise, under about 2 pixels, that stays, from 0 to 1."""
     tile: int = 1024
     """Side in pixels of the tiles that a large image is cut into. Less needs less memory."""
     engine: Engine = "auto"
@@ -98,7 +104,7 @@ class Denoise:
         from hf_denoise.imaging.formats import check_target
         from hf_denoise.imaging.images import read_header
 
-        check_treatment(self.strength, self.keep, self.protect)
+        check_treatment(self.strength, self.keep, self.protect, (self.luminance, self.color, self.grain))
         if skipped := skipped_sentence(self.inputs, self.output):
             print(skipped, file=sys.stderr)
         if self.resume and self.overwrite:
@@ -169,6 +175,9 @@ class Denoise:
                 removed=view_path(target, "removed") if self.removed else None,
                 keep=self.keep,
                 protect=mask or self.protect,
+                luminance=self.luminance,
+                color=self.color,
+                grain=self.grain,
                 white_level=self.white_level,
                 page=self.page,
             )

@@ -15,18 +15,23 @@ if TYPE_CHECKING:
 AUTO = "auto"
 
 
-def check_treatment(strength: float | Literal["auto"], keep: float | None, protect: str | None) -> None:
+def check_treatment(
+    strength: float | Literal["auto"], keep: float | None, protect: str | None, balance: tuple[float, float, float]
+) -> None:
     """Refuse options that do not go together, or are out of range, in the names that they have here.
+
+    `balance` is luminance, color and grain.
 
     Raises:
         UserError: one of them.
     """
+    from hf_denoise.imaging.balance import Balance
     from hf_denoise.inference.protection import Treatment
 
     try:
-        Treatment(strength, keep, protect)
+        Treatment(strength, keep, protect, Balance(*balance))
     except UserError as error:
-        raise UserError(re.sub(r"\b(strength|keep|protect)\b", r"--\1", str(error))) from error
+        raise UserError(re.sub(r"\b(strength|keep|protect|luminance|color|grain)\b", r"--\1", str(error))) from error
 
 
 def find_masks(protect: Path, jobs: Sequence[Job], output: Path, count: int, bad: list[str]) -> dict[Path, Path]:

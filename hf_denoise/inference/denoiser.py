@@ -15,6 +15,7 @@ from hf_denoise.arrays import Mask
 from hf_denoise.cpu import keep_freed_memory
 from hf_denoise.errors import UserError
 from hf_denoise.hub.files import PACKAGED, checkpoint_folder
+from hf_denoise.imaging.balance import Balance
 from hf_denoise.imaging.blending import check_strength
 from hf_denoise.imaging.picture import Picture
 from hf_denoise.inference.denoised_file import FileReport, denoise_file
@@ -39,17 +40,16 @@ Progress = Callable[[int, int], None]
 class Denoiser:
     """Removes noise from images, and keeps everything else about them.
 
-    Around the network it does two things. Of a picture that is grey but for its noise it averages the channels, see
-    `hf_denoise.inference.grey`. And where the network took away more than noise explains, or there was hardly any
-    noise, it puts that back, see `hf_denoise.inference.restraint`.
+    Around the network it does two things. Of a picture that is grey but for its noise it averages the channels (module
+    `grey`). Where the network took away more than noise explains, it puts that back (module `restraint`).
 
     Args:
         model: the network, in any precision, also inside `DataParallel` or `torch.compile`. It is not changed: what
             runs is a copy in float32 and evaluation mode.
         tile: side in pixels of the tiles that a large image is cut into, from 1 up; rounded up to the grid of the
             network (32 for the standard one). Memory grows with its square.
-        engine: "torch", "openvino" (on a CPU, with the package of that name), or "auto": torch, and once there is
-            enough work openvino, where it is installed and was measured to be faster.
+        engine: "torch", "openvino" (on a CPU, with that package), or "auto": torch, and once there is enough work
+            openvino, where it is installed and was measured to be faster.
         precision: "float32", "bfloat16", "int8" (in OpenVINO, where a quantised model is there), or "auto": the fastest
             one on this machine, as measured.
         device: "cpu", "cuda", "cuda:1", "mps", or "auto": the first of CUDA, MPS and CPU that is there.
@@ -96,12 +96,12 @@ class Denoiser:
 
     @property
     def engine(self) -> str:
-        """What runs the network now: "torch" or "openvino"."""
+        """What runs the network now."""
         return self._engine.name
 
     @property
     def precision(self) -> str:
-        """Of its arithmetic now: "float32", "bfloat16" or "int8"."""
+        """Of its arithmetic now."""
         return self._engine.precision
 
     @classmethod
@@ -120,8 +120,7 @@ class Denoiser:
         """Load a saved model.
 
         Args:
-            model_id: a folder, or the id of a repository on the Hub; None is the model that ships with the package,
-                which needs no network.
+            model_id: a folder, or the id of a repository on the Hub; None is the model that ships with the package.
             tile, engine, precision, device, self_ensemble: see the class.
             revision: branch, tag or commit on the Hub.
             token: access token for a private repository; None takes the one that is logged in, False none.
@@ -149,6 +148,9 @@ class Denoiser:
         *,
         keep: float | None = None,
         protect: Any = None,
+        luminance: float = 1.0,
+        color: float = 1.0,
+        grain: float = 0.0,
     ) -> Any:
         """Denoise one image.
 
@@ -161,23 +163,23 @@ class Denoiser:
                   and dtype; the fourth channel is alpha and comes back as it is. White is 1 in floats, noise may lie
                   outside; they come back as float32 from 0 up to 1, or to the brightest value, where that is no noise.
                 - a tensor of these types or bfloat16, (3, H, W) or a batch (B, 3, H, W), or with 1 channel or 4: gives
-                  one of the same shape, dtype and device, without gradients. The pictures of a batch are denoised one
-                  by one.
+                  one of the same shape, dtype and device, without gradients.
                 - a list or tuple of any of these: gives a list.
             strength: from 0, the input, to 1, fully denoised; or "auto": the strongest at which a scratch 2 px wide of
                 the contrast `keep` keeps 80 %, as a probe of the picture says.
             progress: called with (tiles done, tiles in all) after each tile; the pictures of a list count alike.
             keep: contrast of the faintest defect that must survive, in grey levels (0 to 255).
-            protect: places to leave alone: a mask of the size of the picture, white or True inside (array, Pillow image
-                tensor or path), or "auto": where a scratch of the contrast `keep` would not survive. With a mask and
-                `keep`, the correction is mixed in as far as such a defect survives. For a list or batch a list or batch
-                of masks, one for each picture, or one mask for all.
+            protect: places to leave alone: a mask of the size of the picture, white or True inside, as array, tensor,
+                Pillow image or path; or "auto": where a scratch of the contrast `keep` would not survive. With a mask
+                and `keep`, the correction is mixed in as far as one survives. For a list or batch one, or as many.
+            luminance, color, grain: how far each kind of noise is taken away, see `hf_denoise.imaging.balance.Balance`.
 
         Raises:
             UserError: the file cannot be read, the kind of image is not supported, a float is NaN, infinite or far
                 out of range, or an option is out of range.
         """
-        return denoise_given(self._planes, image, Treatment(strength, keep, protect), progress)
+        options = Treatment(strength, keep, protect, Balance(luminance, color, grain))
+        return denoise_given(self._planes, image, options, progress)
 
     def probe(
         self,
@@ -190,8 +192,7 @@ class Denoiser:
     ) -> ProbeReport:
         """Ask which small defects would survive in a picture, by putting some in; see `hf_denoise.probing`.
 
-        It needs no clean reference. Of a picture over 0.25 megapixels six parts are probed that have its brightnesses
-        and textures, so that it takes some seconds for any size.
+        It needs no clean reference. Of a picture over 0.25 megapixels six parts are probed: seconds for any size.
 
         Args:
             image: as in a call, or a decoded `Picture`. Of one with alpha, what is seen; of CMYK, the colours without
@@ -225,31 +226,32 @@ class Denoiser:
         *,
         keep: float | None = None,
         protect: Any = None,
+        luminance: float = 1.0,
+        color: float = 1.0,
+        grain: float = 0.0,
         white_level: float | None = None,
         page: int | None = None,
     ) -> FileReport:
         """Denoise a file into another, which may be the same.
 
-        Size, mode, bit depth, alpha, palette, ICC profile, EXIF and resolution stay; the pixels stay in stored order
-        with their orientation tag. The format is that of the target's extension. All pages and frames are denoised.
+        Size, mode, depth, alpha, palette, profile, EXIF and resolution stay; pixels stay in stored order with their
+        orientation tag. The format is that of the target's extension. All pages and frames are denoised.
 
         Args:
-            source: image to read, see `hf_denoise.imaging.images.read_image`.
-            target: image to write, see `hf_denoise.imaging.picture.Picture.save`.
-            strength, progress, keep, protect: as in a call; a mask is as the picture shows, upright.
+            source, target: see `hf_denoise.imaging.images.read_image` and `hf_denoise.imaging.picture.Picture.save`.
+            strength, progress, keep, protect, luminance, color, grain: as in a call; a mask is as the picture shows.
             removed: image to write with what was taken away, upright, see `hf_denoise.inference.removed.removed_view`.
-            white_level: see `hf_denoise.imaging.images.read_image`; the result has the same.
+            white_level: see `read_image`; the result has the same.
             page: of several, from 1, the one to denoise; the result holds it alone.
 
         Returns:
             The strength, what was protected, and with `removed` the structure in it.
 
         Raises:
-            UserError: `source` cannot be read, the format of `target` cannot hold it (both before any work), or
-                `target` or `removed` cannot be written; then nothing is left there, and a `target` already written
-                stays.
+            UserError: `source` cannot be read, or the format of `target` cannot hold it, both before any work; or
+                `target` or `removed` cannot be written: then nothing is left there.
         """
-        options = Treatment(strength, keep, protect)
+        options = Treatment(strength, keep, protect, Balance(luminance, color, grain))
         run, tiles = self._picture, self.tiles
         return denoise_file(run, tiles, source, target, options, progress, removed, white_level, page)
 

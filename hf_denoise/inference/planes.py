@@ -6,6 +6,7 @@ from typing import Protocol
 import numpy as np
 
 from hf_denoise.arrays import Mask
+from hf_denoise.imaging.balance import rebalance
 from hf_denoise.imaging.hidden import fill_hidden
 from hf_denoise.inference.protection import Protection, Treatment
 from hf_denoise.probing.report import probe_plane
@@ -39,7 +40,11 @@ def denoise_planes(
         The result, the strength that was taken, and what was protected.
     """
     filled = planes if visible is None else tuple(fill_hidden(plane, visible) for plane in planes)
-    probe = partial(probe_plane, filled[0], lambda part: run(part, 1.0, None), visible=visible)
+
+    def probed(part: np.ndarray) -> np.ndarray:
+        return rebalance(part, run(part, 1.0, None), options.balance)
+
+    probe = partial(probe_plane, filled[0], probed, visible=visible)
     strength, protection = options.decide(filled[0], probe)
     clean = []
     for number, (given, plane) in enumerate(zip(planes, filled, strict=True)):
@@ -48,7 +53,7 @@ def denoise_planes(
             if progress:
                 progress(before + tiles * done // steps, tiles * len(planes))
 
-        result = run(plane, strength, advance, visible)
+        result = rebalance(plane, run(plane, strength, advance, visible), options.balance)
         if protection:
             protection.apply(plane, result)
         if visible is not None:

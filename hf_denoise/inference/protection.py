@@ -17,6 +17,7 @@ from scipy.ndimage import gaussian_filter, maximum_filter
 
 from hf_denoise.arrays import ByteImage, Mask, full_scale, to_8_bits
 from hf_denoise.errors import UserError
+from hf_denoise.imaging.balance import PLAIN, Balance
 from hf_denoise.imaging.blending import check_strength, mix
 from hf_denoise.imaging.images import read_image
 from hf_denoise.imaging.picture import Picture
@@ -170,7 +171,7 @@ def read_mask(protect: Any, shape: tuple[int, ...]) -> Mask:
 
 @dataclass(frozen=True, eq=False)
 class Treatment:
-    """How far a picture is denoised, as the options of `Denoiser` of these names say.
+    """How far a picture is denoised, as the options of `Denoiser` of these names say; `balance` is three of them.
 
     Raises:
         UserError: "auto" without a contrast to keep, a contrast without anything that heeds it, or a number out of
@@ -180,6 +181,7 @@ class Treatment:
     strength: Strength = 1.0
     keep: float | None = None
     protect: Any = None
+    balance: Balance = PLAIN
 
     def __post_init__(self) -> None:
         strength, keep, protect = self.strength, self.keep, self.protect
