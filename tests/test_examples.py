@@ -1,0 +1,64 @@
+"""The programs of `examples/`, run as people run them."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def start(*options: object) -> "subprocess.Popen[str]":
+    command = [sys.executable, str(ROOT / "examples/denoise_dataset.py"), *map(str, options)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+@pytest.mark.slow
+def test_a_job_whose_processes_are_killed_loses_nothing_and_does_nothing_twice(tmp_path: Path) -> None:
+    data, out = tmp_path / "in", tmp_path / "out"
+    rng = np.random.default_rng(0)
+    for number in range(120):
+        (data / str(number % 7)).mkdir(parents=True, exist_ok=True)
+        pixels = rng.normal(40 + number, 12, (40, 48, 3)).clip(0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(data / str(number % 7) / f"{number:03d}.png")
+    (data / "0" / "broken.png").write_bytes(b"no picture")
+    options = ["--data", data, "--output", out, "--parts", "40"]
+    first, second = (start(*options, "--process", number, "--of", "2") for number in (0, 1))
+    deadline = time.monotonic() + 120
+    while len(list(out.glob("*.parquet"))) < 6 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    second.send_signal(signal.SIGKILL)
+    assert first.wait(120) == 0, first.stderr.read() if first.stderr else ""
+    assert second.wait() == -signal.SIGKILL
+
+    unfinished = start(*options, "--finish")
+    assert unfinished.wait(60) == 1
+    assert "parts are missing" in (unfinished.stderr.read() if unfinished.stderr else "")
+
+    done = {path: path.stat().st_mtime_ns for path in out.glob("*.parquet")}
+    again = start(*options)  # alone: the others' parts are left to it
+    assert again.wait(120) == 0
+    assert {path: path.stat().st_mtime_ns for path in done} == done
+    finished = start(*options, "--finish")
+    assert finished.wait(60) == 0
+    assert "121 images in 40 parts, 1 of which could not be read" in (finished.stdout.read() if finished.stdout else "")
+
+    table: Any = datasets.load_dataset("parquet", data_files=str(out / "*.parquet"), split="train")
+    names = table["name"]
+    assert len(names) == len(set(names)) == 121
+    assert sorted(names) == sorted(str(path.relative_to(data)) for path in data.rglob("*.png"))
+    row = next(row for row in table if row["name"].endswith("/050.png"))
+    assert row["image"].size == (48, 40)
+    assert np.asarray(row["image"]).std() < 6  # of 12
+    (broken,) = [row["error"] for row in table if row["error"]]
+    assert "broken.png" in broken
+    assert not list(out.glob(".*"))  # what the killed one had begun
