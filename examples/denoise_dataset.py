@@ -4,9 +4,10 @@
     python examples/denoise_dataset.py --data user/photos --output OUT --finish
 
 The data are streamed and cut into parts. A process works on every `--of`-th part and writes each as a parquet file,
-under another name until it is whole; a part that is there is left out. So a process that was killed is started again with the
-same command, also with another number of processes, and nothing is lost or done twice. `--finish` checks that all parts
-are there and writes `manifest.json`. The result loads with `load_dataset("parquet", data_files="OUT/*.parquet")`.
+under another name until it is whole; a part that is there is left out. So a process that was killed is started again
+with the same command, also with another number of processes, and nothing is lost or done twice. `--finish` checks
+that all parts are there and writes `manifest.json`. The result loads with `load_dataset("parquet",
+data_files="OUT/*.parquet")`.
 """
 
 import hashlib
