@@ -62,3 +62,25 @@ def test_a_job_whose_processes_are_killed_loses_nothing_and_does_nothing_twice(t
     (broken,) = [row["error"] for row in table if row["error"]]
     assert "broken.png" in broken
     assert not list(out.glob(".*"))  # what the killed one had begun
+
+
+@pytest.mark.slow
+def test_the_notebook_runs_from_the_first_cell_to_the_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
+    monkeypatch.setenv("STEPS", "4")
+    monkeypatch.setenv("OUT", str(tmp_path / "out"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    notebook = nbformat.read(ROOT / "examples/fine_tune.ipynb", as_version=4)
+    assert not any(cell.get("outputs") for cell in notebook.cells)  # they would stay in the history for good
+    client = nbclient.NotebookClient(notebook, timeout=240, resources={"metadata": {"path": str(ROOT / "examples")}})
+    client.execute()
+    said = "\n".join(
+        output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", ()) if "text" in output
+    )
+    assert "error:" not in said
+    assert "px wide" in said  # the sentence of the probe
+    pictures = [output for cell in notebook.cells for output in cell.get("outputs", ()) if "data" in output]
+    assert sum("image/png" in output["data"] for output in pictures) == 2  # contact sheet, before and after
+    assert (tmp_path / "out/line/best/model.safetensors").exists()
+    assert (tmp_path / "out/report").is_dir()
