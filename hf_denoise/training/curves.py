@@ -15,19 +15,22 @@ SMOOTHED_OVER = 25  # the loss is averaged over a window of a 25th of the run
 
 
 def learning_curves(log: NDArray[np.void]) -> bytes:
-    """Loss, validation PSNR and defect PSNR, and learning rate over the steps of a training run.
+    """Loss, validation PSNR and defect PSNR, the limit where it was measured, and learning rate over the steps of a run.
 
     Args:
         log: as `hf_denoise.training.log.read_log` gives it.
 
     Returns:
-        A PNG of 1200 x 1050 pixels with a white background; the same log gives the same bytes.
+        A PNG of 1200 x 1050 pixels, or 1275 with the limit, with a white background; the same log gives the same bytes.
     """
     colours = COLOURS
-    figure = Figure(figsize=(8, 7), dpi=150, layout="constrained", facecolor="white")
+    probed = bool(np.isfinite(log["limit_80"]).any())
+    figure = Figure(figsize=(8, 8.5 if probed else 7), dpi=150, layout="constrained", facecolor="white")
     figure.get_layout_engine().set(w_pad=0.15, h_pad=0.1)  # type: ignore[union-attr, call-arg]
-    loss, quality, rate = figure.subplots(3, sharex=True, height_ratios=(3, 3, 1.4))
-    for axes, label in ((loss, "training loss"), (quality, "validation, dB"), (rate, "learning rate")):
+    heights = (3, 3, 1.4, 1.4) if probed else (3, 3, 1.4)
+    loss, quality, *limits, rate = figure.subplots(len(heights), sharex=True, height_ratios=heights)
+    labels = ((loss, "training loss"), (quality, "validation, dB"), (rate, "learning rate"))
+    for axes, label in (*labels, *((axes, "limit, grey levels") for axes in limits)):
         axes.set_ylabel(label, color=colours["ink"], fontsize=11)
         axes.spines[["top", "right", "left"]].set_visible(False)
         axes.spines["bottom"].set_color(colours["muted"])
@@ -47,7 +50,7 @@ def learning_curves(log: NDArray[np.void]) -> bytes:
             _line(quality, steps, log[column], colour, marker="o", markersize=3, label=name)
     if np.isfinite(log["psnr"]).any():
         best = np.nanargmax(np.where(np.isfinite(log["psnr"]), log["psnr"], np.nan))
-        for axes in (loss, quality, rate):
+        for axes in (loss, quality, *limits, rate):
             axes.axvline(steps[best], color=colours["muted"], linewidth=1, linestyle=(0, (3, 3)), zorder=0)
         quality.set_title(
             f"best and kept: PSNR {log['psnr'][best]:.2f} dB at step {steps[best]:,.0f}",
@@ -58,6 +61,10 @@ def learning_curves(log: NDArray[np.void]) -> bytes:
         quality.legend(
             frameon=False, fontsize=10, labelcolor=colours["ink"], ncols=2, loc="lower right", bbox_to_anchor=(1, 0.98)
         )
+    for axes in limits:
+        _line(axes, steps, log["limit_80"], colours["defect"], marker="o", markersize=3)
+        axes.set_ylim(bottom=0)
+        axes.set_title("fainter scratches 2 px wide lose over 20 %", loc="left", fontsize=10, color=colours["ink"])
     _line(rate, steps, log["learning_rate"], colours["ink"], linewidth=1.2)
     rate.set_ylim(bottom=0)
     rate.set_xlabel("step", color=colours["ink"], fontsize=11)

@@ -122,3 +122,12 @@ def test_curves_are_opaque_on_white_and_follow_the_log(tmp_path):
 def test_curves_of_a_run_that_just_began(tmp_path, steps):
     """No evaluation yet, or no loss yet."""
     assert (picture(tmp_path / "log.csv", steps)[..., :3] < 128).any()
+
+
+def test_curves_show_the_limit_where_it_was_measured(tmp_path):
+    log = TrainingLog(tmp_path / "log.csv")
+    train(log, range(1, 31))
+    before = learning_curves(logged(tmp_path / "log.csv"))
+    log.log({**SCORES, "validation/limit_80": 12.25}, step=31)
+    heights = [Image.open(io.BytesIO(png)).height for png in (before, learning_curves(logged(tmp_path / "log.csv")))]
+    assert heights == [1050, 1275]
