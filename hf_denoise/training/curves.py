@@ -15,7 +15,7 @@ SMOOTHED_OVER = 25  # the loss is averaged over a window of a 25th of the run
 
 
 def learning_curves(log: NDArray[np.void]) -> bytes:
-    """Loss, validation PSNR and defect PSNR, the limit where it was measured, and learning rate over the steps of a run.
+    """Loss, validation PSNR and defect PSNR, the limit where it was measured, and learning rate of a run.
 
     Args:
         log: as `hf_denoise.training.log.read_log` gives it.
