@@ -60,9 +60,9 @@ def denoise(
     Returns:
         Previews before and after: PNG, at most 2048 pixels a side.
         The result in full quality: size, format, mode and bit depth of the picture.
-        Name, unit, before and after of each metric: PSNR and SSIM, or the noise level where there is no reference.
-            Contrast kept: 1 is all of that of the defect in the reference, 0 is none. With `protect`, how much of the
-            picture is protected, and the noise that stays there.
+        Of each metric its name, unit, before, after, which way is better, what it is about, and the same said in words.
+            PSNR and SSIM, or the noise level where there is no reference. Contrast kept: 1 is all of that of the defect
+            in the reference, 0 is none. With `protect`, how much is protected, and the noise that stays there.
         Preview of what was taken away, the picture minus the result, 4 times amplified around mid-grey: PNG.
         Preview of what is still wrong, the distance between the result and the reference, 4 times amplified: PNG, or
             none without a reference.

@@ -54,22 +54,40 @@ class PageImage(gr.Image):
 class ScoreList(gr.HTML):
     """Shows `Scores` as a row of figures."""
 
-    TEMPLATE = """<dl>${(value || []).map(({name, unit, before, after}) => {
+    TEMPLATE = """${(value || []).some(({said}) => said) ? `<p>${
+        value.map(({said}) => said).filter((said) => said).join(". ")}.</p>` : ""}
+    <dl>${(value || []).map(({name, unit, before, after, better, about}) => {
         const figure = (x) => typeof x === "number" ? x.toPrecision(3) : x;
         const from = before === null ? "" : `${figure(before)} → `;
-        return `<div><dt>${name}</dt><dd>${from}<strong>${figure(after)}</strong> ${unit}</dd></div>`;
+        const [was, is] = [before, after].map((x) => x === "∞" ? Infinity : x);
+        const up = is > was, changed = better && figure(before) !== figure(after) && (up || is < was);
+        const good = up === (better === "higher");
+        const [look, word] = good ? ["good", "better"] : ["bad", "worse"];
+        const sign = `<span class="${look}" role="img" aria-label="${word}" title="${word}">${up ? "▲" : "▼"}</span>`;
+        return `<div title="${about || ""}"><dt>${name}</dt>
+            <dd>${from}<strong>${figure(after)}</strong> ${unit} ${changed ? sign : ""}</dd></div>`;
     }).join("")}</dl>"""
     STYLE = """
-    dl { display: flex; flex-wrap: wrap; gap: 8px 12px; margin: 0; }
+    p { margin: 0 0 10px; font-size: 16px; line-height: 1.4; text-wrap: pretty; }
+    dl { display: flex; flex-wrap: wrap; gap: 8px 16px; margin: 0; }
+    div[title]:not([title=""]) { cursor: help; }
     dt { font-size: 13px; color: var(--body-text-color-subdued); }
-    dd { margin: 0; font-size: 15px; font-variant-numeric: tabular-nums; }
+    div[title]:not([title=""]) dt { text-decoration: underline dotted; text-underline-offset: 3px; }
+    dd { margin: 0; font-size: 15px; font-variant-numeric: tabular-nums; white-space: nowrap; }
+    .good, .bad { font-size: 11px; }
+    .good { color: color-mix(in srgb, #16a34a 70%, var(--body-text-color)); }
+    .bad { color: color-mix(in srgb, #ea580c 70%, var(--body-text-color)); }
     """
 
     def __init__(self, value: list[dict[str, Any]] | None = None, **props: Any):
         super().__init__(value, html_template=self.TEMPLATE, css_template=self.STYLE, padding=False, **props)
 
     def api_info(self) -> dict[str, Any]:
-        return {"type": "array", "items": {"type": "object"}, "description": "name, unit, before and after of each"}
+        return {
+            "type": "array",
+            "items": {"type": "object"},
+            "description": "name, unit, before, after, better, about and said of each",
+        }
 
 
 class FigureTable(gr.HTML):

@@ -26,6 +26,7 @@ class Intake:
 class Views:
     """The column where the result is seen."""
 
+    problem: gr.Markdown
     tabs: dict[str, gr.Tab]
     comparison: gr.ImageSlider
     pixels: PixelView
@@ -72,6 +73,7 @@ def views_column() -> Views:
     """Lay out where the result is seen, with that of the first example."""
     pair, removed_preview, error_preview, *_ = show(None)
     result, scores = finish(None)
+    problem = gr.Markdown(visible=False, elem_id="problem")
     with gr.Tabs(elem_id="views"):
         with gr.Tab("Compare") as compare_tab:
             comparison = looks.slider(pair, "Before | after", 480, "comparison")
@@ -98,6 +100,7 @@ def views_column() -> Views:
         "mask": mask_tab,
     }
     return Views(
+        problem,
         tabs,
         comparison,
         pixels,

@@ -8,6 +8,7 @@ from hf_denoise.page import looks
 from hf_denoise.page.actions import denoise, download_result, figures, show
 from hf_denoise.page.denoise_columns import intake_column, settings_column, views_column
 from hf_denoise.page.events import AT_ONCE, HIDDEN, ONE_AT_A_TIME, QUICK, emptied
+from hf_denoise.page.last_result import LastResult
 from hf_denoise.page.samples import EXAMPLES
 from hf_denoise.page.stop import NOW, register_request
 from hf_denoise.page.views import centre_view, painted_mask, picture_to_paint, pixel_view
@@ -44,11 +45,15 @@ class DenoiseTab:
         self.results = [*shown, *views.probe.findings]
         probing = [self.intake.image, settings.strength, model, settings.keep, settings.auto, self.at]
         self.started.append(views.probe.listen(*probing))
+        self.last = LastResult(self.asked, self.pictures, views, self.open_view)
         self._take_pictures()
         self._take_settings()
         self._take_keeping()
         self.intake.cancel.click(None, cancels=self.started)
-        self.intake.cancel.click(lambda at: register_request(at, picture=True), self.at, None, **_at_once_with_time())
+        stopped = self.intake.cancel.click(
+            lambda at: register_request(at, picture=True), self.at, None, **_at_once_with_time()
+        )
+        self.last.follow_cancel(stopped.then)
         self._open_views()
         # One answer with all of it, for programs. On the page the pictures come before the file.
         answer = [views.comparison, views.download, views.metrics, views.removed, views.difference]
@@ -70,6 +75,7 @@ class DenoiseTab:
         views = self.views
         options: dict[str, Any] = {"js": NOW, "trigger_mode": "multiple", **QUICK, **HIDDEN}
         shown = event.then(show, [*self.asked, self.at], self.pictures, show_progress_on=views.comparison, **options)
+        self.last.follow(shown)
         self.started += [
             shown,
             shown.success(download_result, [*self.to_write, self.at], views.download, **options),

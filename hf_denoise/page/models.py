@@ -1,6 +1,7 @@
 """The networks of the page: the operator's, and those that visitors name by their Hub id."""
 
 import os
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -50,15 +51,21 @@ def denoiser(model: str | None = None) -> Denoiser:
     """The network that a visitor asks for.
 
     Args:
-        model: "user/name" on the Hub, public; empty for the operator's.
+        model: "user/name" on the Hub, public, or the address of its page there; empty for the operator's.
 
     Raises:
         UserError: no such id, a folder of the server, weights of more than 500 MB, or as `DenoisingUNet`.
     """
-    model = (model or "").strip()
+    model = _as_id(model)
     if model and (not is_hub_id(model) or Path(model).exists()):
-        raise UserError(f"'{model[:100]}' is not the id of a model on the Hub; write it as user/name")
+        said = f"'{model[:100]}' is not the id of a model on the Hub"
+        raise UserError(f"{said}; write it as user/name, or paste the address of its page")
     return _in_memory(model) or _loaded(model)
+
+
+def _as_id(model: str | None) -> str:
+    """ "user/name" of what people paste: also the address of the model's page."""
+    return re.sub(r"^(https?://)?(www\.)?(huggingface\.co|hf\.co)/([^/]+/[^/?#]+).*$", r"\4", (model or "").strip())
 
 
 def _in_memory(model: str) -> Denoiser | None:
@@ -123,7 +130,7 @@ def probed(picture: Picture, model: str | None, progress: gr.Progress) -> ProbeR
 @contextmanager
 def _network_alone(model: str | None) -> Iterator[str]:
     """While no other picture is at work: the id of the model, which is in memory."""
-    model = (model or "").strip()
+    model = _as_id(model)
     while True:
         denoiser(model)  # loaded here: what a ZeroGPU worker loads is lost with it
         with held(_network):

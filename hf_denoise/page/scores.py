@@ -1,4 +1,4 @@
-"""The metrics that the page shows of a result."""
+"""The metrics that the page shows of a result, each with what it means and which way is better."""
 
 import math
 from typing import Any
@@ -8,34 +8,78 @@ from hf_denoise.metrics.quality import contrast_kept, noise_level, psnr, ssim
 from hf_denoise.page.results import Result
 
 Scores = list[dict[str, Any]]
+HIGHER, LOWER = "higher", "lower"
+
+NOISE = (
+    "Standard deviation of the noise as estimated from the picture, in grey levels of 255. Structure counts a little."
+)
+PSNR = "Peak signal-to-noise ratio against the clean reference: 10 dB more is a third of the error."
+SSIM = "Structural similarity with the clean reference: 1 is the same picture."
+CONTRAST = "Contrast of the masked defect with what is around it, as a share of that in the {}: 1 is all of it, 0 none."
 
 
 def quality_scores(result: Result, after: FloatImage, clean: FloatImage | None, mask: Mask | None) -> Scores:
     """PSNR and SSIM of (H, W, 3) pixels against a clean reference, or the estimated noise where there is none."""
     before = result.before.rgb
-    if clean is None:
-        scores = [score("Estimated noise level", "of 255", result.noise_before, noise_level(after))]
-        if mask is not None:
-            # Noise averages out over a defect: the noisy picture tells its contrast nearly as well as a clean one.
-            scores.append(score("Contrast kept", "of the input's", None, contrast_kept(after, before, mask)))
-        return scores
     scores = []
-    for where, inside in (("", None), (" in the mask", mask)):
-        if inside is not None or not where:
-            scores += [
-                score(f"PSNR{where}", "dB", psnr(before, clean, inside), psnr(after, clean, inside)),
-                score(f"SSIM{where}", "", ssim(before, clean, inside), ssim(after, clean, inside)),
-            ]
+    if clean is None:
+        noise = result.noise_before, noise_level(after)
+        said = f"Noise {_from_to(*noise)} grey levels"
+        scores.append(score("Estimated noise level", "of 255", *noise, better=LOWER, about=NOISE, said=said))
+    else:
+        for where, inside in (("", None), (" in the mask", mask)):
+            if inside is not None or not where:
+                quality = psnr(before, clean, inside), psnr(after, clean, inside)
+                error = [255 * 10 ** (-value / 20) for value in quality]
+                said = "" if where else f"The error against the reference {_from_to(*error)} grey levels"
+                similar = ssim(before, clean, inside), ssim(after, clean, inside)
+                scores.append(score(f"PSNR{where}", "dB", *quality, better=HIGHER, about=PSNR, said=said))
+                scores.append(score(f"SSIM{where}", "", *similar, better=HIGHER, about=SSIM))
     if mask is not None:
-        scores.append(score("Contrast kept", "", *(contrast_kept(image, clean, mask) for image in (before, after))))
+        # Noise averages out over a defect: the noisy picture tells its contrast nearly as well as a clean one.
+        kept = contrast_kept(after, before if clean is None else clean, mask)
+        about = CONTRAST.format("input" if clean is None else "reference")
+        said = f"In the mask ({int(mask.sum()):,} pixels) {_kept(kept)}".replace(",", " ")
+        scores.append(score("Contrast kept", "", None, kept, about=about, said=said))
     return scores
 
 
-def score(name: str, unit: str, before: float | None, after: float) -> dict[str, Any]:
-    """One metric, as `ScoreList` shows it."""
+def _from_to(before: float, after: float) -> str:
+    """ "fell from 24 to 3.1"."""
+    if not (math.isfinite(before) and math.isfinite(after)):
+        return "cannot be told in"
+    way = "fell" if after < 0.98 * before else "rose" if after > 1.02 * before else "stayed, "
+    return f"{way} from {before:.3g} to {after:.3g}"
+
+
+def _kept(share: float) -> str:
+    if not math.isfinite(share):
+        return "nothing stands out from what is around it, so that no contrast can be measured"
+    return f"{100 * share:.0f} % of the contrast is left"
+
+
+def score(
+    name: str,
+    unit: str,
+    before: float | None,
+    after: float,
+    *,
+    better: str | None = None,
+    about: str = "",
+    said: str = "",
+) -> dict[str, Any]:
+    """One metric, as `ScoreList` shows it.
+
+    Args:
+        name, unit, before, after: the figures.
+        better: which way is: `HIGHER`, `LOWER`, or None where that cannot be said.
+        about: what it means.
+        said: the same figures in plain words, without a full stop.
+    """
 
     def printable(value: float) -> float | str:  # JSON has neither infinity nor NaN
         return round(value, 4) if math.isfinite(value) else "∞" if value > 0 else "n/a"
 
     shown = None if before is None else printable(before)
-    return {"name": name, "unit": unit, "before": shown, "after": printable(after)}
+    figures = {"name": name, "unit": unit, "before": shown, "after": printable(after)}
+    return {**figures, "better": better, "about": about, "said": said}

@@ -55,7 +55,7 @@ def register_request(at: float | None, *, view: bool = True, strength: bool = Fa
         picture: and so is the network's earlier work.
     """
     _asked_at.set(at)
-    if (session := _session()) and at is not None:
+    if (session := session_id()) and at is not None:
         with _pages_lock:
             page = _pages.setdefault(session, Page())
             _pages.move_to_end(session)
@@ -69,7 +69,8 @@ def register_request(at: float | None, *, view: bool = True, strength: bool = Fa
                 _pages.popitem(last=False)
 
 
-def _session() -> str | None:
+def session_id() -> str | None:
+    """Of the page in a browser that asks; None outside of an event."""
     return getattr(LocalContext.request.get(None), "session_hash", None)
 
 
@@ -80,7 +81,7 @@ class Watch:
         blocks, self.event_id = LocalContext.blocks.get(None), LocalContext.event_id.get(None)
         # Without a queue, as in a test, there is nothing that could be cancelled.
         self.queue = blocks._queue if blocks and self.event_id else None
-        self.asked_at, self.session = _asked_at.get(), _session()
+        self.asked_at, self.session = _asked_at.get(), session_id()
 
     def check(self) -> None:
         """Raise `Stopped` if the event was cancelled, its browser has gone, or its page has another picture."""

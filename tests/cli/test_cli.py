@@ -137,12 +137,12 @@ def test_in_place_keeps_mode_and_links_and_takes_any_name(tmp_path: Path) -> Non
 def test_images_of_other_kinds_are_counted(tmp_path: Path) -> None:
     for name in ("in/a.jfif", "in/b.ppm", "in/deep/c.png"):
         picture(tmp_path / name)
-    for name in ("in/a.CR2", "in/b.cr2", "in/deep/c.psd", "in/notes.txt", "in/.hidden.psd", "in/out/d.psd"):
+    for name in ("in/a.CRW", "in/b.crw", "in/deep/c.psd", "in/notes.txt", "in/.hidden.psd", "in/out/d.psd"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"?")
     result = run("denoise", tmp_path / "in", "-o", tmp_path / "in" / "out")
     assert result.returncode == 0, result.stderr
-    assert "3 images skipped, of kinds that are not read: 2 .cr2, 1 .psd" in result.stderr
+    assert "3 images skipped, of kinds that are not read: 2 .crw, 1 .psd" in result.stderr
     assert files(tmp_path / "in" / "out") == ["a.jfif", "b.ppm", "d.psd", "deep/c.png"]
     other = run("denoise", tmp_path / "in" / "b.ppm", "-o", tmp_path / "b", "--strength", 0)
     assert "skipped" not in other.stderr
