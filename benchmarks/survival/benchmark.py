@@ -23,6 +23,7 @@ from hf_denoise.probing.responses import contrast_ladder, measure_responses
 SIGMAS = (10, 25, 50)
 SIDE = 176  # pixels, of the middle of each picture
 PIXELS, FEW_PIXELS = 900_000, 350_000  # that pass through each denoiser for one picture; BM3D takes a minute
+SPLITS = ("test", "validation")  # of the tiles, for what real defects keep
 KINDS = ("scratch 1 px", "scratch 2 px", "long scratch 2 px", "pit 4 px", "stain 14 px")
 
 
@@ -46,7 +47,7 @@ def run(options: Options) -> None:
     ]
     results: dict[str, Any] = {"machine": about, "model": options.model_name, "limits": _limits(curves)}
     if options.tiles and not options.quick:
-        defects = list(real_defects(denoiser, str(options.tiles), ("test",), sigmas))
+        defects = list(real_defects(denoiser, str(options.tiles), SPLITS, sigmas))
         scatter_plot(defects, options.output / "survival_tiles.png")
         results["real_defects"] = {"judged": _judged(defects), "defects": rows(defects)}
         paragraphs += ["## Is the probe right?", _judged_table(defects), "![Kept and expected](survival_tiles.png)"]
