@@ -10,6 +10,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from huggingface_hub.repocard import REGEX_YAML_BLOCK
 
 from hf_denoise.hub.ids import is_hub_id
+from hf_denoise.hub.licence import Licence, known_licence
 from hf_denoise.hub.tables import (
     LABELS,
     classes_table,
@@ -45,7 +46,12 @@ def has_text(card: Path) -> bool:
 
 
 def render_card(
-    config: dict[str, Any], report: dict[str, Any] | None, *, model_id: str | None = None, curves: str | None = None
+    config: dict[str, Any],
+    report: dict[str, Any] | None,
+    *,
+    model_id: str | None = None,
+    curves: str | None = None,
+    licence: Licence | None = None,
 ) -> ModelCard:
     """Render the card of a `DenoisingUNet`.
 
@@ -55,6 +61,7 @@ def render_card(
             PSNR in dB. None, or an empty list of results: the card says that the model was not measured.
         model_id: the repository on the Hub, "user/name", where it is known.
         curves: name of the picture of the learning curves that lies beside the card, where there is one.
+        licence: of the weights; None or empty: that in the report, and where there is none the card says so.
 
     Returns:
         The card. Every finite number of `report["results"]` is also in its `model-index`, unrounded.
@@ -65,10 +72,15 @@ def render_card(
     title = plain(model_id).rpartition("/")[2] if model_id else f"hf_denoise {encoder}"
     evaluations = list(model_index(results))
     training = report.get("training") or {}
+    licence = licence or known_licence(report.get("license"))
+    parent = origin_of(training).get("base_model")
     data = ModelCardData(
         library_name="hf_denoise",
         pipeline_tag="image-to-image",
-        license="apache-2.0",
+        license=licence.get("license"),
+        license_name=licence.get("license_name"),
+        license_link=licence.get("license_link"),
+        base_model=parent if is_hub_id(parent) else None,
         tags=["image-denoising", "image-restoration", "unet", "scse", "timm", "pytorch_model_hub_mixin"],
         # A report names a local folder without its path, so that what has the form of an id is one.
         datasets=[training["data"]] if is_hub_id(training.get("data")) else None,
@@ -89,6 +101,7 @@ def render_card(
         intervals=has_intervals(results),
         peers=any(peers_of(result) for result in results),
         training=training_facts(training),
+        licence={field: escape(value) for field, value in licence.items()},
         curves=curves,
         architecture={"encoder": escape(encoder), "facts": architecture_facts(config)},
     )
@@ -118,6 +131,7 @@ def training_facts(training: dict[str, Any]) -> dict[str, Any] | None:
     """What the card says of the training run; None where nothing was recorded."""
     revision = f" at commit {escape(training['revision'])}" if training.get("revision") else ""
     facts = [
+        ("Started from", origin_sentence(training)),
         ("Data", escape(training["data"]) + revision if training.get("data") else None),
         ("Degraded images", escape(training["degradation"]) if training.get("degradation") else None),
         ("Steps", f"{training['steps']:,}" if finite(training.get("steps")) else None),
@@ -132,6 +146,21 @@ def training_facts(training: dict[str, Any]) -> dict[str, Any] | None:
         "recipe": yaml_block(recipe) if recipe else None,
         "licences": [escape(licence) for licence in training.get("licences") or []],
     }
+
+
+def origin_of(training: dict[str, Any]) -> dict[str, Any]:
+    """The model that a training started from, as `hf_denoise.hub.ancestry.inherited` says it; empty without one."""
+    origin = training.get("origin")
+    return origin if isinstance(origin, dict) else {}
+
+
+def origin_sentence(training: dict[str, Any]) -> str | None:
+    """What a training started from, in words."""
+    origin = origin_of(training)
+    if not origin.get("name"):
+        return None
+    commit = f" at commit {escape(origin['revision'])}" if origin.get("revision") else ""
+    return escape(origin["name"]) + commit + (f", trained on {escape(origin['data'])}" if origin.get("data") else "")
 
 
 def architecture_facts(config: dict[str, Any]) -> list[tuple[str, str]]:

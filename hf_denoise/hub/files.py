@@ -24,6 +24,7 @@ LOG = "log.csv"
 CURVES = "curves.png"
 INT8, INT8_DATA, INT8_FACTS = "int8.xml", "int8.bin", "int8.json"  # the quantised model, see `quantizing`
 INT8_FILES = (INT8, INT8_DATA, INT8_FACTS)
+FETCHED = [CONFIG, WEIGHTS, REPORT, CARD, *INT8_FILES]
 PACKAGED = "packaged"  # the name of the model that ships with the package
 
 
@@ -53,7 +54,7 @@ def checkpoint_folder(model_id: str | Path, **download: Any) -> Path:
     if path.is_file():
         raise UserError(f"'{model_id}' is a file; give the folder it is in, or the id of a model on the Hub")
     with hub_errors(str(model_id)):
-        return Path(snapshot_download(str(model_id), allow_patterns=[CONFIG, WEIGHTS, REPORT, *INT8_FILES], **download))
+        return Path(snapshot_download(str(model_id), allow_patterns=FETCHED, **download))
 
 
 def dataset_revision(data: str | Path) -> str | None:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from hf_denoise.data.roles import parse_columns
 from hf_denoise.errors import UserError
+from hf_denoise.hub.ancestry import given_licence
 from hf_denoise.model.hub_mixin import REMOVED_OPTIONS
 from hf_denoise.model.unet import DenoisingUNet
 
@@ -143,15 +144,25 @@ class TrainConfig:
     """Push when the training ends, or also after every evaluation, in the background."""
     hub_private: bool = False
     """Create the repository private."""
+    license: str | None = None
+    """Of the weights, for their card, as the Hub calls it: apache-2.0, cc-by-nc-4.0, other. Default: that of the model
+    in --init-from; from random weights none, which the card says."""
+    license_name: str | None = None
+    """For --license other: what it is called."""
+    license_link: str | None = None
+    """For --license other: where its text is, a URL or a file of the repository."""
 
     def check(self) -> None:
-        """Raises: UserError: a number is out of its range, or `columns` are no roles with their names."""
+        """Raises: UserError: a number is out of its range, `columns` are no roles with their names, or the licence
+        contradicts itself.
+        """
         for names, allowed, fits in RANGES:
             for name in names:
                 value = getattr(self, name)
                 if value is not None and not fits(value):
                     raise UserError(f"--{name.replace('_', '-')} must be {allowed}, got {value}")
         parse_columns(self.columns)
+        given_licence(self.license, self.license_name, self.license_link)
 
     def model_options(self) -> dict[str, Any]:
         """The fields that DenoisingUNet takes."""

@@ -10,11 +10,20 @@ from hf_denoise.training.config import TrainConfig
 from hf_denoise.training.data import TrainingData
 from hf_denoise.training.schedule import Progress
 
-NOT_IN_RECIPE = ("data", "output", "resume", "push_to_hub", "hub_strategy", "hub_private")
+# What belongs to this run, and not to the next one by its recipe.
+NOT_IN_RECIPE = (
+    *("data", "output", "resume", "push_to_hub", "hub_strategy", "hub_private"),
+    *("license", "license_name", "license_link"),
+)
 
 
 def training_report(
-    config: TrainConfig, data: TrainingData, progress: Progress, scores: dict[str, float], hardware: str
+    config: TrainConfig,
+    data: TrainingData,
+    progress: Progress,
+    scores: dict[str, float],
+    hardware: str,
+    ancestry: dict[str, Any],
 ) -> dict[str, Any]:
     """What the model card says of a run.
 
@@ -24,6 +33,7 @@ def training_report(
         progress: where the run is.
         scores: of the evaluation at this step; empty where there was none.
         hardware: what it runs on, in words.
+        ancestry: as `hf_denoise.hub.ancestry.inherited` gives it, as far as it is known.
     """
     measured = {name: score for name, score in scores.items() if math.isfinite(score)}
     commit = {"revision": data.revision} if data.revision else {}
@@ -34,7 +44,9 @@ def training_report(
         del recipe["degradation"]  # it was not used
     if config.init_from and Path(config.init_from).exists():
         recipe["init_from"] = Path(config.init_from).name  # the folders above it stay private
+    licence = {"license": ancestry["license"]} if "license" in ancestry else {}
     training = {
+        **{key: value for key, value in ancestry.items() if key != "license"},
         "data": name,
         **commit,
         "degradation": data.degradation,
@@ -44,4 +56,4 @@ def training_report(
         "minutes": round(progress.minutes, 1),
         "hardware": hardware,
     }
-    return {"results": [result] if measured else [], "training": training}
+    return {**licence, "results": [result] if measured else [], "training": training}

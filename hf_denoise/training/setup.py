@@ -20,7 +20,8 @@ from hf_denoise.cpu import bfloat16_is_faster, keep_freed_memory, mixed_precisio
 from hf_denoise.distributed.processes import leave_at_exit
 from hf_denoise.distributed.sync_batch_norm import synchronize_batch_norm
 from hf_denoise.errors import UserError
-from hf_denoise.hub.files import LOG
+from hf_denoise.hub.ancestry import given_licence, inherited
+from hf_denoise.hub.files import LOG, PACKAGED
 from hf_denoise.model.unet import DenoisingUNet
 from hf_denoise.training.config import TrainConfig
 from hf_denoise.training.data import TrainingData, open_data
@@ -51,6 +52,7 @@ class Training:
         optimizer, plateau: AdamW, and ReduceLROnPlateau on it.
         progress: where the run is.
         data: batches and validation images.
+        ancestry: what the card takes over from the model that the run started from.
         scores: of the last evaluation of this sitting.
     """
 
@@ -66,6 +68,7 @@ class Training:
     plateau: ReduceLROnPlateau
     progress: Progress
     data: TrainingData
+    ancestry: dict[str, Any]
     scores: dict[str, float] = field(default_factory=dict)
 
     def set_mode(self) -> None:
@@ -100,7 +103,7 @@ class Training:
         progress.saved_minutes = progress.minutes
         measured = self.scores if progress.evaluated == progress.step else {}
         hardware = f"{self.accelerator.num_processes} x {self.accelerator.device.type}"
-        report = training_report(self.config, data, progress, measured, hardware)
+        report = training_report(self.config, data, progress, measured, hardware, self.ancestry)
         self.run.save(self.served, report, data.stream, is_best)
 
 
@@ -139,7 +142,8 @@ def set_up(config: TrainConfig) -> Training:
     accelerator.init_trackers("hf_denoise")
     served = averaged.module if averaged is not None else accelerator.unwrap_model(network)
     return Training(
-        *(config, accelerator, run, publisher, network, served, averaged, trained, optimizer, plateau, progress, data)
+        *(config, accelerator, run, publisher, network, served, averaged, trained, optimizer, plateau, progress, data),
+        ancestry=ancestry_of(config, run),
     )
 
 
@@ -180,6 +184,17 @@ def make_model(config: TrainConfig, run: RunFolder) -> tuple[DenoisingUNet, Trai
     if config.freeze_encoder:
         model.encoder.requires_grad_(False)
     return model, config
+
+
+def ancestry_of(config: TrainConfig, run: RunFolder) -> dict[str, Any]:
+    """What `inherited` gives of the model that the run started from, with the licence that was chosen in its place."""
+    recorded = run.recorded_report() if config.resume else {}
+    found = {key: (recorded.get("training") or {}).get(key) for key in ("origin", "licences")}
+    found["license"] = recorded.get("license")
+    if not any(found.values()) and config.init_from and (not config.resume or config.init_from == PACKAGED):
+        found = inherited(config.init_from)  # also for a run that began before this was recorded, where it is known
+    chosen = given_licence(config.license, config.license_name, config.license_link)
+    return {key: value for key, value in {**found, **({"license": chosen} if chosen else {})}.items() if value}
 
 
 def check_trackers(names: Sequence[str]) -> None:

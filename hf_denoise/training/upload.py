@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from huggingface_hub import HfApi
+from huggingface_hub import HfApi, ModelCard
 
 from hf_denoise.errors import UserError
 from hf_denoise.hub.card import recipe_yaml, render_card
@@ -19,6 +19,7 @@ from hf_denoise.hub.files import (
     read_object,
     read_report,
 )
+from hf_denoise.hub.licence import Licence
 from hf_denoise.hub.repositories import create_repo
 from hf_denoise.model.unet import DenoisingUNet
 from hf_denoise.training.curves import learning_curves
@@ -26,7 +27,13 @@ from hf_denoise.training.log import read_log
 
 
 def push(
-    folder: str | Path, repo_id: str, *, private: bool = False, token: str | None = None, branch: str | None = None
+    folder: str | Path,
+    repo_id: str,
+    *,
+    private: bool = False,
+    token: str | None = None,
+    branch: str | None = None,
+    licence: Licence | None = None,
 ) -> str:
     """Upload a saved model to the Hub in one commit; creates the repository, and the branch, if missing.
 
@@ -39,6 +46,7 @@ def push(
         private: a new repository is private. An old one stays what it is.
         token: write token; None takes `HF_TOKEN` or the one that is logged in.
         branch: where to commit; None is the main branch.
+        licence: of the weights, for the card; None keeps the one that was chosen on the Hub, or is in the report.
 
     Returns:
         The URL of the model's page.
@@ -51,7 +59,7 @@ def push(
         raise UserError(f"'{folder}' is not a folder; give the folder of a saved model, such as runs/x/best")
     DenoisingUNet.from_pretrained(folder)
     repo_id = create_repo(repo_id, private=private, token=token, branch=branch)
-    upload(folder, repo_id, token=token, branch=branch)
+    upload(folder, repo_id, token=token, branch=branch, licence=licence)
     url = f"{HfApi().endpoint}/{repo_id}"
     return f"{url}/tree/{branch}" if branch else url
 
@@ -63,6 +71,7 @@ def upload(
     token: str | None = None,
     branch: str | None = None,
     message: str = "Upload DenoisingUNet",
+    licence: Licence | None = None,
 ) -> None:
     """Commit a saved model to a repository that exists, without building the network.
 
@@ -74,7 +83,7 @@ def upload(
     Args:
         folder: a saved model.
         repo_id: "user/name".
-        token, branch: as in `push`.
+        token, branch, licence: as in `push`.
         message: of the commit.
 
     Raises:
@@ -91,5 +100,9 @@ def upload(
     log = read_log(folder.parent / LOG)
     if report is not None and log is not None:
         files |= {LOG: folder.parent / LOG, CURVES: learning_curves(log)}
-    card = render_card(config, report, model_id=repo_id, curves=CURVES if CURVES in files else None)
-    commit_model(repo_id, files, card, folder / CARD, message=message, token=token, branch=branch)
+    curves = CURVES if CURVES in files else None
+
+    def render(chosen: Licence) -> ModelCard:
+        return render_card(config, report, model_id=repo_id, curves=curves, licence=licence or chosen)
+
+    commit_model(repo_id, files, render, folder / CARD, message=message, token=token, branch=branch)

@@ -82,13 +82,25 @@ def test_model_index_holds_every_measured_number():
 
 def test_metadata_says_what_the_model_is():
     data = metadata(render_card(CONFIG, {"results": [RESULT]}, model_id="ada/denoiser"))
-    assert (data["library_name"], data["pipeline_tag"], data["license"]) == (
-        "hf_denoise",
-        "image-to-image",
-        "apache-2.0",
-    )
+    assert (data["library_name"], data["pipeline_tag"]) == ("hf_denoise", "image-to-image")
     assert data["metrics"] == ["psnr", "ssim"]
     assert "image-denoising" in data["tags"]
+
+
+@pytest.mark.parametrize("junk", [None, 3, {}, {"license": None}, {"license": ["mit"]}, {"license_name": "ours"}])
+def test_a_licence_that_nobody_gave_is_not_made_up(junk):
+    card = render_card(CONFIG, {"license": junk, "results": [RESULT]})
+    assert not {"license", "license_name", "license_link"} & metadata(card).keys()
+    assert "No licence is known for these weights" in section(card, "Licence")
+    assert card_errors(str(card)) == []
+
+
+def test_a_licence_that_was_given_is_in_the_metadata_and_the_text():
+    ours = {"license": "other", "license_name": "turin-line", "license_link": "LICENSE"}
+    card = render_card(CONFIG, {"license": {"license": "mit"}, "training": {"licences": ["x"]}}, licence=ours)
+    assert {key: metadata(card)[key] for key in ours} == ours
+    assert section(card, "Licence").strip().startswith("The weights: turin-line (LICENSE). The licences of the data")
+    assert "The weights: mit." in section(render_card(CONFIG, {"license": {"license": "mit"}}), "Licence")
 
 
 def test_table_shows_input_and_output():
@@ -290,13 +302,17 @@ def test_hostile_text_stays_text(text):
     named = {**result, "peers": {text: PEER}, "classes": {text: CLASS}}
     training = {"data": text, "hardware": text, "recipe": {text: text}, "licences": [text]}
     training["revision"] = result["revision"] = text
-    card = render_card({**CONFIG, "encoder": text}, {"results": [result], "training": training}, model_id=text)
+    training["origin"] = {"name": text, "base_model": text, "revision": text, "data": text}
+    licence = {"license": "other", "license_name": text, "license_link": text}
+    report = {"license": licence, "results": [result], "training": training}
+    card = render_card({**CONFIG, "encoder": text}, report, model_id=text)
     assert yaml.safe_load(recipe_yaml({"training": training})) == {text: text}
     reread = ModelCard(str(card))
     assert isinstance(reread.data, ModelCardData) and reread.data.eval_results is not None
     one_line = " ".join(text.split())
     assert card_errors(str(card)) == []
-    assert metadata(card)["license"] == reread.data.license == "apache-2.0"
+    assert metadata(card)["license"] == reread.data.license == "other"
+    assert metadata(card)["license_name"] == one_line and "base_model" not in metadata(card)
     assert reread.data.eval_results[0].dataset_name == one_line
     plain = render_card(CONFIG, {"results": [RESULT], "training": {**TRAINING, "licences": ["x"]}})
     heads = [[line for line in c.text.splitlines() if re.match("#+ ", line)] for c in (reread, plain)]

@@ -1,0 +1,114 @@
+"""What the card of a run says of where its weights come from, and under which licence; pushed to a Hub for real."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from hub_server import HubServer, card_errors
+from PIL import Image
+from train_command import here, picture
+
+from hf_denoise.cli.main import main
+
+pytestmark = pytest.mark.slow
+
+FEW = ("--max-steps", "1", "--batch", "1", "--patch", "32", "--validation-images", "1", "--precision", "no")
+NOTICE = "BSDS500 and the ImageNet samples: non-commercial research and education"
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("photos")
+    for number in range(4):
+        Image.fromarray(picture(np.random.default_rng(number))).save(folder / f"{number}.png")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def ada(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_ada")
+
+
+def trained(photos: Path, output: Path, *options: str) -> Path:
+    result = here(photos, output, *FEW, *options)
+    assert result.returncode == 0, result.stderr
+    return output
+
+
+def on_the_hub(hub: HubServer, repo_id: str) -> tuple[dict, str]:
+    """Metadata and text of a card."""
+    card = hub.repos["models", repo_id].files["README.md"].decode()
+    assert card_errors(card) == []
+    _, metadata, text = card.split("---\n", 2)
+    return yaml.safe_load(metadata), text
+
+
+def test_a_fine_tuned_model_has_the_licence_the_notices_and_the_name_of_what_it_started_from(hub, photos, tmp_path):
+    trained(photos, tmp_path / "first", "--init-from", "packaged", "--push-to-hub", "ada/first")
+    metadata, text = on_the_hub(hub, "ada/first")
+    assert metadata["license"] == "apache-2.0" and "base_model" not in metadata  # the package is not on the Hub
+    assert "- Started from: the weights in hf\\_denoise" in text and "trained on 962 photographs" in text
+    assert f"- {NOTICE}" in text
+    commit = hub.repos["models", "ada/first"].resolve("main")
+    # A child of that, with a licence of its own, and after a resume without the option.
+    own = ("--license", "other", "--license-name", "turin-line", "--license-link", "https://example.org/turin")
+    trained(photos, tmp_path / "second", "--init-from", "ada/first", *own)
+    more = here(photos, tmp_path / "second", "--resume", "--max-steps", "2", "--push-to-hub", "ada/second")
+    assert more.returncode == 0, more.stderr
+    metadata, text = on_the_hub(hub, "ada/second")
+    assert (metadata["base_model"], metadata["license"], metadata["license_name"]) == (
+        "ada/first",
+        "other",
+        "turin-line",
+    )
+    assert f"- Started from: ada/first at commit {commit}, trained on photos" in text
+    assert f"- {NOTICE}" in text and "The weights: turin-line (https://example.org/turin)." in text
+    assert "license" not in hub.repos["models", "ada/second"].files["recipe.yaml"].decode()
+    # A grandchild by way of a folder: the nearest model on the Hub is its base.
+    trained(photos, tmp_path / "third", "--init-from", str(tmp_path / "second" / "best"), "--push-to-hub", "ada/third")
+    metadata, text = on_the_hub(hub, "ada/third")
+    assert (metadata["base_model"], metadata["license_name"]) == ("ada/first", "turin-line")
+    assert "- Started from: best" in text and str(tmp_path) not in text and f"- {NOTICE}" in text
+
+
+def test_a_card_on_the_hub_that_says_another_licence_than_the_report_counts(hub, photos, tmp_path):
+    trained(photos, tmp_path / "first", "--license", "mit", "--push-to-hub", "ada/parent")
+    repo = hub.repos["models", "ada/parent"]
+    card = repo.files["README.md"].replace(b"license: mit", b"license: cc-by-nc-4.0")
+    hub.host("ada/parent", {**repo.files, "README.md": card})
+    trained(photos, tmp_path / "second", "--init-from", "ada/parent", "--push-to-hub", "ada/child")
+    metadata, text = on_the_hub(hub, "ada/child")
+    assert metadata["license"] == "cc-by-nc-4.0" and "The weights: cc-by-nc-4.0." in text
+
+
+def test_without_a_licence_the_card_says_so_until_push_gives_one(hub, photos, tmp_path, capsys):
+    best = trained(photos, tmp_path / "run", "--push-to-hub", "ada/unknown") / "best"
+    metadata, text = on_the_hub(hub, "ada/unknown")
+    assert "license" not in metadata and "No licence is known for these weights" in text
+    for license in ("mit", "cc0-1.0"):  # the second replaces what is there by now
+        assert main(["push", str(best), "ada/unknown", "--license", license]) == 0
+        metadata, text = on_the_hub(hub, "ada/unknown")
+        assert metadata["license"] == license and f"The weights: {license}." in text
+    assert main(["push", str(best), "ada/unknown"]) == 0
+    assert on_the_hub(hub, "ada/unknown")[0]["license"] == "cc0-1.0"
+    for options, sentence in (
+        (["--license-name", "ours"], "--license other"),
+        (["--license", "other"], "add --license-name"),
+    ):
+        assert main(["push", str(best), "ada/unknown", *options]) == 2
+        assert sentence in capsys.readouterr().err
+        assert sentence in here(photos, tmp_path / "no", *FEW, *options).stderr
+
+
+def test_a_run_that_began_before_origins_were_recorded_goes_on_with_that_of_the_package(photos, tmp_path):
+    run = trained(photos, tmp_path / "run", "--init-from", "packaged")
+    file = run / "last" / "evaluation.json"
+    report = json.loads(file.read_text())
+    del report["license"], report["training"]["origin"], report["training"]["licences"]
+    file.write_text(json.dumps(report))
+    more = here(photos, run, "--resume", "--max-steps", "2")
+    assert more.returncode == 0, more.stderr
+    report = json.loads(file.read_text())
+    assert report["license"] == {"license": "apache-2.0"} and NOTICE in report["training"]["licences"]
