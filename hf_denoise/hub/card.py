@@ -138,6 +138,9 @@ def training_facts(training: dict[str, Any]) -> dict[str, Any] | None:
         ("Time", f"{training['minutes']:.0f} minutes" if finite(training.get("minutes")) else None),
         ("Hardware", escape(training["hardware"]) if training.get("hardware") else None),
     ]
+    summary = training.get("summary")
+    if isinstance(summary, dict):
+        facts += [(escape(name), escape(value)) for name, value in summary.items()]
     recipe = training.get("recipe")
     if not training:
         return None

@@ -24,6 +24,7 @@ def training_report(
     scores: dict[str, float],
     hardware: str,
     ancestry: dict[str, Any],
+    summary: dict[str, str],
 ) -> dict[str, Any]:
     """What the model card says of a run.
 
@@ -34,10 +35,11 @@ def training_report(
         scores: of the evaluation at this step; empty where there was none.
         hardware: what it runs on, in words.
         ancestry: as `hf_denoise.hub.ancestry.inherited` gives it, as far as it is known.
+        summary: more lines for the card.
     """
     measured = {name: score for name, score in scores.items() if math.isfinite(score)}
     commit = {"revision": data.revision} if data.revision else {}
-    name = config.data if data.revision else Path(config.data).resolve().name
+    name = name_of(config, data)
     result = {"dataset": name, **commit, "split": "validation", "degradation": data.degradation, **measured}
     recipe = {option: value for option, value in dataclasses.asdict(config).items() if option not in NOT_IN_RECIPE}
     if data.degradation == AS_IN_DATA:
@@ -55,5 +57,11 @@ def training_report(
         "megapixels": round(progress.pixels / 1e6, 6),
         "minutes": round(progress.minutes, 1),
         "hardware": hardware,
+        "summary": summary,
     }
     return {**licence, "results": [result] if measured else [], "training": training}
+
+
+def name_of(config: TrainConfig, data: TrainingData) -> str:
+    """What the data are called where others read it: the folders above them stay private."""
+    return config.data if data.revision else Path(config.data).resolve().name

@@ -24,17 +24,19 @@ from hf_denoise.hub.ancestry import given_licence, inherited
 from hf_denoise.hub.files import LOG, PACKAGED
 from hf_denoise.model.unet import DenoisingUNet
 from hf_denoise.training.config import TrainConfig
-from hf_denoise.training.data import TrainingData, open_data
+from hf_denoise.training.data import TrainingData, find_data, open_data
 from hf_denoise.training.log import TrainingLog
 from hf_denoise.training.publishing import Publisher
 from hf_denoise.training.report import training_report
 from hf_denoise.training.run_folder import RunFolder
 from hf_denoise.training.schedule import Progress
+from hf_denoise.training.summary import Facts, run_facts
 from hf_denoise.training.survival import scratch_limit
 from hf_denoise.training.validation import validate
 
 _logger = logging.getLogger(__name__)
 
+SAID_OTHERWISE = ("Data", "Degraded images", "Device", "Steps", "Time")  # on the card, of what has been done
 AVERAGE_EVERY = 4  # steps between updates of the averaged weights, which cost 2 % of a step
 
 
@@ -53,6 +55,7 @@ class Training:
         progress: where the run is.
         data: batches and validation images.
         ancestry: what the card takes over from the model that the run started from.
+        facts: what the run is made of, for people.
         scores: of the last evaluation of this sitting.
     """
 
@@ -69,6 +72,7 @@ class Training:
     progress: Progress
     data: TrainingData
     ancestry: dict[str, Any]
+    facts: Facts
     scores: dict[str, float] = field(default_factory=dict)
 
     def set_mode(self) -> None:
@@ -103,7 +107,8 @@ class Training:
         progress.saved_minutes = progress.minutes
         measured = self.scores if progress.evaluated == progress.step else {}
         hardware = f"{self.accelerator.num_processes} x {self.accelerator.device.type}"
-        report = training_report(self.config, data, progress, measured, hardware, self.ancestry)
+        summary = {name: value for name, value in self.facts if name not in SAID_OTHERWISE}
+        report = training_report(self.config, data, progress, measured, hardware, self.ancestry, summary)
         self.run.save(self.served, report, data.stream, is_best)
 
 
@@ -118,6 +123,7 @@ def set_up(config: TrainConfig) -> Training:
     publisher = None
     if config.push_to_hub and accelerator.is_main_process:
         publisher = Publisher(config.push_to_hub, config.hub_strategy, private=config.hub_private)
+    source = find_data(config, accelerator, run)  # before any weights are fetched
     model, config = make_model(config, run)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, config.learning_rate, weight_decay=config.weight_decay, fused=True)
@@ -138,12 +144,14 @@ def set_up(config: TrainConfig) -> Training:
         run.load()
         for group in optimizer.param_groups:  # a lower rate, given now, holds where the plateau is in charge too
             group["lr"] = min(group["lr"], config.learning_rate)
-    data = open_data(config, accelerator, run, progress.step)
+    data = open_data(config, accelerator, run, source, progress.step)
+    ancestry = ancestry_of(config, run)
     accelerator.init_trackers("hf_denoise")
     served = averaged.module if averaged is not None else accelerator.unwrap_model(network)
     return Training(
         *(config, accelerator, run, publisher, network, served, averaged, trained, optimizer, plateau, progress, data),
-        ancestry=ancestry_of(config, run),
+        ancestry=ancestry,
+        facts=run_facts(config, accelerator, data, served, ancestry, progress),
     )
 
 
