@@ -15,6 +15,9 @@ class Push:
     """A saved model, such as runs/x/best."""
     repo_id: Annotated[Positional[str], arg(metavar="USER/REPO")]
     """Repository on the Hub; created if missing."""
+    report: tuple[Path, ...] = ()
+    """Folders that `hf-denoise evaluate` wrote of these weights, for the card. Default: the newest one beside the
+    folder."""
     private: bool = False
     """Make a new repository private."""
     license: str | None = None
@@ -32,4 +35,8 @@ class Push:
         from hf_denoise.training.upload import push
 
         licence = given_licence(self.license, self.license_name, self.license_link)
-        print(push(self.folder, self.repo_id, private=self.private, token=self.token, licence=licence))
+        print(
+            push(
+                self.folder, self.repo_id, private=self.private, token=self.token, licence=licence, reports=self.report
+            )
+        )

@@ -18,6 +18,7 @@ from hf_denoise.hub.tables import (
     escape,
     finite,
     has_intervals,
+    number,
     peers_of,
     plain,
     results_table,
@@ -138,6 +139,10 @@ def training_facts(training: dict[str, Any]) -> dict[str, Any] | None:
         ("Time", f"{training['minutes']:.0f} minutes" if finite(training.get("minutes")) else None),
         ("Hardware", escape(training["hardware"]) if training.get("hardware") else None),
     ]
+    validation = training.get("validation")  # there where the results are those of an evaluation
+    if isinstance(validation, dict) and finite(validation.get("psnr")):
+        said = f"PSNR {number(validation['psnr'], 2)} dB, SSIM {number(validation.get('ssim'), 4)}"
+        facts.append(("Validation while training", said))
     summary = training.get("summary")
     if isinstance(summary, dict):
         facts += [(escape(name), escape(value)) for name, value in summary.items()]

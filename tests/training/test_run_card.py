@@ -112,3 +112,41 @@ def test_a_run_that_began_before_origins_were_recorded_goes_on_with_that_of_the_
     assert more.returncode == 0, more.stderr
     report = json.loads(file.read_text())
     assert report["license"] == {"license": "apache-2.0"} and NOTICE in report["training"]["licences"]
+
+
+def test_the_card_shows_the_newest_report_of_these_weights_and_none_of_others(hub, photos, tmp_path, capsys, caplog):
+    best = trained(photos, tmp_path / "run", "--seed", "1") / "best"
+    measure = ["evaluate", "--data", str(photos), "--model", str(best), "--split", "all", "--peers", "nl-means"]
+    assert main([*measure, "--sigma", "15"]) == 0
+    assert main([*measure, "--sigma", "40", "-o", str(tmp_path / "run" / "later")]) == 0
+    told = (tmp_path / "run" / "later" / "evaluation.json").read_bytes()
+    assert main([*measure, "--sigma", "50", "-o", str(tmp_path / "run" / "later")]) == 2
+    assert "holds a report already; choose another --output, or replace it with --overwrite" in capsys.readouterr().err
+    assert (tmp_path / "run" / "later" / "evaluation.json").read_bytes() == told
+    assert main(["push", str(best), "ada/measured"]) == 0
+    results = json.loads(hub.repos["models", "ada/measured"].files["evaluation.json"])["results"]
+    assert [result["degradation"] for result in results] == ["gaussian:40"]
+    metadata, text = on_the_hub(hub, "ada/measured")
+    (entry,) = metadata["model-index"][0]["results"]
+    assert entry["metrics"][0]["value"] == results[0]["psnr"]
+    assert "| gaussian:40 | this model |" in text and "| gaussian:40 | nl-means, told sigma 40 |" in text
+    assert f"{results[0]['input_psnr']:.2f} → {results[0]['psnr']:.2f}" in text
+    assert "- Validation while training: PSNR " in text
+    both = ["--report", str(tmp_path / "run" / "best-report"), str(tmp_path / "run" / "later")]
+    assert main(["push", str(best), "ada/measured", *both]) == 0
+    assert "| gaussian:15 | this model |" in on_the_hub(hub, "ada/measured")[1]
+    # Other weights in the same place: the reports are not theirs.
+    more = here(photos, tmp_path / "run", "--resume", "--max-steps", "9", "--learning-rate", "0.01")
+    assert more.returncode == 0, more.stderr
+    last = str(tmp_path / "run" / "last")
+    assert main(["push", last, "ada/measured"]) == 0
+    assert "later is not of the weights in" in caplog.text
+    assert "gaussian:40" not in on_the_hub(hub, "ada/measured")[1]
+    capsys.readouterr()
+    assert main(["push", last, "ada/measured", *both]) == 2
+    assert f"--report '{tmp_path}/run/best-report' is not of the weights in '{last}'" in capsys.readouterr().err
+    assert main(["push", last, "ada/measured", "--report", str(tmp_path)]) == 2
+    assert "has no evaluation.json" in capsys.readouterr().err
+    assert main([*measure, "--sigma", "50", "-o", str(tmp_path / "run" / "later"), "--overwrite"]) == 0
+    assert main(["push", str(best), "ada/measured"]) == 0
+    assert "| gaussian:50 | this model |" in on_the_hub(hub, "ada/measured")[1]

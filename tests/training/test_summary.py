@@ -50,9 +50,8 @@ def data(tmp_path) -> Path:
 
 def said(text: str) -> dict[str, str]:
     """The lines of the summary: a name, two spaces or more, a value."""
-    return dict(
-        (match[1], match[2]) for line in text.splitlines() if (match := re.match(r"(\w[\w ]*?) {2,}(\S.*)$", line))
-    )
+    found = (re.match(r"(\w[\w ]*?) {2,}(\S.*)$", line) for line in text.splitlines())
+    return {match[1]: match[2] for match in found if match}
 
 
 def test_all_that_decides_a_run_is_said_before_its_first_step_and_kept(data, tmp_path):
