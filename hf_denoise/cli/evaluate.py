@@ -61,11 +61,9 @@ class Evaluate:
         folder = Path(self.model) if self.model and Path(self.model).is_dir() else None
         beside = Path(f"{os.path.normpath(folder)}-report") if folder else Path("evaluation")
         output = self.output or beside
-        denoiser = load_denoiser(self, processes)
-        loaded = checkpoint_folder(self.model or PACKAGED, local_files_only=True)
         degradations = [self.degradation] if self.degradation else [f"gaussian:{sigma:g}" for sigma in self.sigma]
         results = evaluate_data(
-            denoiser,
+            lambda: load_denoiser(self, processes),
             self.data,
             output,
             degradations=degradations,
@@ -76,7 +74,7 @@ class Evaluate:
             columns=parse_columns(self.columns),
             make_degraded=self.make_degraded,
             model=self.model or "packaged weights",
-            digest=weights_digest(loaded),
+            digest=lambda: weights_digest(checkpoint_folder(self.model or PACKAGED, local_files_only=True)),
             overwrite=self.overwrite,
             processes=processes,
         )

@@ -20,7 +20,7 @@ from hf_denoise.data.united_masks import united
 from hf_denoise.data.unread import UNREAD, unread_sentence
 from hf_denoise.data.walking import is_utf8, visible_files
 from hf_denoise.errors import UserError
-from hf_denoise.hub.ids import is_hub_id
+from hf_denoise.hub.ids import is_hub_id, missing_path
 
 if TYPE_CHECKING:
     import datasets
@@ -167,6 +167,8 @@ def _open(
         return *_tables_of(layout), ", ".join(layout.kinds)
     if exists:
         raise UserError(f"{data} is a file: give the folder that holds the images, or the id of a dataset on the Hub.")
+    if wrong := missing_path(str(data)):
+        raise UserError(f"{wrong}; give a folder of images or the id of a dataset on the Hub (user/name).")
     if not is_hub_id(str(data)):
         raise UserError(
             f"{data} does not exist: give a folder of images or the id of a dataset on the Hub (user/name)."

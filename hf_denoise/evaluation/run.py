@@ -3,7 +3,7 @@
 import json
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from functools import partial
@@ -123,7 +123,7 @@ def load_split(data: str, split: str, **options: Any) -> Any:
 
 
 def evaluate_data(
-    denoiser: Denoiser,
+    load: Callable[[], Denoiser],
     data: str,
     output: Path,
     *,
@@ -135,7 +135,7 @@ def evaluate_data(
     columns: Mapping[str, str] | None = None,
     make_degraded: bool = False,
     model: str = "",
-    digest: str | None = None,
+    digest: Callable[[], str] | None = None,
     overwrite: bool = False,
     processes: Processes = ALONE,
 ) -> list[dict[str, Any]]:
@@ -146,7 +146,7 @@ def evaluate_data(
     picture for each degradation.
 
     Args:
-        denoiser: what is measured.
+        load: gives what is measured; called when the data were found to be usable.
         data: anything that `load_triplets` takes.
         output: folder of the report.
         degradations: each is measured; data that have degraded images are measured once, as they are.
@@ -156,7 +156,7 @@ def evaluate_data(
         skip_bad: leave out files that cannot be used.
         columns, make_degraded: as of `load_triplets`.
         model: what the model is called in the report.
-        digest: of its weights, by which `hf-denoise push` knows that the report is theirs.
+        digest: gives that of its weights, by which `hf-denoise push` knows that the report is theirs.
         overwrite: replace a report in `output`.
         processes: share the images; the main one reads the data and writes the report.
 
@@ -170,6 +170,7 @@ def evaluate_data(
     others = processes.each(lambda: load_peers(peers))
     options = {"seed": seed, "skip_bad": skip_bad, "columns": columns, "make_degraded": make_degraded}
     chosen = processes.once(lambda: _load(data, output, degradations, split, options))
+    denoiser = load()
     if "degraded" in chosen.column_names:
         degradations = degradations[:1]
     evaluations = []
@@ -182,7 +183,7 @@ def evaluate_data(
         processes.once(partial(write_grid, output / f"grid-{label}.png", crops))
     results: list[dict[str, Any]] = [jsonable(evaluation.result) for evaluation in evaluations]
     facts = _facts(denoiser, results, split, seed, model)
-    head = {DIGEST: digest} if digest else {}
+    head = {DIGEST: digest()} if digest and processes.is_main else {}
     processes.once(lambda: _write(output, evaluations, {**head, "results": results}, facts))
     return results
 

@@ -8,6 +8,7 @@ from torch import nn
 
 from hf_denoise.errors import UserError
 from hf_denoise.hub.errors import hub_errors
+from hf_denoise.hub.files import fetch
 
 WAY_OUT = "or start from random weights with encoder_pretrained=False (train.py: --no-encoder-pretrained)"
 
@@ -55,6 +56,6 @@ def imagenet_weights(name: str) -> str:
         raise UserError(f"timm has no ImageNet weights for encoder '{name}'; choose another encoder, {WAY_OUT}")
     try:
         with hub_errors(repo):
-            return hf_hub_download(repo, "model.safetensors")
+            return fetch(hf_hub_download, repo, filename="model.safetensors")
     except UserError as error:
         raise UserError(f"no ImageNet weights for encoder '{name}': {error}; {WAY_OUT}") from error

@@ -3,11 +3,13 @@
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from hf_denoise.data.roles import parse_columns
 from hf_denoise.errors import UserError
 from hf_denoise.hub.ancestry import given_licence
+from hf_denoise.hub.ids import missing_path
 from hf_denoise.model.hub_mixin import REMOVED_OPTIONS
 from hf_denoise.model.unet import DenoisingUNet
 
@@ -153,15 +155,20 @@ class TrainConfig:
     """For --license other: where its text is, a URL or a file of the repository."""
 
     def check(self) -> None:
-        """Raises: UserError: a number is out of its range, `columns` are no roles with their names, or the licence
-        contradicts itself.
-        """
+        """Raises: UserError: a number is out of range, a path is missing, or `columns` or the licence contradict."""
         for names, allowed, fits in RANGES:
             for name in names:
                 value = getattr(self, name)
                 if value is not None and not fits(value):
                     raise UserError(f"--{name.replace('_', '-')} must be {allowed}, got {value}")
         parse_columns(self.columns)
+        for name, value, what in (
+            ("data", self.data, "a folder of images or the id of a dataset on the Hub (user/name)"),
+            ("init-from", self.init_from, "a folder of a saved model, or the id of one on the Hub"),
+        ):
+            # A resumed run has recorded the name of the folder that it started from, not where that lies.
+            if value and not self.resume and not Path(value).expanduser().exists() and (wrong := missing_path(value)):
+                raise UserError(f"--{name} {wrong}; give {what}")
         given_licence(self.license, self.license_name, self.license_link)
 
     def model_options(self) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -29,7 +30,7 @@ from hf_denoise.training.log import TrainingLog
 from hf_denoise.training.publishing import Publisher
 from hf_denoise.training.report import training_report
 from hf_denoise.training.run_folder import RunFolder
-from hf_denoise.training.schedule import Progress
+from hf_denoise.training.schedule import Progress, learning_rate
 from hf_denoise.training.summary import Facts, run_facts
 from hf_denoise.training.survival import scratch_limit
 from hf_denoise.training.validation import validate
@@ -142,8 +143,7 @@ def set_up(config: TrainConfig) -> Training:
         accelerator.register_for_checkpointing(averaged.module.to(accelerator.device))
     if config.resume:
         run.load()
-        for group in optimizer.param_groups:  # a lower rate, given now, holds where the plateau is in charge too
-            group["lr"] = min(group["lr"], config.learning_rate)
+        set_rate(config, accelerator, run, optimizer, progress)
     data = open_data(config, accelerator, run, source, progress.step)
     ancestry = ancestry_of(config, run)
     accelerator.init_trackers("hf_denoise")
@@ -192,6 +192,31 @@ def make_model(config: TrainConfig, run: RunFolder) -> tuple[DenoisingUNet, Trai
     if config.freeze_encoder:
         model.encoder.requires_grad_(False)
     return model, config
+
+
+def set_rate(
+    config: TrainConfig,
+    accelerator: Accelerator,
+    run: RunFolder,
+    optimizer: torch.optim.Optimizer,
+    progress: Progress,
+) -> None:
+    """Let another rate than before hold, higher or lower; the same one leaves what the plateau made of it.
+
+    The same command, with `--resume`, must go on as if the run had not been stopped.
+    """
+    recorded = (run.recorded_report().get("training") or {}).get("recipe") or {}
+    before, now = recorded.get("learning_rate"), optimizer.param_groups[0]["lr"]
+    if before is not None and before != config.learning_rate:
+        for group in optimizer.param_groups:
+            group["lr"] = config.learning_rate
+        said = f"the learning rate is {config.learning_rate:g} as given now, in place of {before:g} (at last {now:g})"
+    elif learning_rate(config, progress.step, 0.0) is None and now != config.learning_rate:
+        said = f"the learning rate goes on at {now:g}, to which the plateau has lowered {config.learning_rate:g}"
+    else:
+        return
+    if accelerator.is_main_process:
+        print(said, file=sys.stderr)
 
 
 def ancestry_of(config: TrainConfig, run: RunFolder) -> dict[str, Any]:

@@ -244,14 +244,36 @@ def test_a_resumed_run_records_where_it_began(photos, tmp_path):
     assert refused.returncode == 2 and "--freeze-encoder" in told and "Traceback" not in refused.stderr
 
 
-def test_a_lower_rate_holds_from_the_resume_on(photos, tmp_path):
+def test_a_rate_that_is_given_on_resume_holds_in_both_directions(photos, tmp_path):
     options = ["--batch", "2", "--eval-every", "20", "--learning-rate", "1e-3"]
     assert here(photos, tmp_path / "run", *options, "--max-steps", "20").returncode == 0
-    lower = here(photos, tmp_path / "run", "--resume", "--max-steps", "40", "--learning-rate", "1e-5")
-    assert lower.returncode == 0, lower.stderr
-    rates = [float(row["learning_rate"]) for row in csv.DictReader((tmp_path / "run" / "log.csv").open())
-             if row["learning_rate"]]  # fmt: skip
-    assert rates[-1] == pytest.approx(1e-5) and max(rates) == pytest.approx(1e-3)
+    lower, higher = "1e-05 as given now, in place of 0.001 (at last 0.001)", "0.002 as given now, in place of 1e-05 (at"
+    for steps, given, rate, said in (
+        (30, ["--learning-rate", "1e-5"], 1e-5, f"the learning rate is {lower}"),
+        (40, ["--learning-rate", "2e-3"], 2e-3, f"the learning rate is {higher}"),
+        (50, ["--learning-rate", "2e-3"], 2e-3, None),  # as before
+        (60, [], 2e-3, None),
+    ):
+        more = here(photos, tmp_path / "run", "--resume", "--max-steps", str(steps), *given)
+        assert more.returncode == 0, more.stderr
+        assert (said in more.stderr) if said else ("the learning rate" not in more.stderr)
+        assert rates(tmp_path / "run")[-1] == pytest.approx(rate)
+
+
+def test_the_same_rate_on_resume_leaves_what_the_plateau_made_of_it(photos, tmp_path):
+    options = ["--batch", "1", "--eval-every", "1", "--validation-images", "1", "--plateau-patience", "0"]
+    options += ["--learning-rate", "1e-6", "--ema-decay", "0"]
+    assert here(photos, tmp_path / "run", *options, "--max-steps", "13").returncode == 0
+    lowered = rates(tmp_path / "run")[-1]
+    more = here(photos, tmp_path / "run", *options, "--resume", "--max-steps", "14")
+    assert more.returncode == 0, more.stderr
+    assert rates(tmp_path / "run")[-1] < lowered < 1e-6
+    assert "the learning rate goes on at " in more.stderr and "the plateau has lowered 1e-06" in more.stderr
+
+
+def rates(output: Path) -> list[float]:
+    rows = csv.DictReader((output / "log.csv").open())
+    return [float(row["learning_rate"]) for row in rows if row["learning_rate"]]
 
 
 def test_a_card_written_by_hand_stays_in_a_run(photos, tmp_path):
