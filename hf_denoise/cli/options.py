@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import tyro
 import yaml
 
-from hf_denoise.distributed.launch import tell_torchrun
+from hf_denoise.distributed.launch import say_mistake
 from hf_denoise.errors import UserError
 
 Options = TypeVar("Options")
@@ -80,8 +80,7 @@ def run(
     try:
         command(parse(options, arguments, recorded))
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        tell_torchrun(f"error: {error}")
+        say_mistake(error)
         return 2
     except KeyboardInterrupt as interruption:
         print(interruption if interruption.args else "interrupted", file=sys.stderr)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable
+from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,11 @@ from hf_denoise.hub.tables import (
 
 MARKER = "<!-- Rendered by hf_denoise and replaced at the next save; delete this line to keep changes made by hand. -->"
 AS_IN_DATA = "as in the data"  # in place of a degradation, where the data bring degraded images
+# Test sets as papers and leaderboards write them, by their letters and digits.
+FIELD_NAMES = {
+    re.sub(r"[^a-z0-9]", "", name.lower()): name
+    for name in ("BSD68", "CBSD68", "Kodak24", "McMaster", "Set12", "Set14", "Urban100", "SIDD", "DND", "MVTec AD")
+}
 CARD_METRICS = ("psnr", "ssim", "defect_psnr", "contrast_kept")
 
 
@@ -95,6 +101,7 @@ def render_card(
         marker=MARKER,
         title=escape(title),
         model_id=plain(model_id) if model_id else "path/to/this/folder",
+        install=install_line(),
         results=results_table(results, CARD_METRICS) if results else "",
         classes=classes_table(results, ("psnr", "defect_psnr", "contrast_kept")),
         survival=survival_table(results),
@@ -108,17 +115,35 @@ def render_card(
     )
 
 
+def install_line() -> str:
+    """The command that installs this package: from its repository where its metadata name one, else from the index."""
+    try:
+        urls = metadata("hf_denoise").get_all("Project-URL") or []
+    except PackageNotFoundError:  # a source checkout that is not installed
+        urls = []
+    named = dict(url.split(", ", 1) for url in urls)
+    repository = next((url for label, url in named.items() if label.lower() in ("repository", "source")), None)
+    return f'pip install "hf_denoise @ git+{repository}"' if repository else "pip install hf_denoise"
+
+
+def field_name(dataset: str, degradation: Any) -> str:
+    """What the field calls a test set and its noise, such as "CBSD68 sigma25"; other names stay as they are."""
+    known = FIELD_NAMES.get(re.sub(r"[^a-z0-9]", "", dataset.lower()))
+    sigma = re.fullmatch(r"gaussian:(\d+(?:\.\d+)?)", str(degradation))
+    return f"{known} sigma{sigma[1]}" if known and sigma else known or dataset
+
+
 def model_index(results: Iterable[dict[str, Any]]) -> Iterable[EvalResult]:
     """One `EvalResult` per data set, degradation and metric; an infinite or missing value has no place in JSON."""
     for result in results:
-        name = plain(result.get("dataset", "unknown"))
+        dataset = plain(result.get("dataset", "unknown"))
         for metric in CARD_METRICS:
             if finite(result.get(metric)):
                 yield EvalResult(
                     task_type="image-to-image",
                     task_name="Image denoising",
-                    dataset_type=re.sub(r"[^\w./-]+", "-", name).lower(),
-                    dataset_name=name,
+                    dataset_type=re.sub(r"[^\w./-]+", "-", dataset).lower(),
+                    dataset_name=field_name(dataset, result.get("degradation")),
                     dataset_split=plain(result["split"]) if result.get("split") else None,
                     dataset_revision=plain(result["revision"]) if result.get("revision") else None,
                     dataset_config=plain(result["degradation"]) if result.get("degradation") else None,

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from email.message import Message
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +71,8 @@ def test_model_index_holds_every_measured_number():
         (entry["dataset"]["name"], metric["type"]): metric["value"] for entry in entries for metric in entry["metrics"]
     }
     assert found == {
-        ("CBSD68", "psnr"): RESULT["psnr"],
-        ("CBSD68", "ssim"): RESULT["ssim"],
+        ("CBSD68 sigma25", "psnr"): RESULT["psnr"],
+        ("CBSD68 sigma25", "ssim"): RESULT["ssim"],
         ("tiles", "psnr"): TILES["psnr"],
         ("tiles", "ssim"): TILES["ssim"],
         ("tiles", "defect_psnr"): 29.06,
@@ -337,3 +338,35 @@ def test_template_travels_inside_an_installed_package(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "hf_denoise"
+
+
+@pytest.mark.parametrize(
+    "dataset, degradation, name",
+    [
+        ("cbsd68", "gaussian:25", "CBSD68 sigma25"),
+        ("Kodak-24", "gaussian:50", "Kodak24 sigma50"),
+        ("mvtec_ad", "as in the data", "MVTec AD"),
+        ("urban100", "gaussian:0-55", "Urban100"),
+        ("our line", "gaussian:25", "our line"),
+    ],
+)
+def test_test_sets_have_the_names_of_the_field_in_the_model_index(dataset, degradation, name):
+    card = render_card(CONFIG, {"results": [{**RESULT, "dataset": dataset, "degradation": degradation}]})
+    assert metadata(card)["model-index"][0]["results"][0]["dataset"]["name"] == name
+
+
+def test_install_line_names_the_repository_of_the_metadata(monkeypatch):
+    def distribution(*urls: str) -> Message:
+        message = Message()
+        for url in urls:
+            message["Project-URL"] = url
+        return message
+
+    where = "https://example.org/ada/hf_denoise"
+    for urls, line in (
+        ((f"Repository, {where}",), f'pip install "hf_denoise @ git+{where}"'),
+        (("Documentation, https://example.org", f"Source, {where}"), f'pip install "hf_denoise @ git+{where}"'),
+        ((), "pip install hf_denoise"),
+    ):
+        monkeypatch.setattr(hf_denoise.hub.card, "metadata", lambda name, urls=urls: distribution(*urls))
+        assert f"```bash\n{line}\n```" in section(render_card(CONFIG, None), "How to use it")

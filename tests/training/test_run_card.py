@@ -1,6 +1,10 @@
 """What the card of a run says of where its weights come from, and under which licence; pushed to a Hub for real."""
 
 import json
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +12,7 @@ import pytest
 import yaml
 from hub_server import HubServer, card_errors
 from PIL import Image
-from train_command import here, picture
+from train_command import ROOT, here, picture
 
 from hf_denoise.cli.main import main
 
@@ -150,3 +154,24 @@ def test_the_card_shows_the_newest_report_of_these_weights_and_none_of_others(hu
     assert main([*measure, "--sigma", "50", "-o", str(tmp_path / "run" / "later"), "--overwrite"]) == 0
     assert main(["push", str(best), "ada/measured"]) == 0
     assert "| gaussian:50 | this model |" in on_the_hub(hub, "ada/measured")[1]
+
+
+def test_what_the_card_tells_a_stranger_to_run_runs(hub, photos, tmp_path):
+    trained(photos, tmp_path / "run", "--push-to-hub", "ada/shared")
+    _, text = on_the_hub(hub, "ada/shared")
+    usage = text.split("## How to use it")[1].split("\n## ")[0]
+    install, command = re.findall(r"```bash\n(.*?)\n```", usage, re.DOTALL)
+    assert re.fullmatch(r'pip install (hf_denoise|"hf_denoise @ git\+\S+")', install)
+    Image.open(photos / "0.png").save(tmp_path / "noisy.jpg")
+    # A stranger has no token, and nothing in the cache.
+    env = {name: value for name, value in os.environ.items() if name != "HF_TOKEN"}
+    env |= {"HF_HOME": str(tmp_path / "home"), "PYTHONPATH": str(ROOT), "HF_ENDPOINT": hub.url}
+    env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}"
+    snippets = re.findall(r"```python\n(.*?)\n```", usage, re.DOTALL)
+    assert len(snippets) == 2
+    for code in snippets:
+        subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, check=True, timeout=120)
+    (tmp_path / "denoised.png").unlink()
+    subprocess.run(command, shell=True, cwd=tmp_path, env=env, check=True, timeout=120)
+    assert Image.open(tmp_path / "denoised.png").size == (64, 64)
+    assert "HF_DENOISE_MODEL=ada/shared python app.py" in usage

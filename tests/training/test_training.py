@@ -450,6 +450,22 @@ def test_a_mistake_is_what_torchrun_reports_as_the_cause(tmp_path, monkeypatch):
     assert f"error: there is nothing to resume in '{tmp_path}/run'; start without --resume" in shown
 
 
+TWO = ("--cpu", "--num_processes", "2")
+
+
+@pytest.mark.parametrize(("options", "quiet"), [((), True), (TWO, True), (TWO, False)])
+def test_a_mistake_under_a_launcher_is_one_sentence(tmp_path, options, quiet):
+    """The launcher's own traceback ends with --quiet; that its status is 1 cannot be changed from here."""
+    launcher = ("-m", "accelerate.commands.launch", *(["--quiet"] if quiet else []), *options)
+    result = run(command("./no-such", tmp_path / "run", launcher=launcher))
+    sentence = "error: --data './no-such' does not exist"
+    assert result.returncode == 1 and result.stderr.count(sentence) == 1, result.stderr
+    ours, _, theirs = result.stderr.partition("Traceback")
+    assert ours.strip().splitlines()[-1].startswith(sentence)
+    assert ("Traceback" not in result.stderr) if quiet else ("accelerate" in theirs and "train.py" in theirs)
+    assert theirs.count("Traceback") == 0 and "torchrun" not in result.stderr and "elastic" not in result.stderr
+
+
 def test_recipe_gives_defaults_and_the_command_line_wins(tmp_path, capsys):
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(
