@@ -56,6 +56,7 @@ class Evaluate:
         from hf_denoise.evaluation.run import REPORT_PAGE, evaluate_data
         from hf_denoise.hub.files import PACKAGED, checkpoint_folder
         from hf_denoise.hub.reports import weights_digest
+        from hf_denoise.hub.tables import unescape
 
         processes = join_processes()
         folder = Path(self.model) if self.model and Path(self.model).is_dir() else None
@@ -79,5 +80,5 @@ class Evaluate:
             processes=processes,
         )
         if processes.is_main:
-            print(report_markdown(results))
+            print(unescape(report_markdown(results)))
             print(output / REPORT_PAGE)

@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = tyro.extras.subcommand_cli_from_dict(
             COMMANDS,
             prog="hf-denoise",
-            description="Remove noise from images, keep the defects.",
+            description="Remove noise from images, keep the defects. `hf-denoise --version` prints the version.",
             args=arguments,
             console_outputs=rank() == 0,
         )

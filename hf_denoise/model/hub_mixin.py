@@ -68,6 +68,25 @@ class HubMixin(nn.Module, PyTorchModelHubMixin):
         network._hub_mixin_config["encoder_pretrained"] = False
         return network
 
+    @property
+    def config(self) -> dict[str, Any]:
+        """The options of the network, as in `config.json`; a copy."""
+        return dict(self._hub_mixin_config)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the weights."""
+        return next(self.parameters()).dtype
+
+    def num_parameters(self, only_trainable: bool = False) -> int:
+        """Numbers in the weights; of those alone that are trained, where `only_trainable`."""
+        return sum(weights.numel() for weights in self.parameters() if weights.requires_grad or not only_trainable)
+
     def generate_model_card(
         self, report: dict[str, Any] | None = None, model_id: str | None = None, licence: Licence | None = None
     ) -> ModelCard:

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 from hf_denoise.data.roles import parse_columns
@@ -24,8 +25,8 @@ RANGES: tuple[tuple[tuple[str, ...], str, Callable[[float], bool]], ...] = (
         "at least 0",
         lambda value: value >= 0,
     ),
-    (("learning_rate", "weight_decay", "defect_weight"), "at least 0", lambda value: value >= 0),
-    (("clip_norm", "max_minutes", "save_minutes"), "above 0", lambda value: value > 0),
+    (("weight_decay", "defect_weight"), "at least 0", lambda value: value >= 0),
+    (("learning_rate", "clip_norm", "max_minutes", "save_minutes"), "above 0", lambda value: value > 0),
     (("grey_share", "colour_share", "defect_share", "l1_share"), "0 to 1", lambda value: 0 <= value <= 1),
     (("ema_decay",), "at least 0 and below 1", lambda value: 0 <= value < 1),
     (("plateau_factor",), "above 0 and below 1", lambda value: 0 < value < 1),
@@ -38,6 +39,18 @@ class TrainConfig:
 
     # Options that are gone, with the value that every run has now: recipes of earlier versions may hold them.
     REMOVED = REMOVED_OPTIONS
+    # What `transformers` calls the same thing. Epochs, `--resume_from_checkpoint PATH` and `--hub_model_id`, which does
+    # not push by itself, are other things.
+    ALIASES = MappingProxyType(
+        {
+            "output_dir": "output",
+            "per_device_train_batch_size": "batch",
+            "gradient_accumulation_steps": "accumulate",
+            "mixed_precision": "precision",
+            "report_to": "trackers",
+            "max_eval_samples": "validation_images",
+        }
+    )
 
     data: str
     """Triplets: a folder in one of the known layouts, or the id of a dataset on the Hub."""

@@ -227,4 +227,5 @@ def making_facts(config: TrainConfig, noise: str) -> list[tuple[str, str]]:
 def check_splits(config: TrainConfig, tables: Iterable[str]) -> None:
     for split in ("train", "validation"):
         if split not in tables:
-            raise UserError(f"'{config.data}' has no {split} split; it has {', '.join(tables)}")
+            way_out = "leave out --streaming, which makes one, or add one" if config.streaming else "add one"
+            raise UserError(f"'{config.data}' has no {split} split but {', '.join(tables)}; {way_out}")

@@ -148,9 +148,9 @@ class RecentSteps:
         }
         accelerator.log(figures, step=progress.step)
         self._reports += 1
-        if self._reports == 2 and not config.max_minutes and accelerator.is_main_process:  # the first steps are slow
-            left = config.max_steps - progress.step
-            say_time_left(left * per_step / figures["images_per_second"], left)
+        left = config.max_steps - progress.step
+        if self._reports == 2 and left and not config.max_minutes and accelerator.is_main_process:
+            say_time_left(left * per_step / figures["images_per_second"], left)  # the first steps are slower
         bar.total = round(progress.step / progress.spent(config))  # minutes may well run out before steps
         bar.set_postfix(
             {"psnr": f"{self.training.scores['psnr']:.2f}"} if self.training.scores else {},

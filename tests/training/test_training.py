@@ -113,7 +113,7 @@ def test_killed_run_resumes_to_the_same_weights(photos, tmp_path):
 def test_a_run_starts_from_a_saved_model_with_the_network_of_that_model(photos, tmp_path):
     saved = DenoisingUNet(encoder="resnet10t", encoder_levels=1, decoder_channels=(8,), decoder_depths=(1,))
     saved.save_pretrained(tmp_path / "saved")
-    still = ("--init-from", str(tmp_path / "saved"), "--learning-rate", "0", "--max-steps", "2", "--batch", "2")
+    still = ("--init-from", str(tmp_path / "saved"), "--learning-rate", "1e-12", "--max-steps", "2", "--batch", "2")
     result = here(photos, tmp_path / "run", *still)
     assert result.returncode == 0, result.stderr
     trained = DenoisingUNet.from_pretrained(tmp_path / "run" / "last")
@@ -288,6 +288,33 @@ def test_a_card_written_by_hand_stays_in_a_run(photos, tmp_path):
     assert report(tmp_path / "run" / "last")["training"]["steps"] == 8
 
 
+@pytest.mark.parametrize(
+    "options, way_out", [(["--streaming"], "leave out --streaming, which makes one, or add one"), ([], None)]
+)
+def test_data_without_a_validation_split_have_a_way_out(tmp_path, options, way_out):
+    images = [Image.fromarray(picture(np.random.default_rng(number))) for number in range(10)]
+    table = datasets.Dataset.from_dict({"clean": images}, features=datasets.Features({"clean": datasets.Image()}))
+    (tmp_path / "data").mkdir()
+    table.to_parquet(tmp_path / "data" / "train.parquet")
+    few = ["--max-steps", "1", "--batch", "1", "--validation-images", "1", *options]
+    result = here(tmp_path / "data", tmp_path / "run", *few)
+    assert result.returncode == (2 if way_out else 0) and (way_out or "") in result.stderr
+
+
+def test_the_names_of_transformers_mean_what_ours_mean(tmp_path, capsys):
+    ours = ["--output", "runs/x", "--batch", "8", "--accumulate", "4", "--precision", "bf16", "--trackers", "wandb"]
+    theirs = ["--output_dir", "runs/x", "--per_device_train_batch_size=8", "--gradient-accumulation-steps", "4"]
+    theirs += ["--mixed_precision", "bf16", "--report_to", "wandb", "--max_eval_samples", "50"]
+    config = parse(TrainConfig, ["--data", "d", *theirs])
+    assert config == parse(TrainConfig, ["--data", "d", *ours, "--validation-images", "50"])
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("output_dir: runs/x\nper_device_train_batch_size: 8\n")
+    assert parse(TrainConfig, ["--data", "d", "--config", str(recipe)]).batch == 8
+    # Named alike and not the same thing: epochs, a path to resume from, a repository that is not pushed to by itself.
+    for name in ("num_train_epochs", "resume_from_checkpoint", "hub_model_id"):
+        assert name not in TrainConfig.ALIASES
+
+
 def test_loss_that_is_not_finite_names_the_images_and_keeps_the_checkpoint(photos, tmp_path):
     options = ["--batch", "2", "--eval-every", "4", "--clip-norm", "1e30", "--ema-decay", "0"]
     assert here(photos, tmp_path / "run", *options, "--max-steps", "4").returncode == 0
@@ -430,7 +457,8 @@ def test_bad_options_are_one_sentence(photos, tmp_path, monkeypatch):
         "--seed -1": "--seed must be at least 0",
         "--max-minutes 0": "--max-minutes must be above 0",
         "--grey-share 15": "--grey-share must be 0 to 1",
-        "--learning-rate nan": "--learning-rate must be at least 0",
+        "--learning-rate nan": "--learning-rate must be above 0",
+        "--learning-rate 0": "--learning-rate must be above 0, got 0",
         "--plateau-factor 1": "--plateau-factor must be above 0 and below 1",
         "--trackers tensorbord": "tensorboard",
         f"--config {tmp_path}/typo.yaml": "did you mean 'encoder'",
