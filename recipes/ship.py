@@ -29,7 +29,11 @@ def main(checkpoint: str, *evaluations: str) -> None:
     model = DenoisingUNet.from_pretrained(checkpoint)
     reports = [json.loads((Path(folder) / "evaluation.json").read_text()) for folder in evaluations]
     training = {**(model.report or {}).get("training", {}), "data": DATA, "licences": LICENCES}
-    model.report = {"results": [result for report in reports for result in report["results"]], "training": training}
+    model.report = {
+        "license": {"license": "apache-2.0"},
+        "results": [result for report in reports for result in report["results"]],
+        "training": training,
+    }
     model.save_pretrained(PACKAGED)
     weights = PACKAGED / "model.safetensors"
     # Vectors (biases, BatchNorm statistics) stay in full precision: they weigh nothing and their range is wide.

@@ -33,7 +33,7 @@ Outcome = tuple[str | None, str | None]  # what there is to say about a file, an
 class Denoise:
     """Denoise image files. Format, size, mode, bit depth, alpha, ICC profile and EXIF stay as they are."""
 
-    inputs: Annotated[Positional[list[str]], arg(metavar="IN...")]
+    inputs: Annotated[Positional[list[str]], arg(metavar="IN...", help_behavior_hint="(required)")]
     """Image files, folders (searched for images at any depth) or glob patterns."""
     output: Annotated[Path, arg(aliases=["-o"], metavar="OUT")]
     """Folder for the results, created if missing; or a file, for one input file, with an image extension."""

@@ -1,5 +1,6 @@
 """`hf-denoise evaluate`."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -16,8 +17,11 @@ class Evaluate:
 
     data: str
     """Triplets or clean images: a folder in a known layout, or the id of a dataset on the Hub."""
-    output: Annotated[Path, arg(aliases=["-o"])] = Path("evaluation")
-    """Folder for evaluation.html, evaluation.json, evaluation.md, images.csv and a before/after picture."""
+    output: Annotated[Path | None, arg(aliases=["-o"])] = None
+    """Folder for evaluation.html, evaluation.json, evaluation.md, images.csv and a before/after picture. Default:
+    beside the folder in --model, where `hf-denoise push` finds it: runs/x/best-report for runs/x/best."""
+    overwrite: bool = False
+    """Replace the report in --output."""
     model: str | None = None
     """Folder of a saved model, or its id on the Hugging Face Hub. Default: the model in the package."""
     sigma: tuple[float, ...] = (25,)
@@ -50,14 +54,19 @@ class Evaluate:
         from hf_denoise.data.roles import parse_columns
         from hf_denoise.evaluation.report import report_markdown
         from hf_denoise.evaluation.run import REPORT_PAGE, evaluate_data
+        from hf_denoise.hub.files import PACKAGED, checkpoint_folder
+        from hf_denoise.hub.reports import weights_digest
+        from hf_denoise.hub.tables import unescape
 
         processes = join_processes()
-        denoiser = load_denoiser(self, processes)
+        folder = Path(self.model) if self.model and Path(self.model).is_dir() else None
+        beside = Path(f"{os.path.normpath(folder)}-report") if folder else Path("evaluation")
+        output = self.output or beside
         degradations = [self.degradation] if self.degradation else [f"gaussian:{sigma:g}" for sigma in self.sigma]
         results = evaluate_data(
-            denoiser,
+            lambda: load_denoiser(self, processes),
             self.data,
-            self.output,
+            output,
             degradations=degradations,
             peers=self.peers,
             split=self.split,
@@ -66,8 +75,10 @@ class Evaluate:
             columns=parse_columns(self.columns),
             make_degraded=self.make_degraded,
             model=self.model or "packaged weights",
+            digest=lambda: weights_digest(checkpoint_folder(self.model or PACKAGED, local_files_only=True)),
+            overwrite=self.overwrite,
             processes=processes,
         )
         if processes.is_main:
-            print(report_markdown(results))
-            print(self.output / REPORT_PAGE)
+            print(unescape(report_markdown(results)))
+            print(output / REPORT_PAGE)

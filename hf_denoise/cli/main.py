@@ -15,7 +15,7 @@ from hf_denoise.cli.export import Export
 from hf_denoise.cli.make_triplets import MakeTriplets
 from hf_denoise.cli.probe import Probe
 from hf_denoise.cli.push import Push
-from hf_denoise.distributed.launch import rank, start_cpu_processes
+from hf_denoise.distributed.launch import rank, say_mistake, start_cpu_processes
 from hf_denoise.errors import UserError
 
 COMMANDS: dict[str, Callable[..., Any]] = {
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = tyro.extras.subcommand_cli_from_dict(
             COMMANDS,
             prog="hf-denoise",
-            description="Remove noise from images, keep the defects.",
+            description="Remove noise from images, keep the defects. `hf-denoise --version` prints the version.",
             args=arguments,
             console_outputs=rank() == 0,
         )
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if rank() == 0 or isinstance(command, Denoise | Probe | Evaluate):
             command.run()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        say_mistake(error)
         return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -4,14 +4,14 @@ import argparse
 import dataclasses
 import difflib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import tyro
 import yaml
 
-from hf_denoise.distributed.launch import tell_torchrun
+from hf_denoise.distributed.launch import say_mistake
 from hf_denoise.errors import UserError
 
 Options = TypeVar("Options")
@@ -31,6 +31,7 @@ def recipe_arguments(path: Path, options: type[Any]) -> list[str]:
     for name, only in getattr(options, "REMOVED", {}).items():
         if recipe.pop(name, only) != only:
             raise UserError(f"--config '{path}' sets '{name}', which is no longer supported; remove that line")
+    recipe = {aliases_of(options).get(str(name), name): value for name, value in recipe.items()}
     names = [field.name for field in dataclasses.fields(options)]
     for name in recipe:
         if name not in names:
@@ -38,6 +39,21 @@ def recipe_arguments(path: Path, options: type[Any]) -> list[str]:
             hint = f"; did you mean '{near[0]}'?" if near else "; see --help for the options"
             raise UserError(f"--config '{path}' has an unknown option '{name}'{hint}")
     return as_arguments(recipe)
+
+
+def aliases_of(options: type[Any]) -> Mapping[str, str]:
+    """Other names of options, each with its own."""
+    return getattr(options, "ALIASES", {})
+
+
+def own_names(arguments: Sequence[str], aliases: Mapping[str, str]) -> list[str]:
+    """A command line with the options' own names in place of others."""
+    renamed = []
+    for argument in arguments:
+        flag, equals, value = argument.partition("=")
+        own = aliases.get(flag.removeprefix("--").replace("-", "_")) if flag.startswith("--") else None
+        renamed.append(f"--{own.replace('_', '-')}{equals}{value}" if own else argument)
+    return renamed
 
 
 def as_arguments(values: dict[str, Any]) -> list[str]:
@@ -62,7 +78,7 @@ def parse(options: type[Options], arguments: Sequence[str], recorded: Recorded[O
     """
     finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     finder.add_argument("--config", type=Path)
-    found, rest = finder.parse_known_args(arguments)
+    found, rest = finder.parse_known_args(own_names(arguments, aliases_of(options)))
     recipe = recipe_arguments(found.config, options) if found.config else []
     parsed = tyro.cli(options, args=[*recipe, *rest])
     # An older run may have options that are gone.
@@ -80,8 +96,7 @@ def run(
     try:
         command(parse(options, arguments, recorded))
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        tell_torchrun(f"error: {error}")
+        say_mistake(error)
         return 2
     except KeyboardInterrupt as interruption:
         print(interruption if interruption.args else "interrupted", file=sys.stderr)

@@ -54,7 +54,7 @@ class Probe:
     Prints for each picture from which contrast on, in grey levels of 255, 80 % and half of a defect of each kind are
     kept, and a90/95, the contrast that is kept with 90 % probability at 95 % confidence. No clean picture is needed."""
 
-    inputs: Annotated[Positional[list[str]], arg(metavar="IN...")]
+    inputs: Annotated[Positional[list[str]], arg(metavar="IN...", help_behavior_hint="(required)")]
     """Image files, folders (searched for images at any depth) or glob patterns."""
     output: Annotated[Path | None, arg(aliases=["-o"], metavar="FOLDER")] = None
     """Folder for NAME-probe.json, NAME-probe.png (the curves), NAME-probe-map.png (red where less is kept) and

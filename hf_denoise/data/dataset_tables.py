@@ -5,15 +5,20 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from huggingface_hub import constants
 
 from hf_denoise.data.layouts import SPLIT_NAMES
 from hf_denoise.data.roles import ROLES
 from hf_denoise.data.table_columns import encoded, with_our_names, without_degraded
 from hf_denoise.data.walking import visible_files
 from hf_denoise.errors import UserError, cause_of
+from hf_denoise.hub.ids import missing_path
+from hf_denoise.hub.reach import hub_is_out_of_reach
 
 if TYPE_CHECKING:
     import datasets
@@ -65,6 +70,8 @@ def open_stream(
     import datasets
 
     folder = Path(data).expanduser()
+    if not folder.exists() and (wrong := missing_path(str(data))):
+        raise UserError(f"{wrong}; give a `datasets` folder or the id of a dataset on the Hub (user/name).")
     if folder.exists() and not (folder.is_dir() and is_datasets_folder(folder)):
         raise UserError(f"'{data}' is no `datasets` folder: --streaming reads one (Parquet files), or a Hub id.")
     loaded = _load(folder if folder.exists() else None, str(data), streaming=True, revision=revision)
@@ -87,7 +94,8 @@ def _load(folder: Path | None, data: str, streaming: bool = False, revision: str
 
     try:
         if folder is None:
-            return datasets.load_dataset(data, streaming=streaming, revision=revision)
+            with _offline_where_out_of_reach():
+                return datasets.load_dataset(data, streaming=streaming, revision=revision)
         if _is_saved(folder):
             return datasets.load_from_disk(str(folder))
         if streaming:
@@ -98,13 +106,29 @@ def _load(folder: Path | None, data: str, streaming: bool = False, revision: str
             f"{data} is neither a folder here nor a dataset on the Hub that you may read: correct the name, or log in "
             "with `hf auth login` if it is private."
         ) from error
-    except ConnectionError as error:
+    except (ConnectionError, FileNotFoundError) as error:
+        if folder is not None:
+            raise UserError(f"{data} could not be loaded as a dataset: {cause_of(error).rstrip('.')}.") from error
         raise UserError(
             f"{data} is not a folder here, and the Hub could not be reached to look for a dataset of that name: check "
             "the path, or the network."
         ) from error
     except Exception as error:  # readers of many formats, each with errors of its own
         raise UserError(f"{data} could not be loaded as a dataset: {cause_of(error).rstrip('.')}.") from error
+
+
+@contextmanager
+def _offline_where_out_of_reach() -> Iterator[None]:
+    """Let `datasets` look into its cache at once where the Hub cannot be reached; it would try for half a minute."""
+    import datasets
+
+    before = constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE
+    if hub_is_out_of_reach():
+        constants.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE = before
 
 
 def _cache_of(folder: Path) -> Path:

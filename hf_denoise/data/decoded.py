@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from hf_denoise.data.reading import Pixels, Triplet, read_row
 from hf_denoise.data.roles import ROLES
 from hf_denoise.data.table_columns import encoded
+from hf_denoise.data.triplet_checks import BAR_FROM
 from hf_denoise.errors import UserError
 
 if TYPE_CHECKING:
@@ -113,6 +115,11 @@ class MemoryMapped:
         return sum(place is not None for place in self.cells["degraded"].places)
 
     @property
+    def defect_count(self) -> int:
+        """How many rows have a mask that is not empty."""
+        return sum(place is not None and place[2] > place[1] for place in self.cells["defects"].places)
+
+    @property
     def largest_side(self) -> int:
         """Of all images, pixels."""
         return max(*self.heights, *self.widths)
@@ -159,6 +166,8 @@ def decoded_copy(table: datasets.Dataset) -> datasets.Dataset:
             **dict.fromkeys(("clean", "degraded", "mask", "defects"), binary),
         }
     )
+    shown = not datasets.are_progress_bars_disabled()
+    datasets.disable_progress_bars()  # which would call every split "train"
     try:
         return datasets.Dataset.from_generator(
             _decode_all,
@@ -175,12 +184,17 @@ def decoded_copy(table: datasets.Dataset) -> datasets.Dataset:
             f"the decoded copy of the images could not be written to '{datasets.config.HF_DATASETS_CACHE}' "
             f"({getattr(cause, 'strerror', None) or cause}); make room there, or set HF_DATASETS_CACHE to elsewhere"
         ) from error
+    finally:
+        if shown:
+            datasets.enable_progress_bars()
 
 
 def _decode_all(table: datasets.Dataset) -> Iterator[dict[str, Any]]:
     triplets = Decoded(table)
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow decodes outside the interpreter's lock
-        for start in range(0, len(table), ROWS_AT_ONCE):
+        hidden = True if len(table) < BAR_FROM else None  # None: shown on a terminal
+        starts = range(0, len(table), ROWS_AT_ONCE)
+        for start in tqdm(starts, "decoding images", unit="batch", disable=hidden):
             rows = range(start, min(start + ROWS_AT_ONCE, len(table)))
             yield from pool.map(lambda index: _stored(triplets[index]), rows)
 

@@ -46,16 +46,22 @@ class Layout:
 
     `splits` maps the data's own split (`train`, `validation`, `test`), or None where it has none, to triplets in the
     order of their names; `problems` are the files without a partner, each with the reason in words; `columns` are the
-    names that roles were given by hand.
+    names that roles were given by hand; `kinds` are the layouts that were recognised, in words.
     """
 
     root: Path
     columns: dict[str, str] = field(default_factory=dict)
     splits: dict[str | None, list[TripletFiles]] = field(default_factory=dict)
     problems: list[tuple[Path, str]] = field(default_factory=list)
+    kinds: list[str] = field(default_factory=list)
 
     def add(self, split: str | None, triplet: TripletFiles) -> None:
         self.splits.setdefault(split, []).append(triplet)
+
+    def note(self, kind: str) -> None:
+        """A layout was recognised in some folder."""
+        if kind not in self.kinds:
+            self.kinds.append(kind)
 
     def name(self, path: Path) -> str:
         return path.relative_to(self.root).as_posix()

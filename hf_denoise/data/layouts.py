@@ -137,6 +137,7 @@ def _one_each(folder: Path, layout: Layout) -> dict[str, Path]:
 
 def _read_paired(folder: Path, roles: Mapping[str, Path], split: str | None, layout: Layout) -> None:
     """`{degraded,mask,clean}/**/NAME`, also inside the inspection layout: a folder for each role, by relative path."""
+    layout.note(f"a folder for each role ({', '.join(sub.name for sub in roles.values())})")
     cleans = by_key(roles["clean"], layout)
     masks = Partners(roles.get("mask"), layout)
     degraded = Partners(roles.get("degraded"), layout)
@@ -177,6 +178,7 @@ def _read_mvtec(folder: Path, split: str | None, layout: Layout) -> None:
     Its train and test folders are pooled: they separate defect-free images from the rest, for anomaly detection, and
     kept as splits would leave no defect to train on.
     """
+    layout.note("MVTec AD")
     parts = {sub.name.lower(): sub for sub in subfolders(folder)}
     masks = Partners(parts["ground_truth"], layout)
     # The ground truth is that of the test images; train/good/000 and test/good/000 only share a name.

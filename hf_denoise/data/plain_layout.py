@@ -101,6 +101,7 @@ def _add_groups(
     groups: Mapping[tuple[Path, str], Group], roles: Mapping[str | None, str], split: str | None, layout: Layout
 ) -> None:
     """Make triplets of files that share a name."""
+    layout.note("roles in the names of files")
     wanted = {role for group in groups.values() for word in group if (role := roles.get(word))}
     for (folder, _), group in groups.items():
         found: dict[str, Path] = {}
@@ -127,6 +128,7 @@ def _add_groups(
 
 
 def _add_clean(files: Iterable[Path], split: str | None, layout: Layout) -> None:
+    layout.note("clean images")
     taken: set[Path] = set()
     for file in files:
         # a.jpg and a.png are two photographs here: the second keeps its extension as part of its name

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from hf_denoise.data.united_masks import united
 from hf_denoise.data.unread import UNREAD, unread_sentence
 from hf_denoise.data.walking import is_utf8, visible_files
 from hf_denoise.errors import UserError
-from hf_denoise.hub.ids import is_hub_id
+from hf_denoise.hub.ids import is_hub_id, missing_path
 
 if TYPE_CHECKING:
     import datasets
@@ -69,8 +70,38 @@ def load_triplets(
             outside, or masks and degraded images of another size than the clean image. Sizes are compared as
             displayed, with the EXIF orientation applied.
     """
+    options: dict[str, Any] = {"revision": revision, "columns": columns, "make_degraded": make_degraded}
+    return find_triplets(data, seed=seed, skip_bad=skip_bad, splits=splits, **options).tables
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found in data.
+
+    Attributes:
+        tables: as `load_triplets` gives them.
+        layout: what was recognised, in words.
+        sources: how many source images each split has.
+    """
+
+    tables: datasets.DatasetDict
+    layout: str
+    sources: dict[str, int]
+
+
+def find_triplets(
+    data: str | os.PathLike[str],
+    *,
+    seed: int = 0,
+    skip_bad: bool = False,
+    splits: tuple[float, float, float] = (0.7, 0.2, 0.1),
+    revision: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    make_degraded: bool = False,
+) -> Found:
+    """`load_triplets`, with what else is known of the data; the arguments and errors are the same."""
     _check_options(seed, splits, columns or {})
-    tables, problems = _open(data, revision, columns or {})
+    tables, problems, layout = _open(data, revision, columns or {})
     if make_degraded:
         tables = {split: without_degraded(table) for split, table in tables.items()}
     if set(tables) == {"train"}:
@@ -81,13 +112,15 @@ def load_triplets(
     if emptied or not tables:
         raise UserError(f"{data}: no usable triplet is left in {' and '.join(emptied) or 'it'}.")
     if None in tables:
-        table = tables[None]
-        indices = split_by_source(sources[None], splits, seed)
+        table, own = tables[None], sources[None]
+        indices = split_by_source(own, splits, seed)
         tables = {split: table.select(rows) for split, rows in indices.items()}
+        sources = {split: [own[row] for row in rows] for split, rows in indices.items()}
 
     import datasets
 
-    return datasets.DatasetDict({split: tables[split] for split in SPLITS if split in tables})
+    ordered = datasets.DatasetDict({split: tables[split] for split in SPLITS if split in tables})
+    return Found(ordered, layout, {split: len(set(sources[split])) for split in ordered})
 
 
 def _check_options(seed: int, splits: tuple[float, float, float], columns: Mapping[str, str]) -> None:
@@ -113,8 +146,8 @@ def _name_problems(data: str, problems: list[str], skip_bad: bool) -> None:
 
 def _open(
     data: str | os.PathLike[str], revision: str | None, columns: Mapping[str, str]
-) -> tuple[dict[str | None, datasets.Dataset], list[str]]:
-    """Tables with our columns for each own split (None: no own splits), and what could not be matched."""
+) -> tuple[dict[str | None, datasets.Dataset], list[str], str]:
+    """Tables with our columns for each own split (None: no own splits), what could not be matched, and the layout."""
     folder = Path(data).expanduser()
     try:
         exists, is_folder = folder.exists(), folder.is_dir()
@@ -124,21 +157,23 @@ def _open(
         raise UserError(f"{data} lies in a path that is not UTF-8: rename the folder.")
     if is_folder:
         if is_datasets_folder(folder):
-            return open_tables(folder, str(data), columns=columns), []
+            return open_tables(folder, str(data), columns=columns), [], "a folder of the `datasets` library"
         layout = read_layout(folder, columns)
         if unread := unread_sentence(visible_files(folder, UNREAD)):
             _logger.warning("%s: %s.", data, unread)
         if unused := layout.unused():
             count = "1 image is" if len(unused) == 1 else f"{len(unused)} images are"
             _logger.warning("%s: %s no part of a triplet, such as %s.", data, count, layout.name(unused[0]))
-        return _tables_of(layout)
+        return *_tables_of(layout), ", ".join(layout.kinds)
     if exists:
         raise UserError(f"{data} is a file: give the folder that holds the images, or the id of a dataset on the Hub.")
+    if wrong := missing_path(str(data)):
+        raise UserError(f"{wrong}; give a folder of images or the id of a dataset on the Hub (user/name).")
     if not is_hub_id(str(data)):
         raise UserError(
             f"{data} does not exist: give a folder of images or the id of a dataset on the Hub (user/name)."
         )
-    return open_tables(None, str(data), revision, columns), []
+    return open_tables(None, str(data), revision, columns), [], "a dataset on the Hub"
 
 
 def _tables_of(layout: Layout) -> tuple[dict[str | None, datasets.Dataset], list[str]]:

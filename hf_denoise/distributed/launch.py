@@ -1,6 +1,7 @@
 """How the processes of one command are started, by `accelerate launch` or torchrun, and what they know of it."""
 
 import json
+import logging
 import os
 import sys
 import time
@@ -8,6 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from hf_denoise.errors import UserError
+
+MISTAKE = "error: "
 RANKS = ("RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")
 
 
@@ -26,10 +30,31 @@ def start_cpu_processes() -> None:
     if torchrun:
         module = sys.modules["__main__"].__spec__  # of `python -m`; a script has none
         script = ["-m", module.name] if module else [sys.argv[0]]
-        from torch.distributed.run import main
-
-        main([*torchrun, *script, *sys.argv[1:]])
+        run_torchrun([*torchrun, *script, *sys.argv[1:]])
         sys.exit()
+
+
+def run_torchrun(arguments: Sequence[str]) -> None:
+    """Run torchrun in this process; a user's mistake in its processes ends this one with status 2 and no traceback.
+
+    Other failures, such as a process that was killed, are reported as torchrun does.
+    """
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.run import main
+
+    for name in [name for name in logging.root.manager.loggerDict if name.startswith("torch.distributed.elastic")]:
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what they say of a failure is in its report
+    try:
+        main(list(arguments))
+    except ChildFailedError as failed:
+        # A process may have been ended for the failure of another one before it could say its own.
+        told = {rank: str(failure.message) for rank, failure in failed.failures.items()}
+        mistakes = {rank: message for rank, message in told.items() if message.startswith(MISTAKE)}
+        if not mistakes:
+            raise
+        if 0 not in mistakes:  # the main process has said its own
+            print(next(iter(mistakes.values())), file=sys.stderr)
+        sys.exit(2)
 
 
 def torchrun_options(launcher: Sequence[str]) -> list[str]:
@@ -79,7 +104,13 @@ def rank() -> int:
     return next((int(os.environ[name]) for name in RANKS if name in os.environ), 0) if launched() else 0
 
 
-def tell_torchrun(error: str) -> None:
-    """Write the error where torchrun looks for the reason of a failure; it would show its own traceback alone."""
+def say_mistake(error: UserError) -> None:
+    """Say what the user can put right: once, though every process may have met it.
+
+    It is also written where torchrun looks for the reason of a failure; it would show its own traceback alone.
+    """
+    said = f"{MISTAKE}{error}"
+    if rank() == 0:
+        print(said, file=sys.stderr)
     if path := os.environ.get("TORCHELASTIC_ERROR_FILE"):
-        Path(path).write_text(json.dumps({"message": error, "timestamp": int(time.time())}), encoding="utf-8")
+        Path(path).write_text(json.dumps({"message": said, "timestamp": int(time.time())}), encoding="utf-8")

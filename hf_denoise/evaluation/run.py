@@ -3,7 +3,7 @@
 import json
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from functools import partial
@@ -24,6 +24,8 @@ from hf_denoise.evaluation.report import Evaluation, images_csv, report_markdown
 from hf_denoise.evaluation.summary import Row, jsonable, summarise, summarise_classes
 from hf_denoise.evaluation.survival import measure_survival
 from hf_denoise.files import make_writable, written_beside
+from hf_denoise.hub.files import REPORT
+from hf_denoise.hub.reports import DIGEST
 from hf_denoise.inference.denoiser import Denoiser
 from hf_denoise.noise.degradations import parse_degradation
 
@@ -121,7 +123,7 @@ def load_split(data: str, split: str, **options: Any) -> Any:
 
 
 def evaluate_data(
-    denoiser: Denoiser,
+    load: Callable[[], Denoiser],
     data: str,
     output: Path,
     *,
@@ -133,6 +135,8 @@ def evaluate_data(
     columns: Mapping[str, str] | None = None,
     make_degraded: bool = False,
     model: str = "",
+    digest: Callable[[], str] | None = None,
+    overwrite: bool = False,
     processes: Processes = ALONE,
 ) -> list[dict[str, Any]]:
     """Measure a denoiser on a data set, under each degradation, and write what was found.
@@ -142,7 +146,7 @@ def evaluate_data(
     picture for each degradation.
 
     Args:
-        denoiser: what is measured.
+        load: gives what is measured; called when the data were found to be usable.
         data: anything that `load_triplets` takes.
         output: folder of the report.
         degradations: each is measured; data that have degraded images are measured once, as they are.
@@ -152,17 +156,21 @@ def evaluate_data(
         skip_bad: leave out files that cannot be used.
         columns, make_degraded: as of `load_triplets`.
         model: what the model is called in the report.
+        digest: gives that of its weights, by which `hf-denoise push` knows that the report is theirs.
+        overwrite: replace a report in `output`.
         processes: share the images; the main one reads the data and writes the report.
 
     Returns:
         The results as in `evaluation.json`: None for what does not exist and for infinite values.
 
     Raises:
-        UserError: the data or the output folder cannot be used, or a peer is not installed.
+        UserError: the data or the output folder cannot be used, there is a report already, or a peer is not installed.
     """
+    processes.once(lambda: _check_free(output, overwrite))
     others = processes.each(lambda: load_peers(peers))
     options = {"seed": seed, "skip_bad": skip_bad, "columns": columns, "make_degraded": make_degraded}
     chosen = processes.once(lambda: _load(data, output, degradations, split, options))
+    denoiser = load()
     if "degraded" in chosen.column_names:
         degradations = degradations[:1]
     evaluations = []
@@ -175,8 +183,14 @@ def evaluate_data(
         processes.once(partial(write_grid, output / f"grid-{label}.png", crops))
     results: list[dict[str, Any]] = [jsonable(evaluation.result) for evaluation in evaluations]
     facts = _facts(denoiser, results, split, seed, model)
-    processes.once(lambda: _write(output, evaluations, results, facts))
+    head = {DIGEST: digest()} if digest and processes.is_main else {}
+    processes.once(lambda: _write(output, evaluations, {**head, "results": results}, facts))
     return results
+
+
+def _check_free(output: Path, overwrite: bool) -> None:
+    if not overwrite and (output / REPORT).exists():
+        raise UserError(f"'{output}' holds a report already; choose another --output, or replace it with --overwrite")
 
 
 def _load(data: str, output: Path, degradations: Sequence[str], split: str, options: dict[str, Any]) -> Any:
@@ -207,12 +221,10 @@ def _facts(denoiser: Denoiser, results: Sequence[dict[str, Any]], split: str, se
     }
 
 
-def _write(
-    output: Path, evaluations: Sequence[Evaluation], results: Sequence[dict[str, Any]], facts: dict[str, str]
-) -> None:
+def _write(output: Path, evaluations: Sequence[Evaluation], report: dict[str, Any], facts: dict[str, str]) -> None:
     texts = {
-        "evaluation.json": json.dumps({"results": results}, indent=2, allow_nan=False) + "\n",
-        "evaluation.md": report_markdown(results) + "\n",
+        REPORT: json.dumps(report, indent=2, allow_nan=False) + "\n",
+        "evaluation.md": report_markdown(report["results"]) + "\n",
         "images.csv": images_csv(evaluations),
         REPORT_PAGE: report_page(evaluations, facts),
     }

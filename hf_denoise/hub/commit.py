@@ -2,7 +2,7 @@
 
 import functools
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,9 +14,8 @@ from hf_denoise.errors import UserError
 from hf_denoise.hub.card import has_text, is_handwritten
 from hf_denoise.hub.errors import HubUnreachableError, hub_errors, may_pass
 from hf_denoise.hub.files import CARD, CURVES, LOG, RECIPE, REPORT, WEIGHTS
+from hf_denoise.hub.licence import Licence, card_metadata, known_licence
 from hf_denoise.hub.tables import plain
-
-LICENCE_FIELDS = ("license", "license_name", "license_link")
 
 Patterns = list[str] | str | None
 
@@ -26,7 +25,7 @@ _logger = logging.getLogger(__name__)
 def commit_model(
     repo_id: str,
     files: Mapping[str, Path | bytes],
-    card: ModelCard,
+    render: Callable[[Licence], ModelCard],
     own_card: Path | None,
     *,
     message: str,
@@ -45,8 +44,8 @@ def commit_model(
     Args:
         repo_id: "user/name".
         files: name on the Hub -> the model's file or its content, without the card.
-        card: rendered for this model; a licence that was chosen on the Hub goes into it.
-        own_card: goes up in place of `card` if somebody wrote or edited it by hand.
+        render: gives the card of this model, from the licence that was chosen on the Hub, empty where none was.
+        own_card: goes up in place of that card if somebody wrote or edited it by hand.
         message, token, branch, create_pr, allow_patterns, ignore_patterns, delete_patterns: as in
             `huggingface_hub.HfApi.upload_folder`.
 
@@ -61,7 +60,7 @@ def commit_model(
         present = {file.rfilename for file in there.siblings or ()}
         # By its commit: for a branch that the Hub does not tell of, the client takes an old card from the cache.
         theirs = Path(api.hf_hub_download(repo_id, CARD, revision=there.sha)) if CARD in present else None
-        chosen = own or _card_beside(repo_id, card, theirs)
+        chosen = own or _card_beside(repo_id, render, theirs)
         ours = {**files, CARD: chosen} if chosen is not None else dict(files)
         names = set(filter_repo_objects(ours, allow_patterns=allow_patterns, ignore_patterns=ignore_patterns))
         gone = _left_by_earlier_model(present) - files.keys() if WEIGHTS in names else set()
@@ -96,18 +95,12 @@ def _commit_errors(repo_id: str, own: Path | None) -> Iterator[None]:
         raise UserError(f"the Hub refuses the card '{own or CARD}'; mend or delete it: {plain(error)}") from error
 
 
-def _card_beside(repo_id: str, card: ModelCard, theirs: Path | None) -> bytes | None:
+def _card_beside(repo_id: str, render: Callable[[Licence], ModelCard], theirs: Path | None) -> bytes | None:
     """The rendered card as it goes to a repository with the card `theirs`; None where that one stays."""
     if theirs and is_handwritten(theirs) and has_text(theirs):
         _tell_kept(repo_id)
         return None
-    if theirs:
-        text = theirs.read_text(encoding="utf-8", errors="replace")
-        licence = ModelCard(text, ignore_metadata_errors=True).data.to_dict()
-        if licence.get("license"):
-            for name in LICENCE_FIELDS:
-                setattr(card.data, name, licence.get(name))
-    return str(card).encode()
+    return str(render(known_licence(card_metadata(theirs)) if theirs else {})).encode()
 
 
 def _left_by_earlier_model(present: set[str]) -> set[str]:
@@ -119,4 +112,4 @@ def _left_by_earlier_model(present: set[str]) -> set[str]:
 @functools.cache
 def _tell_kept(repo_id: str) -> None:
     """Once per process: a run may push after every evaluation."""
-    _logger.warning("the card of '%s' was written by hand and stays as it is, without the new results", repo_id)
+    _logger.warning("the card of '%s' was written by hand and stays, without the new results and licence", repo_id)

@@ -2,11 +2,11 @@
 
 import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub import HfApi, constants, snapshot_download
 from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -14,6 +14,8 @@ from torch import Tensor
 
 from hf_denoise.errors import UserError
 from hf_denoise.hub.errors import hub_errors
+from hf_denoise.hub.ids import missing_path
+from hf_denoise.hub.reach import hub_is_out_of_reach
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
@@ -24,6 +26,7 @@ LOG = "log.csv"
 CURVES = "curves.png"
 INT8, INT8_DATA, INT8_FACTS = "int8.xml", "int8.bin", "int8.json"  # the quantised model, see `quantizing`
 INT8_FILES = (INT8, INT8_DATA, INT8_FACTS)
+FETCHED = [CONFIG, WEIGHTS, REPORT, CARD, *INT8_FILES]
 PACKAGED = "packaged"  # the name of the model that ships with the package
 
 
@@ -52,8 +55,26 @@ def checkpoint_folder(model_id: str | Path, **download: Any) -> Path:
         return path
     if path.is_file():
         raise UserError(f"'{model_id}' is a file; give the folder it is in, or the id of a model on the Hub")
+    if wrong := missing_path(str(model_id)):
+        raise UserError(f"{wrong}; give a folder of a saved model, or the id of one on the Hub")
     with hub_errors(str(model_id)):
-        return Path(snapshot_download(str(model_id), allow_patterns=[CONFIG, WEIGHTS, REPORT, *INT8_FILES], **download))
+        return Path(fetch(snapshot_download, str(model_id), allow_patterns=FETCHED, **download))
+
+
+def fetch(download: Callable[..., str], *arguments: str, **options: Any) -> str:
+    """What a download of the Hub's client gives; where the Hub is out of reach, from the cache, and without delay.
+
+    Raises:
+        ConnectionError: the Hub is out of reach, and the cache lacks what is wanted.
+    """
+    if options.get("local_files_only") or constants.is_offline_mode() or not hub_is_out_of_reach():
+        return download(*arguments, **options)
+    try:
+        if not options.get("force_download"):
+            return download(*arguments, **{**options, "local_files_only": True})
+    except LocalEntryNotFoundError:
+        pass
+    raise ConnectionError(f"no connection to {constants.ENDPOINT}")
 
 
 def dataset_revision(data: str | Path) -> str | None:
@@ -78,7 +99,7 @@ def newest_revision(data: str | Path) -> str | None:
     Returns:
         The commit's hash; None where `data` is a local folder or the Hub does not say: reading it then says why.
     """
-    if Path(data).expanduser().exists():
+    if Path(data).expanduser().exists() or missing_path(str(data)) or hub_is_out_of_reach():
         return None
     try:
         with hub_errors(str(data)):

@@ -1,5 +1,7 @@
 """The form of a Hub id."""
 
+import difflib
+from pathlib import Path
 from typing import Any
 
 from huggingface_hub.errors import HFValidationError
@@ -15,3 +17,28 @@ def is_hub_id(name: Any) -> bool:
     except HFValidationError:
         return False
     return True
+
+
+def missing_path(name: str) -> str | None:
+    """What is wrong with a name that is nothing on this machine, where it looks like a path and not like a Hub id.
+
+    A path has a dot in its first part (names of users have none), a tilde or a slash at its beginning, more than one
+    slash, a backslash, or a first part that is a folder here. A dot in the second part may be either.
+
+    Returns:
+        A clause for a sentence, with a near name where there is one; None where it may be an id.
+    """
+    parts = name.replace("\\", "/").rstrip("/").split("/")
+    first = Path(parts[0] or "/").expanduser()
+    if len(parts) > 1 and first.is_dir():
+        there = first
+        for part in parts[1:]:
+            if not (there / part).is_dir():
+                break
+            there /= part
+        near = difflib.get_close_matches(part, [path.name for path in there.iterdir()], n=1)
+        hint = f", but '{near[0]}'" if near else ""
+        return f"'{name}' does not exist: '{there}' has no '{part}'{hint}"
+    if name.startswith("~") or len(parts) > 2 or name != "/".join(parts) or "." in parts[0]:
+        return f"'{name}' does not exist: it looks like a path, and is no Hub id of the form user/name"
+    return None

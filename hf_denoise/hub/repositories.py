@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from huggingface_hub import CommitOperationAdd, HfApi, get_token
+from huggingface_hub import CommitOperationAdd, HfApi, constants, get_token
 from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 from huggingface_hub.utils.logging import get_verbosity, set_verbosity, set_verbosity_error
 
 from hf_denoise.errors import UserError
 from hf_denoise.hub.errors import hub_errors
 from hf_denoise.hub.files import CONFIG
+from hf_denoise.hub.reach import hub_is_out_of_reach
 
 
 def create_repo(repo_id: str, *, private: bool = False, token: str | None = None, branch: str | None = None) -> str:
@@ -32,6 +33,8 @@ def create_repo(repo_id: str, *, private: bool = False, token: str | None = None
             raise UserError(
                 "no token for the Hub; log in with 'hf auth login', or set HF_TOKEN to a token that may write"
             )
+        if not constants.is_offline_mode() and hub_is_out_of_reach():
+            raise ConnectionError(f"no connection to {constants.ENDPOINT}")
         api = HfApi(token=token)
         repo_id = api.create_repo(repo_id, private=private or None, exist_ok=True).repo_id
         if branch:

@@ -14,6 +14,7 @@ LABELS = {
 }
 DIGITS = {"psnr": 2, "ssim": 4, "defect_psnr": 2, "contrast_kept": 2, "structure": 3}
 ALWAYS = ("psnr", "ssim")
+SPECIAL = r"[\\`*_\[\]<>|]"  # characters that Markdown takes for its own
 MODEL = "model"  # what the survival of a result calls the model itself
 SURVIVORS = ("scratch 1 px", "scratch 2 px", "pit 4 px", "crack")  # of the kinds of defects, those of a small table
 
@@ -174,4 +175,9 @@ def plain(value: Any) -> str:
 
 def escape(value: Any) -> str:
     """Text on one line that stays text in Markdown, in a table cell too."""
-    return re.sub(r"([\\`*_\[\]<>|])", r"\\\1", plain(value))
+    return re.sub(rf"({SPECIAL})", r"\\\1", plain(value))
+
+
+def unescape(markdown: str) -> str:
+    """Markdown as it is read on a terminal: without the backslashes of `escape`."""
+    return re.sub(rf"\\({SPECIAL})", r"\1", markdown)

@@ -5,20 +5,19 @@ import statistics
 import time
 import warnings
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime
 import torch
-from huggingface_hub import ModelCard
 from tqdm import tqdm
 
 from hf_denoise._version import __version__
 from hf_denoise.errors import UserError, cause_of
 from hf_denoise.files import make_writable, written_beside
-from hf_denoise.hub.files import CARD, PACKAGED
+from hf_denoise.hub.files import CARD, PACKAGED, checkpoint_folder
+from hf_denoise.hub.licence import card_metadata, known_licence
 from hf_denoise.model.dynamic import DynamicUNet
 from hf_denoise.model.folding import fold_batch_norm
 from hf_denoise.model.unet import DenoisingUNet
@@ -197,11 +196,5 @@ def licence(model_id: str | None) -> str | None:
     Args:
         model_id: a folder or a repository on the Hub; None is the model in the package.
     """
-    try:
-        if model_id is None:
-            card = ModelCard((resources.files("hf_denoise") / "checkpoints" / CARD).read_text(encoding="utf-8"))
-        else:
-            card = ModelCard.load(Path(model_id) / CARD if Path(model_id).is_dir() else model_id)
-    except (OSError, ValueError):
-        return None
-    return card.data.get("license")
+    folder = checkpoint_folder(model_id or PACKAGED, local_files_only=True)
+    return known_licence(card_metadata(folder / CARD)).get("license")

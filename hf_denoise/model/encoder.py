@@ -8,6 +8,7 @@ from torch import nn
 
 from hf_denoise.errors import UserError
 from hf_denoise.hub.errors import hub_errors
+from hf_denoise.hub.files import fetch
 
 WAY_OUT = "or start from random weights with encoder_pretrained=False (train.py: --no-encoder-pretrained)"
 
@@ -39,17 +40,22 @@ def create_encoder(name: str, levels: int, pretrained: bool) -> nn.Module:
     )
 
 
+def imagenet_repository(name: str) -> str | None:
+    """Where on the Hub timm has the ImageNet weights of an encoder; None where it has none."""
+    config = timm.get_pretrained_cfg(name, allow_unregistered=False)
+    return (config.hf_hub_id or None) if config else None
+
+
 def imagenet_weights(name: str) -> str:
     """The safetensors file of an encoder's ImageNet weights, from the Hub or its cache.
 
     Left to itself, timm retries for a minute where there is no network, and falls back to a pickle.
     """
-    config = timm.get_pretrained_cfg(name, allow_unregistered=False)
-    repo = config.hf_hub_id if config else None
-    if not repo:
+    repo = imagenet_repository(name)
+    if repo is None:
         raise UserError(f"timm has no ImageNet weights for encoder '{name}'; choose another encoder, {WAY_OUT}")
     try:
         with hub_errors(repo):
-            return hf_hub_download(repo, "model.safetensors")
+            return fetch(hf_hub_download, repo, filename="model.safetensors")
     except UserError as error:
         raise UserError(f"no ImageNet weights for encoder '{name}': {error}; {WAY_OUT}") from error

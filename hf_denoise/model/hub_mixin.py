@@ -28,6 +28,7 @@ from hf_denoise.hub.files import (
     read_report,
     read_weights,
 )
+from hf_denoise.hub.licence import Licence
 from hf_denoise.hub.tables import plain
 
 # Options of earlier versions that are gone, with the value that every network has now.
@@ -67,9 +68,36 @@ class HubMixin(nn.Module, PyTorchModelHubMixin):
         network._hub_mixin_config["encoder_pretrained"] = False
         return network
 
-    def generate_model_card(self, report: dict[str, Any] | None = None, model_id: str | None = None) -> ModelCard:
-        """The model card, with the numbers of `report`, or of `self.report` where none is given."""
-        return render_card(self._hub_mixin_config, report or self.report, model_id=model_id)
+    @property
+    def config(self) -> dict[str, Any]:
+        """The options of the network, as in `config.json`; a copy."""
+        return dict(self._hub_mixin_config)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the weights."""
+        return next(self.parameters()).dtype
+
+    def num_parameters(self, only_trainable: bool = False) -> int:
+        """Numbers in the weights; of those alone that are trained, where `only_trainable`."""
+        return sum(weights.numel() for weights in self.parameters() if weights.requires_grad or not only_trainable)
+
+    def generate_model_card(
+        self, report: dict[str, Any] | None = None, model_id: str | None = None, licence: Licence | None = None
+    ) -> ModelCard:
+        """The model card, with the numbers of `report`, or of `self.report` where none is given, and a licence.
+
+        Args:
+            report: as in `evaluation.json`.
+            model_id: the repository on the Hub.
+            licence: of the weights, such as `{"license": "mit"}`; None takes that in the report.
+        """
+        return render_card(self._hub_mixin_config, report or self.report, model_id=model_id, licence=licence)
 
     def save_pretrained(
         self, save_directory: str | Path, *, repo_id: str | None = None, push_to_hub: bool = False, **kwargs: Any
@@ -145,13 +173,16 @@ class HubMixin(nn.Module, PyTorchModelHubMixin):
         """`push_to_hub`, with a card that replaces the rendered one where it was written by hand."""
         with hub_errors(repo_id, pushing=True):
             repo_id = HfApi(token=token).create_repo(repo_id, private=private, exist_ok=True).repo_id
-        card = self.generate_model_card(**{"model_id": repo_id, **(model_card_kwargs or {})})
         with tempfile.TemporaryDirectory() as folder:
             self.save_pretrained(folder, config=config)
             files: dict[str, Path | bytes] = {path.name: path for path in Path(folder).iterdir() if path.name != CARD}
             if recipe := recipe_yaml(self.report):
                 files[RECIPE] = recipe.encode()
-            return commit_model(repo_id, files, card, own_card, message=commit_message, token=token, **commit)
+
+            def render(chosen: Licence) -> ModelCard:
+                return self.generate_model_card(**{"model_id": repo_id, "licence": chosen, **(model_card_kwargs or {})})
+
+            return commit_model(repo_id, files, render, own_card, message=commit_message, token=token, **commit)
 
     def _save_pretrained(self, save_directory: Path) -> None:
         state = {name: tensor.contiguous() for name, tensor in self.state_dict().items()}

@@ -3,10 +3,14 @@
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 from hf_denoise.data.roles import parse_columns
 from hf_denoise.errors import UserError
+from hf_denoise.hub.ancestry import given_licence
+from hf_denoise.hub.ids import missing_path
 from hf_denoise.model.hub_mixin import REMOVED_OPTIONS
 from hf_denoise.model.unet import DenoisingUNet
 
@@ -21,8 +25,8 @@ RANGES: tuple[tuple[tuple[str, ...], str, Callable[[float], bool]], ...] = (
         "at least 0",
         lambda value: value >= 0,
     ),
-    (("learning_rate", "weight_decay", "defect_weight"), "at least 0", lambda value: value >= 0),
-    (("clip_norm", "max_minutes", "save_minutes"), "above 0", lambda value: value > 0),
+    (("weight_decay", "defect_weight"), "at least 0", lambda value: value >= 0),
+    (("learning_rate", "clip_norm", "max_minutes", "save_minutes"), "above 0", lambda value: value > 0),
     (("grey_share", "colour_share", "defect_share", "l1_share"), "0 to 1", lambda value: 0 <= value <= 1),
     (("ema_decay",), "at least 0 and below 1", lambda value: 0 <= value < 1),
     (("plateau_factor",), "above 0 and below 1", lambda value: 0 < value < 1),
@@ -35,6 +39,18 @@ class TrainConfig:
 
     # Options that are gone, with the value that every run has now: recipes of earlier versions may hold them.
     REMOVED = REMOVED_OPTIONS
+    # What `transformers` calls the same thing. Epochs, `--resume_from_checkpoint PATH` and `--hub_model_id`, which does
+    # not push by itself, are other things.
+    ALIASES = MappingProxyType(
+        {
+            "output_dir": "output",
+            "per_device_train_batch_size": "batch",
+            "gradient_accumulation_steps": "accumulate",
+            "mixed_precision": "precision",
+            "report_to": "trackers",
+            "max_eval_samples": "validation_images",
+        }
+    )
 
     data: str
     """Triplets: a folder in one of the known layouts, or the id of a dataset on the Hub."""
@@ -143,15 +159,30 @@ class TrainConfig:
     """Push when the training ends, or also after every evaluation, in the background."""
     hub_private: bool = False
     """Create the repository private."""
+    license: str | None = None
+    """Of the weights, for their card, as the Hub calls it: apache-2.0, cc-by-nc-4.0, other. Default: that of the model
+    in --init-from; from random weights none, which the card says."""
+    license_name: str | None = None
+    """For --license other: what it is called."""
+    license_link: str | None = None
+    """For --license other: where its text is, a URL or a file of the repository."""
 
     def check(self) -> None:
-        """Raises: UserError: a number is out of its range, or `columns` are no roles with their names."""
+        """Raises: UserError: a number is out of range, a path is missing, or `columns` or the licence contradict."""
         for names, allowed, fits in RANGES:
             for name in names:
                 value = getattr(self, name)
                 if value is not None and not fits(value):
                     raise UserError(f"--{name.replace('_', '-')} must be {allowed}, got {value}")
         parse_columns(self.columns)
+        for name, value, what in (
+            ("data", self.data, "a folder of images or the id of a dataset on the Hub (user/name)"),
+            ("init-from", self.init_from, "a folder of a saved model, or the id of one on the Hub"),
+        ):
+            # A resumed run has recorded the name of the folder that it started from, not where that lies.
+            if value and not self.resume and not Path(value).expanduser().exists() and (wrong := missing_path(value)):
+                raise UserError(f"--{name} {wrong}; give {what}")
+        given_licence(self.license, self.license_name, self.license_link)
 
     def model_options(self) -> dict[str, Any]:
         """The fields that DenoisingUNet takes."""

@@ -3,8 +3,8 @@
 import logging
 import os
 import pickle
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from hf_denoise.data.decoded import MemoryMapped, Triplets
 from hf_denoise.data.loader import Sample, SampleMaker, SampleStream, TripletDataset, evaluation_loader, training_loader
 from hf_denoise.data.roles import parse_columns
 from hf_denoise.data.streaming import ShardStream, first_triplets
-from hf_denoise.data.triplets import load_triplets
+from hf_denoise.data.triplets import Found, find_triplets
 from hf_denoise.errors import UserError
 from hf_denoise.hub.card import AS_IN_DATA
 from hf_denoise.hub.files import dataset_revision, newest_revision
@@ -32,7 +32,24 @@ NOT_USED = "%s brings degraded images%s, so --degradation is not used there; --m
 
 _logger = logging.getLogger(__name__)
 
-Stored = tuple[MemoryMapped, MemoryMapped, list[float] | None]  # for training, for validation, weights for training
+
+@dataclass
+class Source:
+    """Data that were found and checked, before anything is made of them.
+
+    Attributes:
+        revision: the commit of data that came from the Hub.
+        facts: what there is, for people: name and value.
+        has_test: whether there is a test split, too.
+        stored: where they are decoded, triplets for training and for validation, and weights for training.
+        tables: where they are streamed, the splits.
+    """
+
+    revision: str | None
+    facts: list[tuple[str, str]]
+    has_test: bool
+    stored: tuple[MemoryMapped, MemoryMapped, list[float] | None] | None = None
+    tables: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -44,6 +61,8 @@ class TrainingData:
         validation: whole images.
         degradation: what the degraded images are, for reports: the noise that is made, or `AS_IN_DATA`.
         revision: the commit of data that came from the Hub.
+        facts: what there is and what is made of it, for people: name and value.
+        has_test: whether there is a test split, too.
         stream: where `batches` come from, if it is one.
         probed: what `scratch_limit` is measured on; None in all processes but the main one, and where images are small.
     """
@@ -52,15 +71,37 @@ class TrainingData:
     validation: DataLoader[Sample]
     degradation: str
     revision: str | None
+    facts: list[tuple[str, str]]
+    has_test: bool
     stream: ShardStream | None = None
     probed: NDArray[np.float32] | None = None
 
 
-def open_data(config: TrainConfig, accelerator: Accelerator, run: RunFolder, step: int) -> TrainingData:
-    """The data that `config` names, from optimizer step `step` on.
+def find_data(config: TrainConfig, accelerator: Accelerator, run: RunFolder) -> Source:
+    """The data that `config` names, of the commit that a resumed run began with.
 
     Raises:
         UserError: they cannot be used.
+    """
+    parse_degradation(config.degradation)
+    # The same commit in all sittings: a split, and the position of a stream, are those of the data they were made of.
+    revision = run.recorded_revision() if config.resume else None
+    if not config.streaming:
+        return decode_once_per_machine(config, accelerator, revision)
+    if not config.resume:
+        revision = newest_revision(config.data)
+    (revision,) = broadcast_object_list([revision])
+    tables = open_stream(config.data, revision=revision, **roles_of(config))
+    check_splits(config, tables)
+    facts = [("Layout", f"streamed, {tables['train'].num_shards} shards; not counted")]
+    return Source(revision, facts, "test" in tables, tables=tables)
+
+
+def open_data(config: TrainConfig, accelerator: Accelerator, run: RunFolder, source: Source, step: int) -> TrainingData:
+    """Batches from optimizer step `step` on, and images to evaluate on.
+
+    Raises:
+        UserError: they cannot be made.
     """
     degradation = parse_degradation(config.degradation)
     workers = config.workers
@@ -77,16 +118,9 @@ def open_data(config: TrainConfig, accelerator: Accelerator, run: RunFolder, ste
         probed = probe_crops(dataset, first) if accelerator.is_main_process else None
         return accelerator.prepare(evaluation_loader(Subset(dataset, first))), probed
 
-    # The same commit in all sittings: a split, and the position of a stream, are those of the data they were made of.
-    revision = run.recorded_revision() if config.resume else None
-    if config.streaming:
-        if not config.resume:
-            revision = newest_revision(config.data)
-        (revision,) = broadcast_object_list([revision])
-        tables = open_stream(config.data, revision=revision, **roles_of(config))
-        check_splits(config, tables)
+    if source.stored is None:
         stream = ShardStream(
-            tables["train"],
+            source.tables["train"],
             make_patch,
             batch=config.batch,
             workers=workers,
@@ -98,24 +132,26 @@ def open_data(config: TrainConfig, accelerator: Accelerator, run: RunFolder, ste
         )
         if config.resume:
             run.load_stream(stream)
-        first = first_triplets(tables["validation"], config.validation_images or STREAMED_VALIDATION, config.skip_bad)
+        count = config.validation_images or STREAMED_VALIDATION
+        first = first_triplets(source.tables["validation"], count, config.skip_bad)
         if not first:
             raise UserError(f"'{config.data}' has no usable image in its validation split")
         batches = (send_to_device(batch, accelerator.device, non_blocking=True) for batch in stream)
-        own = "degraded" in (tables["train"].column_names or [])
+        own = "degraded" in (source.tables["train"].column_names or [])
         name = name_noise(config, int(own), 1, accelerator)
         validation, probed = evaluation(first)
-        return TrainingData(batches, validation, name, revision, stream, probed)
+        facts = [*source.facts, *making_facts(config, name)]
+        return TrainingData(batches, validation, name, source.revision, facts, source.has_test, stream, probed)
 
-    training, held_out, weights = decode_once_per_machine(config, accelerator, revision)
+    training, held_out, weights = source.stored
     per_step = config.batch * accelerator.num_processes * config.accumulate
     order = SampleStream(len(training), config.max_steps * per_step, config.seed, step * per_step, weights)
     patches = TripletDataset(training, make_patch, config.seed, side=min(config.patch, training.largest_side))
     loader = accelerator.prepare(training_loader(patches, config.batch, order, workers))
-    revision = revision or dataset_revision(config.data)
     name = name_noise(config, training.degraded_count, len(training), accelerator)
     validation, probed = evaluation(held_out)
-    return TrainingData(loader, validation, name, revision, probed=probed)
+    facts = [*source.facts, *making_facts(config, name)]
+    return TrainingData(loader, validation, name, source.revision, facts, source.has_test, probed=probed)
 
 
 def roles_of(config: TrainConfig) -> dict[str, Any]:
@@ -133,27 +169,63 @@ def name_noise(config: TrainConfig, paired: int, images: int, accelerator: Accel
     return f"{AS_IN_DATA} in {paired} of {images}, else {config.degradation}" if some else AS_IN_DATA
 
 
-def decode_once_per_machine(config: TrainConfig, accelerator: Accelerator, revision: str | None) -> Stored:
+def decode_once_per_machine(config: TrainConfig, accelerator: Accelerator, revision: str | None) -> Source:
     """Training and validation triplets: one process of every machine checks and decodes the images, all map them."""
-    stored = b""
+    pickled = b""
     if accelerator.is_local_main_process:
-        tables = load_triplets(
+        found = find_triplets(
             config.data,
             seed=config.seed,
             skip_bad=config.skip_bad,
             revision=revision,
             **roles_of(config),
         )
+        tables = found.tables
         check_splits(config, tables)
         weights = tables["train"]["weight"][:] if "weight" in tables["train"].column_names else None
+        stored = (MemoryMapped(tables["train"]), MemoryMapped(tables["validation"]), weights)
+        facts = found_facts(found, {"train": stored[0], "validation": stored[1]})
         # Pickled, they are the names of the files, which other machines do not have.
-        stored = pickle.dumps((MemoryMapped(tables["train"]), MemoryMapped(tables["validation"]), weights))
-    shared = gather_object([stored])
-    own: Stored = pickle.loads(shared[accelerator.process_index - accelerator.local_process_index])
+        pickled = pickle.dumps(Source(revision or dataset_revision(config.data), facts, "test" in tables, stored))
+    shared = gather_object([pickled])
+    own: Source = pickle.loads(shared[accelerator.process_index - accelerator.local_process_index])
     return own
+
+
+def found_facts(found: Found, decoded: Mapping[str, MemoryMapped]) -> list[tuple[str, str]]:
+    """What there is: the layout, and how many triplets, with what."""
+    sizes = {split: len(table) for split, table in found.tables.items()}
+
+    def listed(counts: Mapping[str, int]) -> str:
+        return ", ".join(f"{split} {count}" for split, count in counts.items())
+
+    def those(name: str) -> str:
+        counts = {split: getattr(triplets, name) for split, triplets in decoded.items()}
+        if not any(counts.values()):
+            return "none"
+        return ", ".join(f"{split} {count} of {len(decoded[split])}" for split, count in counts.items())
+
+    return [
+        ("Layout", found.layout),
+        ("Triplets", f"{sum(sizes.values())}: {listed(sizes)}"),
+        ("Source images", listed(found.sources)),
+        ("With a defect in the mask", those("defect_count")),
+        ("With a degraded image", those("degraded_count")),
+    ]
+
+
+def making_facts(config: TrainConfig, noise: str) -> list[tuple[str, str]]:
+    """What is made of the triplets, and how."""
+    crops = f"crops of {config.patch} px, flipped and turned, {config.grey_share:.0%} grey"
+    around = f", {config.defect_share:.0%} of those with a defect cut around it" if config.defect_share else ""
+    return [
+        ("Degraded images", noise if noise.startswith(AS_IN_DATA) else f"made, {noise}"),
+        ("Patches", crops + around),
+    ]
 
 
 def check_splits(config: TrainConfig, tables: Iterable[str]) -> None:
     for split in ("train", "validation"):
         if split not in tables:
-            raise UserError(f"'{config.data}' has no {split} split; it has {', '.join(tables)}")
+            way_out = "leave out --streaming, which makes one, or add one" if config.streaming else "add one"
+            raise UserError(f"'{config.data}' has no {split} split but {', '.join(tables)}; {way_out}")

@@ -17,6 +17,7 @@ from hf_denoise.training.losses import WeightedMSELoss, count_pixels
 from hf_denoise.training.pace import Pace
 from hf_denoise.training.schedule import learning_rate
 from hf_denoise.training.setup import Training, set_up
+from hf_denoise.training.summary import announce, outcome, say_time_left
 
 Step = tuple[Tensor, Tensor, list[str]]
 
@@ -36,6 +37,7 @@ def train(config: TrainConfig) -> Path:
     config.check()
     training = set_up(config)
     accelerator, progress, config = training.accelerator, training.progress, training.config
+    announce(training.facts, accelerator, progress.step)
     pace, recent = Pace(accelerator), RecentSteps(training)
     loss_function = WeightedMSELoss(config.defect_weight)
     batches = iter(training.data.batches)
@@ -91,6 +93,8 @@ def finish(training: Training, stopped: bool) -> Path:
         raise KeyboardInterrupt(f"stopped at step {progress.step}; '{training.run.last}' is saved, go on with --resume")
     if training.publisher:
         print(training.publisher.finish(training.run.best))
+    if training.accelerator.is_main_process:
+        print(outcome(training.config, training.run, training.data))
     return training.run.best
 
 
@@ -125,6 +129,7 @@ class RecentSteps:
     def __init__(self, training: Training):
         self.training = training
         self._steps: list[Step] = []
+        self._reports = 0
 
     def add(self, loss: Tensor, pixels: Tensor, names: list[str]) -> None:
         """Keep what `take_step` gave."""
@@ -133,7 +138,8 @@ class RecentSteps:
     def report(self, pace: Pace, bar: "tqdm[None]") -> None:
         """Show and log the figures of these steps."""
         config, accelerator, progress = self.training.config, self.training.accelerator, self.training.progress
-        images = len(self._steps) * config.batch * config.accumulate * accelerator.num_processes
+        per_step = config.batch * config.accumulate * accelerator.num_processes
+        images = len(self._steps) * per_step
         figures = {
             "loss": self.read(),
             "megapixels": progress.pixels / 1e6,
@@ -141,6 +147,10 @@ class RecentSteps:
             **pace.figures(images),
         }
         accelerator.log(figures, step=progress.step)
+        self._reports += 1
+        left = config.max_steps - progress.step
+        if self._reports == 2 and left and not config.max_minutes and accelerator.is_main_process:
+            say_time_left(left * per_step / figures["images_per_second"], left)  # the first steps are slower
         bar.total = round(progress.step / progress.spent(config))  # minutes may well run out before steps
         bar.set_postfix(
             {"psnr": f"{self.training.scores['psnr']:.2f}"} if self.training.scores else {},

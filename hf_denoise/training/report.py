@@ -10,11 +10,21 @@ from hf_denoise.training.config import TrainConfig
 from hf_denoise.training.data import TrainingData
 from hf_denoise.training.schedule import Progress
 
-NOT_IN_RECIPE = ("data", "output", "resume", "push_to_hub", "hub_strategy", "hub_private")
+# What belongs to this run, and not to the next one by its recipe.
+NOT_IN_RECIPE = (
+    *("data", "output", "resume", "push_to_hub", "hub_strategy", "hub_private"),
+    *("license", "license_name", "license_link"),
+)
 
 
 def training_report(
-    config: TrainConfig, data: TrainingData, progress: Progress, scores: dict[str, float], hardware: str
+    config: TrainConfig,
+    data: TrainingData,
+    progress: Progress,
+    scores: dict[str, float],
+    hardware: str,
+    ancestry: dict[str, Any],
+    summary: dict[str, str],
 ) -> dict[str, Any]:
     """What the model card says of a run.
 
@@ -24,17 +34,21 @@ def training_report(
         progress: where the run is.
         scores: of the evaluation at this step; empty where there was none.
         hardware: what it runs on, in words.
+        ancestry: as `hf_denoise.hub.ancestry.inherited` gives it, as far as it is known.
+        summary: more lines for the card.
     """
     measured = {name: score for name, score in scores.items() if math.isfinite(score)}
     commit = {"revision": data.revision} if data.revision else {}
-    name = config.data if data.revision else Path(config.data).resolve().name
+    name = name_of(config, data)
     result = {"dataset": name, **commit, "split": "validation", "degradation": data.degradation, **measured}
     recipe = {option: value for option, value in dataclasses.asdict(config).items() if option not in NOT_IN_RECIPE}
     if data.degradation == AS_IN_DATA:
         del recipe["degradation"]  # it was not used
     if config.init_from and Path(config.init_from).exists():
         recipe["init_from"] = Path(config.init_from).name  # the folders above it stay private
+    licence = {"license": ancestry["license"]} if "license" in ancestry else {}
     training = {
+        **{key: value for key, value in ancestry.items() if key != "license"},
         "data": name,
         **commit,
         "degradation": data.degradation,
@@ -43,5 +57,11 @@ def training_report(
         "megapixels": round(progress.pixels / 1e6, 6),
         "minutes": round(progress.minutes, 1),
         "hardware": hardware,
+        "summary": summary,
     }
-    return {"results": [result] if measured else [], "training": training}
+    return {**licence, "results": [result] if measured else [], "training": training}
+
+
+def name_of(config: TrainConfig, data: TrainingData) -> str:
+    """What the data are called where others read it: the folders above them stay private."""
+    return config.data if data.revision else Path(config.data).resolve().name

@@ -105,8 +105,11 @@ class RunFolder:
 
     def recorded_revision(self) -> str | None:
         """The commit of the dataset on the Hub that the saved run was trained on."""
-        training = (read_report(self.last, self.last) or {}).get("training") or {}
-        return training.get("revision")
+        return (self.recorded_report().get("training") or {}).get("revision")
+
+    def recorded_report(self) -> dict[str, Any]:
+        """What the saved run says of itself."""
+        return read_report(self.last, self.last) or {}
 
     @property
     def _state(self) -> Path:

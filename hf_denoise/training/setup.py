@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -20,20 +21,23 @@ from hf_denoise.cpu import bfloat16_is_faster, keep_freed_memory, mixed_precisio
 from hf_denoise.distributed.processes import leave_at_exit
 from hf_denoise.distributed.sync_batch_norm import synchronize_batch_norm
 from hf_denoise.errors import UserError
-from hf_denoise.hub.files import LOG
+from hf_denoise.hub.ancestry import given_licence, inherited
+from hf_denoise.hub.files import LOG, PACKAGED
 from hf_denoise.model.unet import DenoisingUNet
 from hf_denoise.training.config import TrainConfig
-from hf_denoise.training.data import TrainingData, open_data
+from hf_denoise.training.data import TrainingData, find_data, open_data
 from hf_denoise.training.log import TrainingLog
 from hf_denoise.training.publishing import Publisher
 from hf_denoise.training.report import training_report
 from hf_denoise.training.run_folder import RunFolder
-from hf_denoise.training.schedule import Progress
+from hf_denoise.training.schedule import Progress, learning_rate
+from hf_denoise.training.summary import Facts, run_facts
 from hf_denoise.training.survival import scratch_limit
 from hf_denoise.training.validation import validate
 
 _logger = logging.getLogger(__name__)
 
+SAID_OTHERWISE = ("Data", "Degraded images", "Device", "Steps", "Time")  # on the card, of what has been done
 AVERAGE_EVERY = 4  # steps between updates of the averaged weights, which cost 2 % of a step
 
 
@@ -51,6 +55,8 @@ class Training:
         optimizer, plateau: AdamW, and ReduceLROnPlateau on it.
         progress: where the run is.
         data: batches and validation images.
+        ancestry: what the card takes over from the model that the run started from.
+        facts: what the run is made of, for people.
         scores: of the last evaluation of this sitting.
     """
 
@@ -66,6 +72,8 @@ class Training:
     plateau: ReduceLROnPlateau
     progress: Progress
     data: TrainingData
+    ancestry: dict[str, Any]
+    facts: Facts
     scores: dict[str, float] = field(default_factory=dict)
 
     def set_mode(self) -> None:
@@ -100,7 +108,8 @@ class Training:
         progress.saved_minutes = progress.minutes
         measured = self.scores if progress.evaluated == progress.step else {}
         hardware = f"{self.accelerator.num_processes} x {self.accelerator.device.type}"
-        report = training_report(self.config, data, progress, measured, hardware)
+        summary = {name: value for name, value in self.facts if name not in SAID_OTHERWISE}
+        report = training_report(self.config, data, progress, measured, hardware, self.ancestry, summary)
         self.run.save(self.served, report, data.stream, is_best)
 
 
@@ -115,6 +124,7 @@ def set_up(config: TrainConfig) -> Training:
     publisher = None
     if config.push_to_hub and accelerator.is_main_process:
         publisher = Publisher(config.push_to_hub, config.hub_strategy, private=config.hub_private)
+    source = find_data(config, accelerator, run)  # before any weights are fetched
     model, config = make_model(config, run)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, config.learning_rate, weight_decay=config.weight_decay, fused=True)
@@ -133,13 +143,15 @@ def set_up(config: TrainConfig) -> Training:
         accelerator.register_for_checkpointing(averaged.module.to(accelerator.device))
     if config.resume:
         run.load()
-        for group in optimizer.param_groups:  # a lower rate, given now, holds where the plateau is in charge too
-            group["lr"] = min(group["lr"], config.learning_rate)
-    data = open_data(config, accelerator, run, progress.step)
+        set_rate(config, accelerator, run, optimizer, progress)
+    data = open_data(config, accelerator, run, source, progress.step)
+    ancestry = ancestry_of(config, run)
     accelerator.init_trackers("hf_denoise")
     served = averaged.module if averaged is not None else accelerator.unwrap_model(network)
     return Training(
-        *(config, accelerator, run, publisher, network, served, averaged, trained, optimizer, plateau, progress, data)
+        *(config, accelerator, run, publisher, network, served, averaged, trained, optimizer, plateau, progress, data),
+        ancestry=ancestry,
+        facts=run_facts(config, accelerator, data, served, ancestry, progress),
     )
 
 
@@ -180,6 +192,42 @@ def make_model(config: TrainConfig, run: RunFolder) -> tuple[DenoisingUNet, Trai
     if config.freeze_encoder:
         model.encoder.requires_grad_(False)
     return model, config
+
+
+def set_rate(
+    config: TrainConfig,
+    accelerator: Accelerator,
+    run: RunFolder,
+    optimizer: torch.optim.Optimizer,
+    progress: Progress,
+) -> None:
+    """Let another rate than before hold, higher or lower; the same one leaves what the plateau made of it.
+
+    The same command, with `--resume`, must go on as if the run had not been stopped.
+    """
+    recorded = (run.recorded_report().get("training") or {}).get("recipe") or {}
+    before, now = recorded.get("learning_rate"), optimizer.param_groups[0]["lr"]
+    if before is not None and before != config.learning_rate:
+        for group in optimizer.param_groups:
+            group["lr"] = config.learning_rate
+        said = f"the learning rate is {config.learning_rate:g} as given now, in place of {before:g} (at last {now:g})"
+    elif learning_rate(config, progress.step, 0.0) is None and now != config.learning_rate:
+        said = f"the learning rate goes on at {now:g}, to which the plateau has lowered {config.learning_rate:g}"
+    else:
+        return
+    if accelerator.is_main_process:
+        print(said, file=sys.stderr)
+
+
+def ancestry_of(config: TrainConfig, run: RunFolder) -> dict[str, Any]:
+    """What `inherited` gives of the model that the run started from, with the licence that was chosen in its place."""
+    recorded = run.recorded_report() if config.resume else {}
+    found = {key: (recorded.get("training") or {}).get(key) for key in ("origin", "licences")}
+    found["license"] = recorded.get("license")
+    if not any(found.values()) and config.init_from and (not config.resume or config.init_from == PACKAGED):
+        found = inherited(config.init_from)  # also for a run that began before this was recorded, where it is known
+    chosen = given_licence(config.license, config.license_name, config.license_link)
+    return {key: value for key, value in {**found, **({"license": chosen} if chosen else {})}.items() if value}
 
 
 def check_trackers(names: Sequence[str]) -> None:

@@ -335,3 +335,18 @@ def test_ctrl_c_ends_with_130_and_leaves_no_half_file(tmp_path: Path) -> None:
     assert process.returncode == 130
     assert b"Traceback" not in rest
     assert files(tmp_path) == ["in.png"]
+
+
+def test_help_says_what_is_required_and_how_to_ask_for_the_version():
+    text = " ".join(run("denoise", "--help").stdout.split())
+    assert "(default: )" not in text and "glob patterns. (required)" in text
+    assert "--version" in run("--help").stdout
+    assert "{onnx,int8}" in run("export", "--help").stdout
+
+
+def test_tables_on_the_terminal_have_no_backslashes(tmp_path):
+    picture(tmp_path / "my_photos" / "a.png", size=(64, 64))
+    result = run("evaluate", "--data", tmp_path / "my_photos", "--split", "all", "-o", tmp_path / "report")
+    assert result.returncode == 0, result.stderr
+    assert "my_photos" in result.stdout and "\\" not in result.stdout
+    assert "my\\_photos" in (tmp_path / "report" / "evaluation.md").read_text()

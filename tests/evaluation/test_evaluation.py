@@ -113,7 +113,7 @@ def test_options_that_are_not_used_are_named_and_can_be_used_all_the_same(tmp_pa
     arguments += ["--columns", "clean=sauber", "degraded=LQ_2"]
     for options, degradations in (([], ["as in the data"]), (["--make-degraded"], ["gaussian:15", "gaussian:50"])):
         caplog.clear()
-        assert main([*arguments, *options, "-o", str(tmp_path / "report")]) == 0
+        assert main([*arguments, *options, "-o", str(tmp_path / "report"), "--overwrite"]) == 0
         results = json.loads((tmp_path / "report" / "evaluation.json").read_text())["results"]
         assert [result["degradation"] for result in results] == degradations
         said = "brings degraded images, so --sigma and --degradation are not used; --make-degraded uses them"

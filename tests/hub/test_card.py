@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from email.message import Message
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +71,8 @@ def test_model_index_holds_every_measured_number():
         (entry["dataset"]["name"], metric["type"]): metric["value"] for entry in entries for metric in entry["metrics"]
     }
     assert found == {
-        ("CBSD68", "psnr"): RESULT["psnr"],
-        ("CBSD68", "ssim"): RESULT["ssim"],
+        ("CBSD68 sigma25", "psnr"): RESULT["psnr"],
+        ("CBSD68 sigma25", "ssim"): RESULT["ssim"],
         ("tiles", "psnr"): TILES["psnr"],
         ("tiles", "ssim"): TILES["ssim"],
         ("tiles", "defect_psnr"): 29.06,
@@ -82,13 +83,25 @@ def test_model_index_holds_every_measured_number():
 
 def test_metadata_says_what_the_model_is():
     data = metadata(render_card(CONFIG, {"results": [RESULT]}, model_id="ada/denoiser"))
-    assert (data["library_name"], data["pipeline_tag"], data["license"]) == (
-        "hf_denoise",
-        "image-to-image",
-        "apache-2.0",
-    )
+    assert (data["library_name"], data["pipeline_tag"]) == ("hf_denoise", "image-to-image")
     assert data["metrics"] == ["psnr", "ssim"]
     assert "image-denoising" in data["tags"]
+
+
+@pytest.mark.parametrize("junk", [None, 3, {}, {"license": None}, {"license": ["mit"]}, {"license_name": "ours"}])
+def test_a_licence_that_nobody_gave_is_not_made_up(junk):
+    card = render_card(CONFIG, {"license": junk, "results": [RESULT]})
+    assert not {"license", "license_name", "license_link"} & metadata(card).keys()
+    assert "No licence is known for these weights" in section(card, "Licence")
+    assert card_errors(str(card)) == []
+
+
+def test_a_licence_that_was_given_is_in_the_metadata_and_the_text():
+    ours = {"license": "other", "license_name": "turin-line", "license_link": "LICENSE"}
+    card = render_card(CONFIG, {"license": {"license": "mit"}, "training": {"licences": ["x"]}}, licence=ours)
+    assert {key: metadata(card)[key] for key in ours} == ours
+    assert section(card, "Licence").strip().startswith("The weights: turin-line (LICENSE). The licences of the data")
+    assert "The weights: mit." in section(render_card(CONFIG, {"license": {"license": "mit"}}), "Licence")
 
 
 def test_table_shows_input_and_output():
@@ -290,13 +303,17 @@ def test_hostile_text_stays_text(text):
     named = {**result, "peers": {text: PEER}, "classes": {text: CLASS}}
     training = {"data": text, "hardware": text, "recipe": {text: text}, "licences": [text]}
     training["revision"] = result["revision"] = text
-    card = render_card({**CONFIG, "encoder": text}, {"results": [result], "training": training}, model_id=text)
+    training["origin"] = {"name": text, "base_model": text, "revision": text, "data": text}
+    licence = {"license": "other", "license_name": text, "license_link": text}
+    report = {"license": licence, "results": [result], "training": training}
+    card = render_card({**CONFIG, "encoder": text}, report, model_id=text)
     assert yaml.safe_load(recipe_yaml({"training": training})) == {text: text}
     reread = ModelCard(str(card))
     assert isinstance(reread.data, ModelCardData) and reread.data.eval_results is not None
     one_line = " ".join(text.split())
     assert card_errors(str(card)) == []
-    assert metadata(card)["license"] == reread.data.license == "apache-2.0"
+    assert metadata(card)["license"] == reread.data.license == "other"
+    assert metadata(card)["license_name"] == one_line and "base_model" not in metadata(card)
     assert reread.data.eval_results[0].dataset_name == one_line
     plain = render_card(CONFIG, {"results": [RESULT], "training": {**TRAINING, "licences": ["x"]}})
     heads = [[line for line in c.text.splitlines() if re.match("#+ ", line)] for c in (reread, plain)]
@@ -321,3 +338,35 @@ def test_template_travels_inside_an_installed_package(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "hf_denoise"
+
+
+@pytest.mark.parametrize(
+    "dataset, degradation, name",
+    [
+        ("cbsd68", "gaussian:25", "CBSD68 sigma25"),
+        ("Kodak-24", "gaussian:50", "Kodak24 sigma50"),
+        ("mvtec_ad", "as in the data", "MVTec AD"),
+        ("urban100", "gaussian:0-55", "Urban100"),
+        ("our line", "gaussian:25", "our line"),
+    ],
+)
+def test_test_sets_have_the_names_of_the_field_in_the_model_index(dataset, degradation, name):
+    card = render_card(CONFIG, {"results": [{**RESULT, "dataset": dataset, "degradation": degradation}]})
+    assert metadata(card)["model-index"][0]["results"][0]["dataset"]["name"] == name
+
+
+def test_install_line_names_the_repository_of_the_metadata(monkeypatch):
+    def distribution(*urls: str) -> Message:
+        message = Message()
+        for url in urls:
+            message["Project-URL"] = url
+        return message
+
+    where = "https://example.org/ada/hf_denoise"
+    for urls, line in (
+        ((f"Repository, {where}",), f'pip install "hf_denoise @ git+{where}"'),
+        (("Documentation, https://example.org", f"Source, {where}"), f'pip install "hf_denoise @ git+{where}"'),
+        ((), "pip install hf_denoise"),
+    ):
+        monkeypatch.setattr(hf_denoise.hub.card, "metadata", lambda name, urls=urls: distribution(*urls))
+        assert f"```bash\n{line}\n```" in section(render_card(CONFIG, None), "How to use it")

@@ -401,7 +401,7 @@ def test_revisions(hub: HubServer, saved, load, tmp_path):
         ("ada/nothing", "hf_ada", "'ada/nothing' is neither an existing folder nor a Hub repository that you may see"),
         ("ada/denoiser", "hf_wrong", r"the Hub refused the token for 'ada/denoiser' \(HTTP 401\)"),
         ("ada/gated", "hf_bob", "'ada/gated' is gated on the Hub"),
-        ("./no/such folder", None, "'./no/such folder' is neither an existing folder nor a Hub id"),
+        ("./no/such folder", None, "'./no/such folder' does not exist: '.' has no 'no'"),
         ("ada/card-only", None, "'ada/card-only' has no config.json"),
     ],
 )

@@ -110,3 +110,16 @@ def test_every_parameter_takes_part():
     torch.nn.init.normal_(model.head.weight, std=0.05)
     model(torch.rand(2, 3, 64, 64)).square().mean().backward()
     assert [name for name, p in model.named_parameters() if p.grad is None] == []
+
+
+def test_what_users_of_the_hub_expect_of_a_model():
+    model = DenoisingUNet(encoder="resnet10t", encoder_levels=1, decoder_channels=(8,), decoder_depths=(1,))
+    assert (model.config["encoder"], model.config["encoder_pretrained"]) == ("resnet10t", False)
+    model.config["encoder"] = "resnet50"  # a copy
+    assert model.config["encoder"] == "resnet10t"
+    assert (model.device, model.dtype) == (torch.device("cpu"), torch.float32)
+    assert model.half().dtype == torch.float16
+    total = sum(tensor.numel() for tensor in model.parameters())
+    model.encoder.requires_grad_(False)
+    assert model.num_parameters() == total
+    assert model.num_parameters(only_trainable=True) == total - sum(p.numel() for p in model.encoder.parameters())

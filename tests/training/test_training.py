@@ -10,9 +10,7 @@ import resource
 import signal
 import socket
 import subprocess
-import sys
 import time
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import datasets
@@ -20,42 +18,23 @@ import huggingface_hub
 import numpy as np
 import pytest
 import torch
-from accelerate.state import AcceleratorState, GradientState
 from PIL import Image
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
+from train_command import ROOT, command, here, picture, run
 
 from hf_denoise import DenoisingUNet
 from hf_denoise.cli.options import parse
-from hf_denoise.cli.options import run as run_options
 from hf_denoise.distributed.launch import torchrun_options
 from hf_denoise.errors import UserError
 from hf_denoise.metrics.quality import psnr
 from hf_denoise.noise.degradations import parse_degradation
 from hf_denoise.training.config import TrainConfig
 from hf_denoise.training.log import read_log
-from hf_denoise.training.loop import train
-from hf_denoise.training.run_folder import recorded_options
 from hf_denoise.training.schedule import Progress, learning_rate
 
 pytestmark = pytest.mark.slow
-
-ROOT = Path(__file__).parents[2]
-SMALL = [
-    *("--encoder", "resnet10t", "--no-encoder-pretrained", "--encoder-levels", "2", "--decoder-channels", "32", "16"),
-    *("--decoder-depths", "1", "0", "--patch", "32", "--workers", "0", "--warmup-steps", "10"),
-]
-
-
-def picture(rng: np.random.Generator, size: int = 64) -> np.ndarray:
-    """Smooth ground with a few discs and bars: structure that a denoiser can learn within seconds."""
-    rows, cols = np.mgrid[:size, :size] / size
-    image = np.stack([rng.uniform(0.2, 0.8) + rng.uniform(-0.3, 0.3) * (rows if c else cols) for c in range(3)], -1)
-    for _ in range(4):
-        centre, radius = rng.uniform(0, 1, 2), rng.uniform(0.05, 0.3)
-        image[(rows - centre[0]) ** 2 + (cols - centre[1]) ** 2 < radius**2] = rng.uniform(0, 1, 3)
-    return (image.clip(0, 1) * 255).astype(np.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -81,29 +60,6 @@ def scratched(tmp_path_factory) -> Path:
         Image.fromarray(image).save(folder / "clean" / f"{number:02}.png")
         Image.fromarray(mask).save(folder / "mask" / f"{number:02}.png")
     return folder
-
-
-def command(data: Path | str, output: Path, *options: str, launcher: tuple[str, ...] = ()) -> list[str]:
-    return [sys.executable, *launcher, "train.py", *SMALL, "--data", str(data), "--output", str(output), *options]
-
-
-def here(data: Path | str, output: Path, *options: str) -> subprocess.CompletedProcess:
-    """train.py in this process, since a start of another takes longer than most runs; with one thread, as `run`."""
-    AcceleratorState._reset_state(reset_partial_state=True)
-    GradientState._reset_state()
-    out, err, threads = io.StringIO(), io.StringIO(), torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with redirect_stdout(out), redirect_stderr(err):
-            status = run_options(TrainConfig, train, command(data, output, *options)[2:], recorded_options)
-    finally:
-        torch.set_num_threads(threads)
-    return subprocess.CompletedProcess(options, status, out.getvalue(), err.getvalue())
-
-
-def run(arguments: list[str], **kwargs) -> subprocess.CompletedProcess:
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **kwargs.pop("env", {})}
-    return subprocess.run(arguments, cwd=ROOT, env=env, capture_output=True, text=True, timeout=240, **kwargs)
 
 
 def logged(output: Path, name: str) -> list[float]:
@@ -157,7 +113,7 @@ def test_killed_run_resumes_to_the_same_weights(photos, tmp_path):
 def test_a_run_starts_from_a_saved_model_with_the_network_of_that_model(photos, tmp_path):
     saved = DenoisingUNet(encoder="resnet10t", encoder_levels=1, decoder_channels=(8,), decoder_depths=(1,))
     saved.save_pretrained(tmp_path / "saved")
-    still = ("--init-from", str(tmp_path / "saved"), "--learning-rate", "0", "--max-steps", "2", "--batch", "2")
+    still = ("--init-from", str(tmp_path / "saved"), "--learning-rate", "1e-12", "--max-steps", "2", "--batch", "2")
     result = here(photos, tmp_path / "run", *still)
     assert result.returncode == 0, result.stderr
     trained = DenoisingUNet.from_pretrained(tmp_path / "run" / "last")
@@ -288,14 +244,36 @@ def test_a_resumed_run_records_where_it_began(photos, tmp_path):
     assert refused.returncode == 2 and "--freeze-encoder" in told and "Traceback" not in refused.stderr
 
 
-def test_a_lower_rate_holds_from_the_resume_on(photos, tmp_path):
+def test_a_rate_that_is_given_on_resume_holds_in_both_directions(photos, tmp_path):
     options = ["--batch", "2", "--eval-every", "20", "--learning-rate", "1e-3"]
     assert here(photos, tmp_path / "run", *options, "--max-steps", "20").returncode == 0
-    lower = here(photos, tmp_path / "run", "--resume", "--max-steps", "40", "--learning-rate", "1e-5")
-    assert lower.returncode == 0, lower.stderr
-    rates = [float(row["learning_rate"]) for row in csv.DictReader((tmp_path / "run" / "log.csv").open())
-             if row["learning_rate"]]  # fmt: skip
-    assert rates[-1] == pytest.approx(1e-5) and max(rates) == pytest.approx(1e-3)
+    lower, higher = "1e-05 as given now, in place of 0.001 (at last 0.001)", "0.002 as given now, in place of 1e-05 (at"
+    for steps, given, rate, said in (
+        (30, ["--learning-rate", "1e-5"], 1e-5, f"the learning rate is {lower}"),
+        (40, ["--learning-rate", "2e-3"], 2e-3, f"the learning rate is {higher}"),
+        (50, ["--learning-rate", "2e-3"], 2e-3, None),  # as before
+        (60, [], 2e-3, None),
+    ):
+        more = here(photos, tmp_path / "run", "--resume", "--max-steps", str(steps), *given)
+        assert more.returncode == 0, more.stderr
+        assert (said in more.stderr) if said else ("the learning rate" not in more.stderr)
+        assert rates(tmp_path / "run")[-1] == pytest.approx(rate)
+
+
+def test_the_same_rate_on_resume_leaves_what_the_plateau_made_of_it(photos, tmp_path):
+    options = ["--batch", "1", "--eval-every", "1", "--validation-images", "1", "--plateau-patience", "0"]
+    options += ["--learning-rate", "1e-6", "--ema-decay", "0"]
+    assert here(photos, tmp_path / "run", *options, "--max-steps", "13").returncode == 0
+    lowered = rates(tmp_path / "run")[-1]
+    more = here(photos, tmp_path / "run", *options, "--resume", "--max-steps", "14")
+    assert more.returncode == 0, more.stderr
+    assert rates(tmp_path / "run")[-1] < lowered < 1e-6
+    assert "the learning rate goes on at " in more.stderr and "the plateau has lowered 1e-06" in more.stderr
+
+
+def rates(output: Path) -> list[float]:
+    rows = csv.DictReader((output / "log.csv").open())
+    return [float(row["learning_rate"]) for row in rows if row["learning_rate"]]
 
 
 def test_a_card_written_by_hand_stays_in_a_run(photos, tmp_path):
@@ -308,6 +286,33 @@ def test_a_card_written_by_hand_stays_in_a_run(photos, tmp_path):
     for name in ("best", "last"):
         assert (tmp_path / "run" / name / "README.md").read_text() == "Ours, by hand."
     assert report(tmp_path / "run" / "last")["training"]["steps"] == 8
+
+
+@pytest.mark.parametrize(
+    "options, way_out", [(["--streaming"], "leave out --streaming, which makes one, or add one"), ([], None)]
+)
+def test_data_without_a_validation_split_have_a_way_out(tmp_path, options, way_out):
+    images = [Image.fromarray(picture(np.random.default_rng(number))) for number in range(10)]
+    table = datasets.Dataset.from_dict({"clean": images}, features=datasets.Features({"clean": datasets.Image()}))
+    (tmp_path / "data").mkdir()
+    table.to_parquet(tmp_path / "data" / "train.parquet")
+    few = ["--max-steps", "1", "--batch", "1", "--validation-images", "1", *options]
+    result = here(tmp_path / "data", tmp_path / "run", *few)
+    assert result.returncode == (2 if way_out else 0) and (way_out or "") in result.stderr
+
+
+def test_the_names_of_transformers_mean_what_ours_mean(tmp_path, capsys):
+    ours = ["--output", "runs/x", "--batch", "8", "--accumulate", "4", "--precision", "bf16", "--trackers", "wandb"]
+    theirs = ["--output_dir", "runs/x", "--per_device_train_batch_size=8", "--gradient-accumulation-steps", "4"]
+    theirs += ["--mixed_precision", "bf16", "--report_to", "wandb", "--max_eval_samples", "50"]
+    config = parse(TrainConfig, ["--data", "d", *theirs])
+    assert config == parse(TrainConfig, ["--data", "d", *ours, "--validation-images", "50"])
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("output_dir: runs/x\nper_device_train_batch_size: 8\n")
+    assert parse(TrainConfig, ["--data", "d", "--config", str(recipe)]).batch == 8
+    # Named alike and not the same thing: epochs, a path to resume from, a repository that is not pushed to by itself.
+    for name in ("num_train_epochs", "resume_from_checkpoint", "hub_model_id"):
+        assert name not in TrainConfig.ALIASES
 
 
 def test_loss_that_is_not_finite_names_the_images_and_keeps_the_checkpoint(photos, tmp_path):
@@ -452,7 +457,8 @@ def test_bad_options_are_one_sentence(photos, tmp_path, monkeypatch):
         "--seed -1": "--seed must be at least 0",
         "--max-minutes 0": "--max-minutes must be above 0",
         "--grey-share 15": "--grey-share must be 0 to 1",
-        "--learning-rate nan": "--learning-rate must be at least 0",
+        "--learning-rate nan": "--learning-rate must be above 0",
+        "--learning-rate 0": "--learning-rate must be above 0, got 0",
         "--plateau-factor 1": "--plateau-factor must be above 0 and below 1",
         "--trackers tensorbord": "tensorboard",
         f"--config {tmp_path}/typo.yaml": "did you mean 'encoder'",
@@ -470,6 +476,22 @@ def test_a_mistake_is_what_torchrun_reports_as_the_cause(tmp_path, monkeypatch):
     assert here("data", tmp_path / "run", "--resume").returncode == 2
     shown = ChildFailedError("train.py", {0: ProcessFailure(0, 1, 2, file)}).format_msg()
     assert f"error: there is nothing to resume in '{tmp_path}/run'; start without --resume" in shown
+
+
+TWO = ("--cpu", "--num_processes", "2")
+
+
+@pytest.mark.parametrize(("options", "quiet"), [((), True), (TWO, True), (TWO, False)])
+def test_a_mistake_under_a_launcher_is_one_sentence(tmp_path, options, quiet):
+    """The launcher's own traceback ends with --quiet; that its status is 1 cannot be changed from here."""
+    launcher = ("-m", "accelerate.commands.launch", *(["--quiet"] if quiet else []), *options)
+    result = run(command("./no-such", tmp_path / "run", launcher=launcher))
+    sentence = "error: --data './no-such' does not exist"
+    assert result.returncode == 1 and result.stderr.count(sentence) == 1, result.stderr
+    ours, _, theirs = result.stderr.partition("Traceback")
+    assert ours.strip().splitlines()[-1].startswith(sentence)
+    assert ("Traceback" not in result.stderr) if quiet else ("accelerate" in theirs and "train.py" in theirs)
+    assert theirs.count("Traceback") == 0 and "torchrun" not in result.stderr and "elastic" not in result.stderr
 
 
 def test_recipe_gives_defaults_and_the_command_line_wins(tmp_path, capsys):

@@ -1,0 +1,106 @@
+"""What a run says of itself before its first step and at its end; the commands that it prints are run."""
+
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from train_command import here, picture
+
+from hf_denoise import Denoiser, DenoisingUNet
+from hf_denoise.cli.main import main
+from hf_denoise.training.run_folder import read_report
+
+pytestmark = pytest.mark.slow
+
+SUMMARY = {
+    "Data": "data",
+    "Layout": "a folder for each role (clean, mask, degraded)",
+    "Triplets": "22: train 16, validation 4, test 2",
+    "Source images": "train 7, validation 2, test 1",
+    "With a defect in the mask": "train 9 of 16, validation 2 of 4",
+    "With a degraded image": "train 16 of 16, validation 4 of 4",
+    "Degraded images": "as in the data",
+    "Patches": "crops of 32 px, flipped and turned, 15% grey, 50% of those with a defect cut around it",
+    "Encoder": "resnet10t, random weights",
+    "Device": "1 x cpu",
+    "Precision": "float32",
+    "Patches per step": "4 = batch 2 x accumulate 2 x processes 1",
+    "Steps": "30, evaluated every 10",
+    "Time": "said after the first steps",
+}
+
+
+@pytest.fixture
+def data(tmp_path) -> Path:
+    """10 source images in 22 versions, half of them with a defect."""
+    for role in ("clean", "mask", "degraded"):
+        (tmp_path / "data" / role).mkdir(parents=True)
+    for number in range(22):
+        clean = picture(np.random.default_rng(number % 10))
+        mask = np.full((64, 64), 255 * (number % 2), np.uint8)
+        noise = np.random.default_rng(number).normal(0, 20, clean.shape)
+        for role, image in (("clean", clean), ("mask", mask), ("degraded", (clean + noise).clip(0, 255))):
+            Image.fromarray(image.astype(np.uint8)).save(tmp_path / "data" / role / f"{number:02}.png")
+    return tmp_path / "data"
+
+
+def said(text: str) -> dict[str, str]:
+    """The lines of the summary: a name, two spaces or more, a value."""
+    found = (re.match(r"(\w[\w ]*?) {2,}(\S.*)$", line) for line in text.splitlines())
+    return {match[1]: match[2] for match in found if match}
+
+
+def test_all_that_decides_a_run_is_said_before_its_first_step_and_kept(data, tmp_path):
+    options = ("--max-steps", "30", "--eval-every", "10", "--batch", "2", "--accumulate", "2", "--precision", "no")
+    result = here(data, tmp_path / "run", *options)
+    assert result.returncode == 0, result.stderr
+    before, _, after = result.stderr.partition("0/30")
+    found = said(before)
+    assert {name: found.get(name) for name in SUMMARY} == SUMMARY
+    assert re.search(r"about \d+ s for the other 10 steps, evaluations not counted", after)
+    card = (tmp_path / "run/last/README.md").read_text()
+    for name in ("Layout", "Triplets", "Source images", "Encoder", "Precision", "Patches per step"):
+        assert f"- {name}: {SUMMARY[name]}" in card
+    model = DenoisingUNet.from_pretrained(tmp_path / "run" / "last")
+    assert found["Parameters"] == f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} million"
+    events = EventAccumulator(str(next((tmp_path / "run").rglob("events.out.tfevents.*")).parent))
+    events.Reload()
+    (text,) = events.Tensors("summary/text_summary")
+    assert "| Layout | a folder for each role (clean, mask, degraded) |" in text.tensor_proto.string_val[0].decode()
+
+
+def test_the_end_says_what_was_reached_and_the_commands_that_it_names_work(data, tmp_path, capsys):
+    options = ("--max-steps", "6", "--eval-every", "2", "--batch", "2", "--precision", "no", "--seed", "3")
+    result = here(data, tmp_path / "a run", *options)
+    assert result.returncode == 0, result.stderr
+    best, measure, use, python = result.stdout.splitlines()
+    report = read_report(tmp_path / "a run" / "best", "best")
+    assert report is not None
+    psnr, step = report["results"][0]["psnr"], report["training"]["steps"]
+    assert best == f"best validation PSNR {psnr:.2f} dB at step {step}, in '{tmp_path}/a run/best'"
+    _, *arguments = shlex.split(measure.partition(": ")[2])
+    assert main([*arguments, "--output", str(tmp_path / "report")]) == 0
+    assert (tmp_path / "report" / "evaluation.json").is_file()
+    Image.fromarray(picture(np.random.default_rng(0))).save(tmp_path / "noisy.jpg")
+    _, *arguments = shlex.split(use.partition(": ")[2].replace("noisy.jpg", f"{tmp_path}/noisy.jpg"))
+    arguments[arguments.index("-o") + 1] = str(tmp_path / "denoised.png")
+    assert main(arguments) == 0 and (tmp_path / "denoised.png").is_file()
+    assert isinstance(eval(python.partition(":")[2].strip(), {"Denoiser": Denoiser}), Denoiser)
+    # A resumed run says where it goes on, and where its encoder comes from.
+    more = here(data, tmp_path / "a run", "--resume", "--max-steps", "8", "--max-minutes", "5")
+    found = said(more.stderr.partition("6/8")[0])
+    assert (found["Steps"], found["Time"]) == ("8, evaluated every 2; 6 are done", "at most 5 minutes")
+    assert found["Encoder"] == "resnet10t, random weights"
+
+
+def test_weights_that_training_starts_from_are_named(data, tmp_path):
+    few = ("--max-steps", "1", "--batch", "1", "--precision", "no", "--init-from", "packaged", "--freeze-encoder")
+    result = here(data, tmp_path / "run", *few)
+    assert result.returncode == 0, result.stderr
+    found = said(result.stderr)
+    assert re.fullmatch(r"resnet18, with the decoder from the weights in hf_denoise \S+", found["Encoder"])
+    assert re.fullmatch(r"0\.96 million, 0\.\d\d trained", found["Parameters"])
