@@ -506,7 +506,7 @@ def test_shares_that_do_not_sum_to_one(tmp_path):
 def test_empty_and_missing_folders(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="holds no images; known layouts: "):
         load_triplets(tmp_path)
-    with pytest.raises(UserError, match="nowhere/at/all does not exist"):
+    with pytest.raises(UserError, match="nowhere/at/all' does not exist"):
         load_triplets(tmp_path / "nowhere/at/all")
     with pytest.raises(UserError, match="is a file: give the folder"):
         load_triplets(write(tmp_path / "one.png", 1))
