@@ -216,7 +216,7 @@ def test_commands_name_only_options_that_exist() -> None:
         for option in re.findall(r"--[a-z0-9-]+", words[1].split("#")[0]):
             assert option in known or option.replace("--no-", "--") in known, words[0]
     training = (ROOT / "docs/training.md").read_text()
-    others = {"--no-encoder-pretrained", "--machine_rank", *(f"--{alias}" for alias in TrainConfig.ALIASES)}
+    others = {"--no-encoder-pretrained", "--machine_rank", "--report", *(f"--{alias}" for alias in TrainConfig.ALIASES)}
     for option in re.findall(r"`(--[a-z0-9_-]+)", training):
         assert option in {*known, *others}, f"docs/training.md: {option}"
 
