@@ -90,7 +90,7 @@ def views_column() -> Views:
             editor = mask_editor()
             use_mask = gr.Button("Use this mask")
     download = gr.DownloadButton("Download in full quality", value=result)
-    metrics = ScoreList(scores, elem_id="metrics")
+    metrics = ScoreList(scores, label="Metrics", elem_id="metrics")
     probe = ProbePanel()
     tabs = {
         "compare": compare_tab,

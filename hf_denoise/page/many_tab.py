@@ -26,7 +26,7 @@ def many_tab(model: gr.Textbox) -> None:
                 cancel = gr.Button("Cancel", min_width=80)
         with gr.Column(scale=2, min_width=320):
             download = gr.DownloadButton("Download all results", interactive=False)
-            table = FigureTable(elem_id="table")
+            table = FigureTable(label="Figures of each picture", elem_id="table")
     gr.Markdown(looks.MANY, elem_classes="about")
     ran = run.click(denoise_many, [files, strength, model], [download, table], api_name="denoise_many", **ONE_AT_A_TIME)
     ran.success(lambda: gr.DownloadButton(interactive=True), None, download, **AT_ONCE)
