@@ -20,6 +20,7 @@ class Intake:
     dropped: Any  # hidden; what is dropped or pasted anywhere comes through it
     run: gr.Button
     cancel: gr.Button
+    strength: gr.Slider
 
 
 @dataclass
@@ -47,7 +48,6 @@ class Views:
 class Settings:
     """The column where things are set."""
 
-    strength: gr.Slider
     examples: gr.Dataset
     reference: Any
     mask: Any
@@ -66,7 +66,8 @@ def intake_column() -> Intake:
     with gr.Row():
         run = gr.Button("Denoise", variant="primary", min_width=120)
         cancel = gr.Button("Cancel", min_width=80)
-    return Intake(image, dropped, run, cancel)
+    strength = gr.Slider(0, 1, 1, step=0.05, label="Strength")  # here, as on a phone the result comes next
+    return Intake(image, dropped, run, cancel, strength)
 
 
 def views_column() -> Views:
@@ -157,7 +158,6 @@ def mask_editor() -> gr.ImageEditor:
 
 def settings_column() -> Settings:
     """Lay out where things are set."""
-    strength = gr.Slider(0, 1, 1, step=0.05, label="Strength")
     noisy = [example.noisy for example in EXAMPLES]
     examples = looks.thumbnails(noisy, "Examples, with simulated noise", "examples")
     with gr.Accordion("Measure against a reference or mask", open=False):
@@ -179,4 +179,4 @@ def settings_column() -> Settings:
             elem_id="webcam",
             webcam_options=gr.WebcamOptions(mirror=False),
         )
-    return Settings(strength, examples, reference, mask, webcam, protect, keep, auto, said, protected)
+    return Settings(examples, reference, mask, webcam, protect, keep, auto, said, protected)

@@ -13,6 +13,11 @@ from hf_denoise.page.samples import EXAMPLES
 from hf_denoise.page.stop import NOW, register_request
 from hf_denoise.page.views import centre_view, painted_mask, picture_to_paint, pixel_view
 
+# For `js=`: gives the function, as its last input or the last but one, how wide the view of single pixels is.
+_WIDTH = "document.querySelector('#pixels .html-container > *')?.clientWidth ?? 0"
+ROOM = f"(...inputs) => [...inputs.slice(0, -1), {_WIDTH}]"
+ROOM_AND_NOW = f"(...inputs) => [...inputs.slice(0, -2), {_WIDTH}, performance.now()]"
+
 
 class DenoiseTab:
     """The tab with its events. It opens with the first example denoised.
@@ -35,15 +40,16 @@ class DenoiseTab:
                 gr.Markdown(text, elem_classes="about")
         self.open_view, self.painted_on = gr.State(""), gr.State()
         self.at = gr.Number(visible=False)  # when the browser asked, see `NOW`
+        self.room = gr.Number(visible=False)  # for single pixels, see `ROOM`
         self.started: list[Any] = []
         views, settings = self.views, self.settings
         keeping = [settings.protect, settings.keep, settings.auto]
-        self.asked = [self.intake.image, settings.strength, settings.reference, settings.mask, model, *keeping]
-        self.to_write = [self.intake.image, settings.strength, settings.mask, model, *keeping]
+        self.asked = [self.intake.image, self.intake.strength, settings.reference, settings.mask, model, *keeping]
+        self.to_write = [self.intake.image, self.intake.strength, settings.mask, model, *keeping]
         self.pictures = [views.comparison, views.removed, views.difference, settings.protected, settings.said]
         shown = [views.download, *self.pictures, views.metrics, views.pixels, views.overview]
         self.results = [*shown, *views.probe.findings]
-        probing = [self.intake.image, settings.strength, model, settings.keep, settings.auto, self.at]
+        probing = [self.intake.image, self.intake.strength, model, settings.keep, settings.auto, self.at]
         self.started.append(views.probe.listen(*probing))
         self.last = LastResult(self.asked, self.pictures, views, self.open_view)
         self._take_pictures()
@@ -119,7 +125,7 @@ class DenoiseTab:
         changes += [event for field in (settings.reference, settings.mask) for event in (field.upload, field.clear)]
         for changed in (gr.on(changes, **self._new_view()), painted.success(**self._new_view())):
             self._update(changed)
-        self._update(settings.strength.change(**self._new_strength()))
+        self._update(self.intake.strength.change(**self._new_strength()))
 
     def _take_keeping(self) -> None:
         """What is protected, and the strength that keeps a defect."""
@@ -134,7 +140,9 @@ class DenoiseTab:
         self._update(settings.protect.change(**self._new_view()))
         self._update(settings.keep.change(new_contrast, contrast, [*outdated, *findings], **_at_once_with_time()))
         self._update(settings.auto.change(**self._new_strength()))
-        settings.auto.change(lambda auto: gr.Slider(interactive=not auto), settings.auto, settings.strength, **AT_ONCE)
+        settings.auto.change(
+            lambda auto: gr.Slider(interactive=not auto), settings.auto, self.intake.strength, **AT_ONCE
+        )
 
     def _new_view(self) -> dict[str, Any]:
         """The event that the same picture is asked for in another way: its file and metrics are not those of before."""
@@ -168,7 +176,11 @@ class DenoiseTab:
         moved = [views.across.change, views.down.change, views.zoom.change]
         gr.on(moved, trigger_mode="always_last", **self._pixel_view())
         views.overview.select(
-            centre_view, [self.intake.image, views.zoom, views.overview], [views.across, views.down], **AT_ONCE
+            centre_view,
+            [self.intake.image, views.zoom, views.overview, self.room],
+            [views.across, views.down],
+            js=ROOM,
+            **AT_ONCE,
         )
 
     def _pixel_view(self) -> dict[str, Any]:
@@ -177,10 +189,10 @@ class DenoiseTab:
         place = [views.across, views.down, views.zoom]
         return {
             "fn": pixel_view,
-            "inputs": [self.open_view, *self.to_write, *place, self.at],
+            "inputs": [self.open_view, *self.to_write, *place, self.room, self.at],
             "outputs": [views.pixels, views.overview],
             "show_progress": "hidden",
-            "js": NOW,
+            "js": ROOM_AND_NOW,
             **QUICK,
             **HIDDEN,
         }

@@ -32,6 +32,7 @@ def pixel_view(
     across: float,
     down: float,
     zoom: int,
+    room: float = 0,
     at: float | None = None,
     progress: gr.Progress = gr.Progress(),  # noqa: B008
 ) -> tuple[Any, Any]:
@@ -43,6 +44,7 @@ def pixel_view(
         auto: see `Wishes`.
         across, down: percent of the way from the left or upper end to the other.
         zoom: whole number.
+        room: how wide the view is on the screen, in its pixels; 0 where that is not known.
         at: see `register_request`.
 
     Returns:
@@ -58,7 +60,7 @@ def pixel_view(
         result = result_of(image, model, progress)
         mix = mix_of(result, Wishes(strength, protect, keep, auto, mask), model, progress)
         whole = result.before.header.size
-        width, height = size_seen(whole, zoom)
+        width, height = size_seen(whole, zoom, room)
         left, top = round(across / 100 * (whole[0] - width)), round(down / 100 * (whole[1] - height))
         box = slice(top, top + height), slice(left, left + width)
 
@@ -85,13 +87,14 @@ def framed(pixels: ByteImage, edges: tuple[int, int, int, int], whole_width: int
     return overview
 
 
-def size_seen(whole: tuple[int, int], zoom: int) -> tuple[int, int]:
+def size_seen(whole: tuple[int, int], zoom: int, room: float) -> tuple[int, int]:
     """Width and height in pixels of the part that `pixel_view` shows."""
-    width, height = (min(-(-side // zoom), length) for side, length in zip(VIEW, whole, strict=True))
+    seen = min(VIEW[0], int(room) or VIEW[0]), VIEW[1]
+    width, height = (min(max(1, side // zoom), length) for side, length in zip(seen, whole, strict=True))
     return width, height
 
 
-def centre_view(image: str | None, zoom: int, overview: str, event: gr.SelectData) -> tuple[float, float]:
+def centre_view(image: str | None, zoom: int, overview: str, room: float, event: gr.SelectData) -> tuple[float, float]:
     """Where to look closely for the place that was clicked in the overview, see `pixel_view`."""
     with shown_errors():
         whole = read_picture(image or EXAMPLES[0].noisy).upright().header.size
@@ -99,7 +102,7 @@ def centre_view(image: str | None, zoom: int, overview: str, event: gr.SelectDat
             scale = whole[0] / preview.width
         across, down = (
             min(max(100 * (place * scale - side / 2) / max(length - side, 1), 0), 100)
-            for place, side, length in zip(event.index, size_seen(whole, zoom), whole, strict=True)
+            for place, side, length in zip(event.index, size_seen(whole, zoom, room), whole, strict=True)
         )
         return round(across, 1), round(down, 1)
 

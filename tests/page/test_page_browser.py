@@ -200,7 +200,8 @@ def test_phones_show_the_result_at_once_and_scroll_down_only(page: "Page", pictu
     page.evaluate("scrollTo(0, 0)")
     wait_for_result(page, lambda: upload(page, "#picture", pictures / "noisy.png"))
     assert page.evaluate("scrollY") == 0
-    for seen in (page.locator("#comparison"), page.get_by_role("button", name="Download in full quality")):
+    strength = page.get_by_label("number input for Strength").first
+    for seen in (strength, page.locator("#comparison"), page.get_by_role("button", name="Download in full quality")):
         box = seen.bounding_box()
         assert box and box["y"] + box["height"] <= 844
 
@@ -269,6 +270,18 @@ def test_pixels_are_shown_as_they_are(page: "Page", tmp_path: Path) -> None:
     line.focus()
     page.keyboard.press("Home")
     assert line.evaluate("(line) => getComputedStyle(line.parentElement).getPropertyValue('--split')") == "0%"
+
+
+def test_on_a_phone_pixels_say_what_is_shown(page: "Page", tmp_path: Path) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    Image.new("RGB", (900, 700), "grey").save(tmp_path / "grey.png")
+    wait_for_result(page, lambda: upload(page, "#picture", tmp_path / "grey.png"))
+    page.get_by_role("tab", name="Pixels").click()
+    page.get_by_label("1:1").click()
+    page.locator("#pixels p").filter(has_text="x 440 of 900 x 700").wait_for()
+    shown = page.locator("#pixels .frame").evaluate("(frame) => frame.clientWidth")
+    assert page.locator("#pixels p").inner_text().startswith(f"{shown} x 440")
+    assert page.get_by_alt_text("Before, every pixel").evaluate("(image) => image.naturalWidth") == shown < 390
 
 
 def test_a_mask_is_drawn_on_the_picture(page: "Page", tmp_path: Path) -> None:
@@ -467,7 +480,11 @@ def test_all_can_be_done_by_keyboard(page: "Page", pictures: Path) -> None:
     with page.expect_file_chooser() as chooser:
         page.keyboard.press("Enter")
     wait_for_result(page, lambda: chooser.value.set_files(pictures / "noisy.png"))
-    for name in ("Denoise", "Cancel", "Compare", "Pixels", "Removed", "Difference", "Mask"):
+    for name in ("Denoise", "Cancel", "range slider for Strength"):
+        tab_to(page, name)
+    wait_for_result(page, lambda: page.keyboard.press("ArrowLeft"))
+    assert page.get_by_label("number input for Strength").first.input_value() == "0.95"
+    for name in ("Compare", "Pixels", "Removed", "Difference", "Mask"):
         tab_to(page, name)
     tab_to(page, "Place of the line")
     after = page.get_by_alt_text("After: the denoised picture")
@@ -487,9 +504,6 @@ def test_all_can_be_done_by_keyboard(page: "Page", pictures: Path) -> None:
     page.keyboard.press("Enter")
     page.locator("#limits table").wait_for()
     tab_to(page, "Download all trials")
-    tab_to(page, "range slider for Strength")
-    wait_for_result(page, lambda: page.keyboard.press("ArrowLeft"))
-    assert page.get_by_label("number input for Strength").first.input_value() == "0.95"
     tab_to(page, "Example: Scanned page")
     wait_for_result(page, lambda: page.keyboard.press("Enter"))
     assert "PSNR" in scores(page)
