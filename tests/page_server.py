@@ -205,7 +205,8 @@ def page(context: "BrowserContext", server: "Server") -> Iterator["Page"]:
             foreign.append(request.url)
 
     def note_error(message: "ConsoleMessage") -> None:
-        if message.type == "error":
+        # A page that is loaded again gives up what it still asked for.
+        if message.type == "error" and not re.search("AbortError|Connection errored out", message.text):
             errors.append(message.text)
 
     page = context.new_page()

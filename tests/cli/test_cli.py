@@ -292,7 +292,7 @@ def test_bad_files_are_listed_and_the_others_are_done(tmp_path: Path) -> None:
         (["alpha.png", "-o", "out.jpg"], "JPEG has no transparency"),
         (["a.png", "-o", "out", "--strength", "1.5"], "strength must be from 0"),
         (["a.png", "-o", "out", "--tile", "0"], "tile must be at least 1"),
-        (["a.png", "-o", "out", "--model", "no/such/model"], "'no/such/model' is neither"),
+        (["a.png", "-o", "out", "--model", "no/such/model"], "'no/such/model' does not exist"),
         (["a.png", "-o", "out", "--device", "cuda:9"], "device 'cuda:9' is not available"),
         (["-o", "out"], "no input"),
     ],

@@ -73,7 +73,7 @@ def test_a_hub_that_is_out_of_reach_is_said_within_three_seconds(silent_hub, tmp
     Image.effect_noise((32, 32), 60).convert("RGB").save(tmp_path / "a.png")
     assert main(["evaluate", "--data", str(tmp_path), "-o", str(tmp_path / "first")]) == 2  # imports, too, take seconds
     for arguments in (
-        ["denoise", str(tmp_path / "a.png"), "-o", str(tmp_path / "b.png"), "--model", "ada/denoiser"],
+        ["denoise", str(tmp_path / "a.png"), "-o", str(tmp_path / "b.png"), "--model", "ada/never-fetched"],
         ["evaluate", "--data", "ada/photos", "-o", str(tmp_path / "report")],
     ):
         start = time.monotonic()
@@ -94,7 +94,15 @@ def test_the_cache_serves_where_the_hub_is_out_of_reach(hub, monkeypatch, tmp_pa
 
 def test_data_are_looked_at_before_any_weights_are_fetched(hub, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
-    arguments = ["evaluate", "--data", str(tmp_path / "empty"), "--model", "ada/denoiser", "-o", str(tmp_path / "x")]
+    arguments = [
+        "evaluate",
+        "--data",
+        str(tmp_path / "empty"),
+        "--model",
+        "ada/never-fetched",
+        "-o",
+        str(tmp_path / "x"),
+    ]
     assert main(arguments) == 2
     assert "holds no images" in capsys.readouterr().err and hub.requests == []
     config = TrainConfig(data=str(tmp_path / "empty"), output=str(tmp_path / "run"), encoder_pretrained=True)

@@ -130,7 +130,7 @@ def test_bad_requests_are_one_sentence(
     for arguments, reason in (
         (["-o", str(file)], "already exists"),
         (["-o", str(tmp_path / "model.pt")], "ends in .onnx"),
-        ([str(tmp_path / "none"), "-o", str(tmp_path / "m.onnx")], "is neither"),
+        ([str(tmp_path / "none"), "-o", str(tmp_path / "m.onnx")], "does not exist"),
     ):
         assert main(["export", "onnx", *arguments]) == 2
         said = capsys.readouterr().err

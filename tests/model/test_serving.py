@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from numpy.typing import NDArray
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
@@ -60,6 +61,7 @@ def test_a_network_is_used_in_any_state_and_left_in_it(state: str) -> None:
 
 
 def test_a_network_that_was_prepared_for_mixed_precision_is_a_copy_as_well() -> None:
+    AcceleratorState._reset_state(True)  # of other tests in this process
     prepared = Accelerator(mixed_precision="bf16", cpu=True).prepare(DenoisingUNet.from_pretrained(PACKAGED))
     denoise = Denoiser(prepared, **OPTIONS)
     for weight in prepared.parameters():
