@@ -21,8 +21,7 @@ from typing import Any
 
 import pyarrow.parquet
 import tyro
-from datasets import Dataset, Features, Image, IterableDataset, Value, load_dataset
-from datasets.utils.logging import disable_progress_bar as disable_progress_bars
+from datasets import Dataset, Features, Image, IterableDataset, Value, disable_progress_bars, load_dataset
 from tqdm import tqdm
 
 from hf_denoise import Denoiser

@@ -46,4 +46,7 @@ def hub_server() -> Iterator["HubServer"]:
 def hub(hub_server: "HubServer") -> "HubServer":
     """An empty Hub, at HF_ENDPOINT. Users: "hf_ada" and "hf_bob" may write, "hf_reader" (ada) may only read."""
     hub_server.reset()
+    # What an earlier test fetched would be served from the cache where the Hub is out of reach.
+    for cache in ("hub", "datasets"):
+        shutil.rmtree(os.path.join(HF_HOME, cache), ignore_errors=True)
     return hub_server

@@ -1,6 +1,8 @@
 """The form of a Hub id."""
 
 import difflib
+import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +38,9 @@ def missing_path(name: str) -> str | None:
             if not (there / part).is_dir():
                 break
             there /= part
-        near = difflib.get_close_matches(part, [path.name for path in there.iterdir()], n=1)
+        near: list[str] = []
+        with suppress(OSError):  # a folder that may not be read
+            near = difflib.get_close_matches(part, os.listdir(there), n=1)
         hint = f", but '{near[0]}'" if near else ""
         return f"'{name}' does not exist: '{there}' has no '{part}'{hint}"
     if name.startswith("~") or len(parts) > 2 or name != "/".join(parts) or "." in parts[0]:

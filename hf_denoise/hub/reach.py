@@ -18,7 +18,8 @@ def hub_is_out_of_reach() -> bool:
     if constants.is_offline_mode():
         return True
     address = urlsplit(constants.ENDPOINT)
-    if getproxies().get(address.scheme) and not proxy_bypass(address.hostname or ""):
+    proxies = getproxies()
+    if (proxies.get(address.scheme) or proxies.get("all")) and not proxy_bypass(address.hostname or ""):
         return False
     port = address.port or {"http": 80}.get(address.scheme, 443)
     reached = threading.Event()

@@ -1,27 +1,24 @@
 """Which measured report goes with a saved model: the newest one that is of its weights."""
 
-import hashlib
 import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub.utils.sha import sha_fileobj
+
 from hf_denoise.errors import UserError
 from hf_denoise.hub.files import REPORT, WEIGHTS, read_report
 
 DIGEST = "weights_sha256"  # what a report calls the digest of the weights that it is of
-CHUNK = 1 << 20
 
 _logger = logging.getLogger(__name__)
 
 
 def weights_digest(folder: Path) -> str:
     """SHA-256 of `model.safetensors`, as the Hub shows it of the file."""
-    digest = hashlib.sha256()
     with open(folder / WEIGHTS, "rb") as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return sha_fileobj(file).hex()
 
 
 def full_report(folder: Path, given: Sequence[Path] = ()) -> dict[str, Any] | None:

@@ -36,7 +36,7 @@ def load_frame(image: Image.Image, number: int) -> Image.Image:
     image.seek(number)
     image.load()
     if image.mode in ("L", "RGB", "RGBA"):
-        return image.copy()
+        return image
     return image.convert("RGBA" if image.has_transparency_data else "RGB")
 
 

@@ -18,11 +18,11 @@ _PRIMARIES = {"rXYZ": (0.4360, 0.2225, 0.0139), "gXYZ": (0.3851, 0.7169, 0.0971)
 _D50 = (0.9642, 1.0, 0.8249)
 
 
-def srgb_from_linear(linear: Samples) -> NDArray[np.float32]:
-    """(H, W, C) linear values from 0 up, 1 for white, in the curve of sRGB."""
+def srgb_from_linear(linear: Samples, white: float = 1.0) -> NDArray[np.float32]:
+    """(H, W, C) linear values from 0 up to `white`, of any dtype, in the curve of sRGB with white at 1."""
     encoded = np.empty(linear.shape, np.float32)
     for top in range(0, len(linear), _STRIP):
-        rows = linear[top : top + _STRIP].astype(np.float32)
+        rows = linear[top : top + _STRIP].astype(np.float32) / np.float32(white)
         curve = 1.055 * np.maximum(rows, 1e-9) ** np.float32(1 / 2.4) - 0.055
         encoded[top : top + _STRIP] = np.where(rows <= 0.0031308, 12.92 * rows, curve)
     return encoded

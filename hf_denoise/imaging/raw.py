@@ -7,6 +7,7 @@ curve, no brightening, no sharpening. A raw file is read and never written: its 
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import PurePath
 from typing import Any, BinaryIO
 
@@ -73,9 +74,15 @@ def develop(file: BinaryIO, header: Header) -> Picture:
     metadata: dict[str, Any] = {"icc_profile": linear_profile()}
     if exif is not None:
         metadata["exif"] = exif
-    planes = (srgb_from_linear(linear.astype(np.float32) / np.float32(WHITE)),)
-    header = Header(header.format, header.mode, header.dtype, (width, height))
-    return Picture(header, planes, metadata=metadata, encoding={"compressed": True}, white=WHITE, linear=True)
+    planes = (srgb_from_linear(linear, WHITE),)
+    return Picture(
+        replace(header, size=(width, height)),
+        planes,
+        metadata=metadata,
+        encoding={"compressed": True},
+        white=WHITE,
+        linear=True,
+    )
 
 
 @contextmanager

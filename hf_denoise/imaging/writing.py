@@ -12,7 +12,7 @@ from hf_denoise.files import written_beside
 from hf_denoise.imaging import deep_png
 from hf_denoise.imaging.animations import Timing, write_animation
 from hf_denoise.imaging.deep_pnm import write_deep_pnm
-from hf_denoise.imaging.formats import MAX_JPEG_XMP, METADATA, Header, check_target
+from hf_denoise.imaging.formats import FORMATS, MAX_JPEG_XMP, METADATA, Header, check_target
 from hf_denoise.imaging.heif import avif_options, with_colours, write_heif
 from hf_denoise.imaging.png_chunks import with_chunks
 from hf_denoise.imaging.tiff_writing import TiffWriter, tiff_writer
@@ -26,7 +26,7 @@ def write_picture(picture: "Picture", target: Path) -> None:
     format, mode = check_target(picture.header, target)
     # Where the orientation cannot be noted, the pixels themselves are turned.
     picture = (picture if "exif" in METADATA[format] else picture.upright()).stored
-    metadata = {key: picture.metadata[key] for key in METADATA[format] if key in picture.metadata}
+    metadata = _held_metadata(picture, format)
     with written_beside(target) as file:
         if format == "TIFF":
             with tiff_writer(file, bytes_of(picture.header)) as tiff:
@@ -53,13 +53,11 @@ def write_pictures(pictures: Iterable["Picture"], target: Path, size: int, timin
         timing: of the animation; filled in until the last frame has come.
     """
     with written_beside(target) as file:
-        if target.suffix.lower() in (".tif", ".tiff"):
+        if FORMATS[target.suffix.lower()] == "TIFF":
             with tiff_writer(file, size) as tiff:
                 for picture in pictures:
                     format, mode = check_target(picture.header, target)
-                    stored = picture.stored
-                    metadata = {key: stored.metadata[key] for key in METADATA[format] if key in stored.metadata}
-                    _add_page(tiff, stored, mode, metadata)
+                    _add_page(tiff, picture.stored, mode, _held_metadata(picture, format))
             return
         frames: list[Image.Image] = []
         for picture in pictures:
@@ -67,13 +65,18 @@ def write_pictures(pictures: Iterable["Picture"], target: Path, size: int, timin
             frames.append(picture.encoded(mode))
             if len(frames) == 1:
                 first, options = picture, _options(picture, format, mode)
-        metadata = {key: first.metadata[key] for key in METADATA[format] if key in first.metadata}
-        write_animation(file, format, frames, timing, options, metadata, first.encoding.get("colours", b""))
+        metadata, colours = _held_metadata(first, format), first.encoding.get("colours", b"")
+        write_animation(file, format, frames, timing, options, metadata, colours)
 
 
 def bytes_of(header: Header) -> int:
     """At most as many as the pixels of a picture take without compression, in the widest mode."""
     return header.size[0] * header.size[1] * header.dtype.itemsize * (4 + len(header.extra))
+
+
+def _held_metadata(picture: "Picture", format: str) -> dict[str, Any]:
+    """What a picture has beside its pixels, of what the format has room for."""
+    return {key: picture.metadata[key] for key in METADATA[format] if key in picture.metadata}
 
 
 def _add_page(tiff: TiffWriter, picture: "Picture", mode: str, metadata: dict[str, Any]) -> None:
@@ -100,7 +103,7 @@ def _write_by_pillow(picture: "Picture", file: BinaryIO, format: str, mode: str,
         image.save(encoded, format, **options, **metadata)
         file.write(with_colours(encoded.getvalue(), picture.encoding.get("colours", b"")))
     else:
-        image.save(WithoutDescriptor(file), format, **options, **metadata)
+        image.save(_WithoutDescriptor(file), format, **options, **metadata)
 
 
 def _options(picture: "Picture", format: str, mode: str) -> dict[str, Any]:
@@ -116,7 +119,7 @@ def _options(picture: "Picture", format: str, mode: str) -> dict[str, Any]:
     return {}
 
 
-class WithoutDescriptor(io.BufferedIOBase, BinaryIO):
+class _WithoutDescriptor(io.BufferedIOBase, BinaryIO):
     """Hides the descriptor of a file: Pillow would write to it in C, and not report a full disk."""
 
     def __init__(self, file: BinaryIO):

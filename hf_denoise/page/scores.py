@@ -9,6 +9,7 @@ from hf_denoise.page.results import Result
 
 Scores = list[dict[str, Any]]
 HIGHER, LOWER = "higher", "lower"
+DIGITS = 4  # after the point, of what goes to the browser, which shows three in all
 
 NOISE = (
     "Standard deviation of the noise as estimated from the picture, in grey levels of 255. Structure counts a little."
@@ -48,8 +49,8 @@ def _from_to(before: float, after: float) -> str:
     """ "fell from 24 to 3.1"."""
     if not (math.isfinite(before) and math.isfinite(after)):
         return "cannot be told in"
-    way = "fell" if after < 0.98 * before else "rose" if after > 1.02 * before else "stayed, "
-    return f"{way} from {before:.3g} to {after:.3g}"
+    was, now = (f"{round(value, DIGITS):.3g}" for value in (before, after))
+    return f"stayed at {now}" if was == now else f"{'fell' if after < before else 'rose'} from {was} to {now}"
 
 
 def _kept(share: float) -> str:
@@ -78,7 +79,7 @@ def score(
     """
 
     def printable(value: float) -> float | str:  # JSON has neither infinity nor NaN
-        return round(value, 4) if math.isfinite(value) else "∞" if value > 0 else "n/a"
+        return round(value, DIGITS) if math.isfinite(value) else "∞" if value > 0 else "n/a"
 
     shown = None if before is None else printable(before)
     figures = {"name": name, "unit": unit, "before": shown, "after": printable(after)}

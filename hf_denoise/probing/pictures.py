@@ -33,7 +33,7 @@ INK, MUTED, RULE = "#111827", "#6b7280", "#e5e7eb"
 WORST = (220, 38, 38)  # the colour of places that keep less
 OCTAVES = 2.0  # of the limit above the usual one that get it in full
 MAP_SIDE = 1024  # pixels
-WIDE, NARROW = ((6.3, 3.5), 120), ((3.8, 3.7), 220)  # inches, and dots per inch
+WIDE, NARROW = ((6.3, 3.5), 120), ((3.8, 4.1), 220)  # inches, and dots per inch
 
 
 def draw_curves(axes: Axes, curves: Mapping[str, SurvivalCurve], bands: bool = True) -> None:
@@ -78,7 +78,7 @@ def curves_picture(report: ProbeReport, narrow: bool = False) -> Image.Image:
     )  # fmt: skip
     legend = partial(figure.legend, fontsize=8, frameon=False, labelcolor=INK)
     if narrow:
-        legend(loc="outside lower center", ncols=3, columnspacing=1.2)
+        legend(loc="outside lower center", ncols=2, columnspacing=1.2)
     else:
         legend(loc="outside right upper")
     return figure_picture(figure)

@@ -13,6 +13,7 @@ from hf_denoise import Denoiser, load_triplets
 from hf_denoise.cli.main import main
 from hf_denoise.data.dataset_tables import open_stream
 from hf_denoise.errors import UserError
+from hf_denoise.hub import reach
 from hf_denoise.hub.ids import missing_path
 from hf_denoise.training.config import TrainConfig
 from hf_denoise.training.loop import train
@@ -74,7 +75,7 @@ def test_a_hub_that_is_out_of_reach_is_said_within_three_seconds(silent_hub, tmp
     assert main(["evaluate", "--data", str(tmp_path), "-o", str(tmp_path / "first")]) == 2  # imports, too, take seconds
     for arguments in (
         ["denoise", str(tmp_path / "a.png"), "-o", str(tmp_path / "b.png"), "--model", "ada/never-fetched"],
-        ["evaluate", "--data", "ada/photos", "-o", str(tmp_path / "report")],
+        ["evaluate", "--data", "ada/never-loaded", "-o", str(tmp_path / "report")],
     ):
         start = time.monotonic()
         assert main(arguments) == 2
@@ -112,3 +113,17 @@ def test_data_are_looked_at_before_any_weights_are_fetched(hub, tmp_path, capsys
         with pytest.raises(UserError, match=r"^--(data|init-from) 'runs/x/bset' does not exist"):
             train(mistyped)
     assert hub.requests == []
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "ALL_PROXY"])
+def test_behind_a_proxy_nothing_is_known_of_the_hub(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    for name in ("HTTP_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{closed.getsockname()[1]}")
+        monkeypatch.setattr(reach, "PATIENCE", 0.2)
+        assert reach.hub_is_out_of_reach()
+        monkeypatch.setenv(variable, "http://proxy.invalid:3128")
+        assert not reach.hub_is_out_of_reach()

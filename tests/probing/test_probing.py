@@ -241,3 +241,6 @@ def test_pictures_of_a_probe_can_be_drawn() -> None:
     report = probe_plane(noisy_picture(), blurred)
     assert curves_picture(report).size[0] > 600
     assert map_picture(report, noisy_picture()).shape == (200, 220, 3)
+    for narrow in (False, True):
+        drawn = np.asarray(curves_picture(report, narrow))
+        assert (drawn[:, [0, 1, -2, -1]] == 255).all()  # no letter is cut off at the sides
