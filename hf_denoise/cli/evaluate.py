@@ -9,6 +9,7 @@ from tyro.conf import arg
 
 from hf_denoise.cli.network import Engine, Precision, load_denoiser
 from hf_denoise.distributed.processes import join_processes
+from hf_denoise.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class Evaluate:
     """Other denoisers to measure on the same images. bm3d is slow and a package of its own: pip install bm3d."""
     split: str = "test"
     """Split to measure; all takes every image of data without splits of their own."""
+    limit: int | None = None
+    """Measure the first so many images of the split. Default: all."""
     seed: int = 0
     """Seed of the split (that of the training) and of the noise."""
     skip_bad: bool = False
@@ -58,6 +61,8 @@ class Evaluate:
         from hf_denoise.hub.reports import weights_digest
         from hf_denoise.hub.tables import unescape
 
+        if self.limit is not None and self.limit < 1:
+            raise UserError(f"--limit must be at least 1, got {self.limit}")
         processes = join_processes()
         folder = Path(self.model) if self.model and Path(self.model).is_dir() else None
         beside = Path(f"{os.path.normpath(folder)}-report") if folder else Path("evaluation")
@@ -74,6 +79,7 @@ class Evaluate:
             skip_bad=self.skip_bad,
             columns=parse_columns(self.columns),
             make_degraded=self.make_degraded,
+            limit=self.limit,
             model=self.model or "packaged weights",
             digest=lambda: weights_digest(checkpoint_folder(self.model or PACKAGED, local_files_only=True)),
             overwrite=self.overwrite,

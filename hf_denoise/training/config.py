@@ -16,7 +16,10 @@ from hf_denoise.model.unet import DenoisingUNet
 
 RANGES: tuple[tuple[tuple[str, ...], str, Callable[[float], bool]], ...] = (
     (
-        ("patch", "batch", "accumulate", "max_steps", "eval_every", "validation_images", "decay_steps"),
+        (
+            *("patch", "batch", "accumulate", "max_steps", "eval_every", "decay_steps"),
+            *("max_train_samples", "validation_images"),
+        ),
         "at least 1",
         lambda value: value >= 1,
     ),
@@ -67,6 +70,8 @@ class TrainConfig:
     """Read --data, a dataset on the Hub or a `datasets` folder, shard by shard while training; nothing is stored."""
     skip_bad: bool = False
     """Leave out unreadable or unmatched files instead of stopping."""
+    max_train_samples: int | None = None
+    """Train on so many triplets, drawn by --seed; with --streaming on the first ones of the shards. Default: all."""
     seed: int = 0
     """Seed of splits, weights, patches and noise."""
 

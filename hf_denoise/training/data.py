@@ -17,6 +17,7 @@ from hf_denoise.data.dataset_tables import open_stream
 from hf_denoise.data.decoded import MemoryMapped, Triplets
 from hf_denoise.data.loader import Sample, SampleMaker, SampleStream, TripletDataset, evaluation_loader, training_loader
 from hf_denoise.data.roles import parse_columns
+from hf_denoise.data.splitting import drawn_rows, first_of
 from hf_denoise.data.streaming import ShardStream, first_triplets
 from hf_denoise.data.triplets import Found, find_triplets
 from hf_denoise.errors import UserError
@@ -94,6 +95,8 @@ def find_data(config: TrainConfig, accelerator: Accelerator, run: RunFolder) -> 
     tables = open_stream(config.data, revision=revision, **roles_of(config))
     check_splits(config, tables)
     facts = [("Layout", f"streamed, {tables['train'].num_shards} shards; not counted")]
+    if config.max_train_samples:
+        facts.append(("Trained on", f"at most {config.max_train_samples} triplets, the first ones of the shards"))
     return Source(revision, facts, "test" in tables, tables=tables)
 
 
@@ -114,7 +117,7 @@ def open_data(config: TrainConfig, accelerator: Accelerator, run: RunFolder, sou
 
     def evaluation(triplets: Triplets) -> tuple[DataLoader[Sample], NDArray[np.float32] | None]:
         dataset = TripletDataset(triplets, SampleMaker(degradation), config.seed)
-        first = range(len(triplets))[: config.validation_images]
+        first = range(min(len(triplets), config.validation_images or len(triplets)))
         probed = probe_crops(dataset, first) if accelerator.is_main_process else None
         return accelerator.prepare(evaluation_loader(Subset(dataset, first))), probed
 
@@ -129,6 +132,7 @@ def open_data(config: TrainConfig, accelerator: Accelerator, run: RunFolder, sou
             seed=config.seed,
             side=config.patch,
             skip_bad=config.skip_bad,
+            rows=config.max_train_samples,
         )
         if config.resume:
             run.load_stream(stream)
@@ -140,7 +144,7 @@ def open_data(config: TrainConfig, accelerator: Accelerator, run: RunFolder, sou
         own = "degraded" in (source.tables["train"].column_names or [])
         name = name_noise(config, int(own), 1, accelerator)
         validation, probed = evaluation(first)
-        facts = [*source.facts, *making_facts(config, name)]
+        facts = [*source.facts, *making_facts(config, name), ("Validation images", f"the first {len(first)}")]
         return TrainingData(batches, validation, name, source.revision, facts, source.has_test, stream, probed)
 
     training, held_out, weights = source.stored
@@ -150,7 +154,8 @@ def open_data(config: TrainConfig, accelerator: Accelerator, run: RunFolder, sou
     loader = accelerator.prepare(training_loader(patches, config.batch, order, workers))
     name = name_noise(config, training.degraded_count, len(training), accelerator)
     validation, probed = evaluation(held_out)
-    facts = [*source.facts, *making_facts(config, name)]
+    shown = first_of(config.validation_images, len(held_out))
+    facts = [*source.facts, *making_facts(config, name), ("Validation images", shown)]
     return TrainingData(loader, validation, name, source.revision, facts, source.has_test, probed=probed)
 
 
@@ -182,9 +187,14 @@ def decode_once_per_machine(config: TrainConfig, accelerator: Accelerator, revis
         )
         tables = found.tables
         check_splits(config, tables)
-        weights = tables["train"]["weight"][:] if "weight" in tables["train"].column_names else None
-        stored = (MemoryMapped(tables["train"]), MemoryMapped(tables["validation"]), weights)
+        train, count = tables["train"], len(tables["train"])
+        if config.max_train_samples and config.max_train_samples < count:
+            train = train.select(drawn_rows(count, config.max_train_samples, config.seed))
+        weights = train["weight"][:] if "weight" in train.column_names else None
+        stored = (MemoryMapped(train), MemoryMapped(tables["validation"]), weights)
         facts = found_facts(found, {"train": stored[0], "validation": stored[1]})
+        if len(train) < count:
+            facts.append(("Trained on", f"{len(train)} of {count} triplets, drawn by seed {config.seed}"))
         # Pickled, they are the names of the files, which other machines do not have.
         pickled = pickle.dumps(Source(revision or dataset_revision(config.data), facts, "test" in tables, stored))
     shared = gather_object([pickled])

@@ -44,7 +44,6 @@ def run_facts(
     return [
         ("Data", name_of(config, data) + commit),
         *data.facts,
-        ("Validation images", f"{len(data.validation.dataset)}"),  # type: ignore[arg-type]
         ("Encoder", f"{config.encoder}, {encoder_origin(config, ancestry)}"),
         ("Parameters", f"{total / 1e6:.2f} million" + (f", {trained / 1e6:.2f} trained" if trained < total else "")),
         ("Device", f"{processes} x {device}"),

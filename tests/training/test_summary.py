@@ -28,6 +28,7 @@ SUMMARY = {
     "Encoder": "resnet10t, random weights",
     "Device": "1 x cpu",
     "Precision": "float32",
+    "Validation images": "4",
     "Patches per step": "4 = batch 2 x accumulate 2 x processes 1",
     "Steps": "30, evaluated every 10",
     "Time": "said after the first steps",
@@ -55,12 +56,13 @@ def said(text: str) -> dict[str, str]:
 
 
 def test_all_that_decides_a_run_is_said_before_its_first_step_and_kept(data, tmp_path):
-    options = ("--max-steps", "30", "--eval-every", "10", "--batch", "2", "--accumulate", "2", "--precision", "no")
+    options = ("--max-steps", "30", "--eval-every", "10", "--batch", "2", "--accumulate", "2", "--precision", "no",
+               "--max-train-samples", "99")  # fmt: skip
     result = here(data, tmp_path / "run", *options)
     assert result.returncode == 0, result.stderr
     before, _, after = result.stderr.partition("0/30")
     found = said(before)
-    assert {name: found.get(name) for name in SUMMARY} == SUMMARY
+    assert {name: found.get(name) for name in SUMMARY} == SUMMARY and "Trained on" not in found
     assert re.search(r"about \d+ s for the other 10 steps, evaluations not counted", after)
     card = (tmp_path / "run/last/README.md").read_text()
     for name in ("Layout", "Triplets", "Source images", "Encoder", "Precision", "Patches per step"):
@@ -74,7 +76,8 @@ def test_all_that_decides_a_run_is_said_before_its_first_step_and_kept(data, tmp
 
 
 def test_the_end_says_what_was_reached_and_the_commands_that_it_names_work(data, tmp_path, capsys):
-    options = ("--max-steps", "6", "--eval-every", "2", "--batch", "2", "--precision", "no", "--seed", "3")
+    options = ("--max-steps", "6", "--eval-every", "2", "--batch", "2", "--precision", "no", "--seed", "3",
+               "--max-train-samples", "12", "--max-eval-samples", "3")  # fmt: skip
     result = here(data, tmp_path / "a run", *options)
     assert result.returncode == 0, result.stderr
     best, measure, use, python = result.stdout.splitlines()
@@ -90,6 +93,8 @@ def test_the_end_says_what_was_reached_and_the_commands_that_it_names_work(data,
     arguments[arguments.index("-o") + 1] = str(tmp_path / "denoised.png")
     assert main(arguments) == 0 and (tmp_path / "denoised.png").is_file()
     assert isinstance(eval(python.partition(":")[2].strip(), {"Denoiser": Denoiser}), Denoiser)
+    assert said(result.stderr)["Trained on"] == "12 of 15 triplets, drawn by seed 3"
+    assert said(result.stderr)["Validation images"] == "the first 3 of 4"
     # A resumed run says where it goes on, and where its encoder comes from.
     more = here(data, tmp_path / "a run", "--resume", "--max-steps", "8", "--max-minutes", "5")
     found = said(more.stderr.partition("6/8")[0])
