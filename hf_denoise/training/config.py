@@ -149,7 +149,7 @@ class TrainConfig:
     save_minutes: float = 10.0
     """Save a checkpoint in `last/` where the one before is older than so many minutes of training."""
     validation_images: int | None = None
-    """Evaluate on the first so many validation images. Default: all of them, with --streaming 64."""
+    """Evaluate on the first so many validation images (--max-eval-samples). Default: all, with --streaming 64."""
     early_stopping: int = 0
     """Stop after so many evaluations without a better PSNR; 0 never."""
     precision: Literal["auto", "no", "bf16", "fp16"] = "auto"

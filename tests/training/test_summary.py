@@ -94,7 +94,7 @@ def test_the_end_says_what_was_reached_and_the_commands_that_it_names_work(data,
     assert main(arguments) == 0 and (tmp_path / "denoised.png").is_file()
     assert isinstance(eval(python.partition(":")[2].strip(), {"Denoiser": Denoiser}), Denoiser)
     assert said(result.stderr)["Trained on"] == "12 of 15 triplets, drawn by seed 3"
-    assert said(result.stderr)["Validation images"] == "the first 3 of 4"
+    assert said(result.stderr)["Validation images"] == "the first 3 of 5"
     # A resumed run says where it goes on, and where its encoder comes from.
     more = here(data, tmp_path / "a run", "--resume", "--max-steps", "8", "--max-minutes", "5")
     found = said(more.stderr.partition("6/8")[0])
