@@ -17,7 +17,7 @@ from hf_denoise.model.unet import DenoisingUNet
 RANGES: tuple[tuple[tuple[str, ...], str, Callable[[float], bool]], ...] = (
     (
         (
-            *("patch", "batch", "accumulate", "max_steps", "eval_every", "decay_steps"),
+            *("patch", "batch", "accumulate", "max_steps", "eval_every", "log_every", "decay_steps"),
             *("max_train_samples", "validation_images"),
         ),
         "at least 1",
@@ -144,6 +144,8 @@ class TrainConfig:
     """Budget: optimizer steps."""
     max_minutes: float | None = None
     """Budget: minutes of training, earlier sittings of a resumed run counted in."""
+    log_every: int = 10
+    """Steps between rows of the log: the mean loss of the steps since the row before, rate and pace."""
     eval_every: int = 500
     """Steps between evaluations, which also save checkpoints."""
     save_minutes: float = 10.0

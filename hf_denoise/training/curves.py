@@ -29,7 +29,7 @@ def learning_curves(log: NDArray[np.void]) -> bytes:
     figure.get_layout_engine().set(w_pad=0.15, h_pad=0.1)  # type: ignore[union-attr, call-arg]
     heights = (3, 3, 1.4, 1.4) if probed else (3, 3, 1.4)
     loss, quality, *limits, rate = figure.subplots(len(heights), sharex=True, height_ratios=heights)
-    labels = ((loss, "training loss"), (quality, "validation, dB"), (rate, "learning rate"))
+    labels = ((loss, "mean training loss"), (quality, "validation, dB"), (rate, "learning rate"))
     for axes, label in (*labels, *((axes, "limit, grey levels") for axes in limits)):
         axes.set_ylabel(label, color=colours["ink"], fontsize=11)
         axes.spines[["top", "right", "left"]].set_visible(False)

@@ -14,6 +14,8 @@ class Progress:
 
     step: int = 0
     pixels: int = 0  # trained on, over all processes, without padding
+    loss_sum: float = 0.0  # of the steps since the last row of the log, over all processes
+    loss_steps: int = 0
     minutes: float = 0.0
     saved_minutes: float = 0.0  # when the last checkpoint was written
     best_psnr: float = -math.inf

@@ -90,7 +90,7 @@ def test_training_learns_to_denoise(photos, tmp_path):
 
 def test_killed_run_resumes_to_the_same_weights(photos, tmp_path):
     # With a precision of its own: what is fastest is measured by each process, and may differ where others work, too.
-    options = ["--max-steps", "60", "--eval-every", "10", "--batch", "4", "--precision", "no"]
+    options = ["--max-steps", "60", "--eval-every", "10", "--batch", "4", "--precision", "no", "--log-every", "4"]
     assert here(photos, tmp_path / "whole", *options).returncode == 0
     env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
@@ -107,7 +107,16 @@ def test_killed_run_resumes_to_the_same_weights(photos, tmp_path):
     assert resumed.returncode == 0, resumed.stderr
     whole, killed = (load_file(tmp_path / name / "last" / "model.safetensors") for name in ("whole", "killed"))
     assert all(torch.equal(tensor, killed[name]) for name, tensor in whole.items())
+    assert_logged_the_same(tmp_path / "killed", tmp_path / "whole")
     DenoisingUNet.from_pretrained(tmp_path / "killed" / "best")
+
+
+def assert_logged_the_same(one: Path, two: Path) -> None:
+    """But for how fast it went."""
+    ours, theirs = (read_log(output / "log.csv") for output in (one, two))
+    assert ours is not None and theirs is not None
+    for name in ("step", "megapixels", "loss", "learning_rate", "psnr", "ssim"):
+        np.testing.assert_array_equal(ours[name], theirs[name])
 
 
 def test_a_run_starts_from_a_saved_model_with_the_network_of_that_model(photos, tmp_path):
@@ -210,6 +219,7 @@ def report(checkpoint: Path) -> dict:
 def test_a_run_that_is_told_to_stop_is_saved_and_goes_on_as_it_began(photos, tmp_path, sent):
     """Without its options, which it has recorded: another seed would train on what was kept for validation."""
     options = ["--max-steps", "150", "--eval-every", "75", "--batch", "4", "--seed", "3", "--degradation", "speckle:20"]
+    options += ["--log-every", "70"]  # the sum of the losses so far is saved, too
     options += ["--precision", "no"]  # what is fastest is measured by each process
     assert here(photos, tmp_path / "whole", *options).returncode == 0
     env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
@@ -226,6 +236,7 @@ def test_a_run_that_is_told_to_stop_is_saved_and_goes_on_as_it_began(photos, tmp
     resumed = here(photos, tmp_path / "stopped", "--resume")
     assert resumed.returncode == 0, resumed.stderr
     assert torch.equal(all_weights(tmp_path / "whole"), all_weights(tmp_path / "stopped"))
+    assert_logged_the_same(tmp_path / "stopped", tmp_path / "whole")
     whole, stopped = (report(tmp_path / name / "last") for name in ("whole", "stopped"))
     assert stopped["results"] == whole["results"] and stopped["training"]["recipe"]["degradation"] == "speckle:20"
 
