@@ -29,6 +29,10 @@ class Evaluate:
     """Gaussian noise added to clean images: one measurement each, on the 0..255 scale, not clipped."""
     degradation: str | None = None
     """Another degradation instead, such as poisson-gaussian:25 or jpeg:40."""
+    dataset_revision: str | None = None
+    """Branch, tag or commit of a dataset on the Hub. Default: the newest."""
+    dataset_config: str | None = None
+    """Which one, where a dataset on the Hub has several configurations."""
     columns: tuple[str, ...] = ()
     """Names of the roles in --data, where they are not the usual ones: `degraded=LQ clean=GT mask=M` names columns of a
     dataset, or folders, or with a * files: `"clean=*_GT"`. `"clean=*"`: all images are clean."""
@@ -77,6 +81,8 @@ class Evaluate:
             split=self.split,
             seed=self.seed,
             skip_bad=self.skip_bad,
+            revision=self.dataset_revision,
+            config=self.dataset_config,
             columns=parse_columns(self.columns),
             make_degraded=self.make_degraded,
             limit=self.limit,

@@ -133,6 +133,8 @@ def evaluate_data(
     split: str = "test",
     seed: int = 0,
     skip_bad: bool = False,
+    revision: str | None = None,
+    config: str | None = None,
     columns: Mapping[str, str] | None = None,
     make_degraded: bool = False,
     limit: int | None = None,
@@ -156,7 +158,7 @@ def evaluate_data(
         split: a split of the data, or "all" for every image of data without splits of their own.
         seed: seed of the split, of the noise and of the intervals.
         skip_bad: leave out files that cannot be used.
-        columns, make_degraded: as of `load_triplets`.
+        revision, config, columns, make_degraded: as of `load_triplets`.
         limit: measure the first so many images of the split.
         model: what the model is called in the report.
         digest: gives that of its weights, by which `hf-denoise push` knows that the report is theirs.
@@ -171,7 +173,8 @@ def evaluate_data(
     """
     processes.once(lambda: _check_free(output, overwrite))
     others = processes.each(lambda: load_peers(peers))
-    options = {"seed": seed, "skip_bad": skip_bad, "columns": columns, "make_degraded": make_degraded}
+    options: dict[str, Any] = {"seed": seed, "skip_bad": skip_bad, "revision": revision, "config": config}
+    options |= {"columns": columns, "make_degraded": make_degraded}
     chosen = processes.once(lambda: _load(data, output, degradations, split, options))
     images = f"{split}, {first_of(limit, len(chosen))} images"
     if limit and limit < len(chosen):

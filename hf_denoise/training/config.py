@@ -55,12 +55,21 @@ class TrainConfig:
         }
     )
 
+    SECRETS = ("token",)  # never recorded: not in recipes, reports, logs or trackers
+
     data: str
     """Triplets: a folder in one of the known layouts, or the id of a dataset on the Hub."""
     output: str
     """Folder of the run: best/, last/ and TensorBoard logs."""
     resume: bool = False
     """Continue the run in --output from its last/ checkpoint, with the options it began with where none are given."""
+    dataset_revision: str | None = None
+    """Branch, tag or commit of a dataset on the Hub. Default: the newest; a resumed run stays at its commit."""
+    dataset_config: str | None = None
+    """Which one, where a dataset on the Hub has several configurations."""
+    token: str | None = dataclasses.field(default=None, repr=False)
+    """For private repositories on the Hub, and to push; it is not recorded. Default: HF_TOKEN, which no list of
+    processes shows, or the one that `hf auth login` has stored."""
     columns: tuple[str, ...] = ()
     """Names of the roles in --data, where they are not the usual ones: `degraded=LQ clean=GT mask=M` names columns of a
     dataset, or folders, or with a * files: `"clean=*_GT"`. `"clean=*"`: all images are clean."""

@@ -5,6 +5,7 @@ import os
 import pickle
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -85,14 +86,10 @@ def find_data(config: TrainConfig, accelerator: Accelerator, run: RunFolder) -> 
         UserError: they cannot be used.
     """
     parse_degradation(config.degradation)
-    # The same commit in all sittings: a split, and the position of a stream, are those of the data they were made of.
-    revision = run.recorded_revision() if config.resume else None
+    (revision,) = broadcast_object_list([wanted_revision(config, run)])
     if not config.streaming:
         return decode_once_per_machine(config, accelerator, revision)
-    if not config.resume:
-        revision = newest_revision(config.data)
-    (revision,) = broadcast_object_list([revision])
-    tables = open_stream(config.data, revision=revision, **roles_of(config))
+    tables = open_stream(config.data, revision=revision, **options_of(config))
     check_splits(config, tables)
     facts = [("Layout", f"streamed, {tables['train'].num_shards} shards; not counted")]
     if config.max_train_samples:
@@ -159,9 +156,23 @@ def open_data(config: TrainConfig, accelerator: Accelerator, run: RunFolder, sou
     return TrainingData(loader, validation, name, source.revision, facts, source.has_test, probed=probed)
 
 
-def roles_of(config: TrainConfig) -> dict[str, Any]:
-    """What of the data is what: options of `load_triplets` and `open_stream`."""
-    return {"columns": parse_columns(config.columns), "make_degraded": config.make_degraded}
+def wanted_revision(config: TrainConfig, run: RunFolder) -> str | None:
+    """The commit to read from the Hub, as far as it is known before."""
+    if config.resume:
+        # The same commit in all sittings: a split, and the position of a stream, are those of the data they were made
+        # of. Another revision than before is one that is wanted now.
+        recorded = run.recorded_report().get("training") or {}
+        if (recorded.get("recipe") or {}).get("dataset_revision") == config.dataset_revision:
+            return None if Path(config.data).expanduser().exists() else recorded.get("revision")
+    if not (config.streaming or config.dataset_revision):
+        return None  # `dataset_revision` says afterwards what was read
+    return newest_revision(config.data, config.dataset_revision, config.token) or config.dataset_revision
+
+
+def options_of(config: TrainConfig) -> dict[str, Any]:
+    """What `load_triplets` and `open_stream` must be told."""
+    roles = {"columns": parse_columns(config.columns), "make_degraded": config.make_degraded}
+    return {"config": config.dataset_config, "token": config.token, **roles}
 
 
 def name_noise(config: TrainConfig, paired: int, images: int, accelerator: Accelerator) -> str:
@@ -183,7 +194,7 @@ def decode_once_per_machine(config: TrainConfig, accelerator: Accelerator, revis
             seed=config.seed,
             skip_bad=config.skip_bad,
             revision=revision,
-            **roles_of(config),
+            **options_of(config),
         )
         tables = found.tables
         check_splits(config, tables)

@@ -14,6 +14,7 @@ from hf_denoise.training.schedule import Progress
 NOT_IN_RECIPE = (
     *("data", "output", "resume", "push_to_hub", "hub_strategy", "hub_private"),
     *("license", "license_name", "license_link"),
+    *TrainConfig.SECRETS,
 )
 
 

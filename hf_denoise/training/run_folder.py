@@ -103,10 +103,6 @@ class RunFolder:
             )
         stream.load_state_dict(json.loads(path.read_text()))
 
-    def recorded_revision(self) -> str | None:
-        """The commit of the dataset on the Hub that the saved run was trained on."""
-        return (self.recorded_report().get("training") or {}).get("revision")
-
     def recorded_report(self) -> dict[str, Any]:
         """What the saved run says of itself."""
         return read_report(self.last, self.last) or {}

@@ -123,7 +123,7 @@ def set_up(config: TrainConfig) -> Training:
     run = RunFolder(config, accelerator)
     publisher = None
     if config.push_to_hub and accelerator.is_main_process:
-        publisher = Publisher(config.push_to_hub, config.hub_strategy, private=config.hub_private)
+        publisher = Publisher(config.push_to_hub, config.hub_strategy, private=config.hub_private, token=config.token)
     source = find_data(config, accelerator, run)  # before any weights are fetched
     model, config = make_model(config, run)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -183,7 +183,7 @@ def make_model(config: TrainConfig, run: RunFolder) -> tuple[DenoisingUNet, Trai
     """The network that the run starts from, and the options with those of that network."""
     start = str(run.last) if config.resume else config.init_from
     if start:
-        model = DenoisingUNet.from_pretrained(start)
+        model = DenoisingUNet.from_pretrained(start, token=config.token)
         # A resumed run goes on to record where its encoder came from, which a saved model does not know.
         fetched = config.encoder_pretrained if config.resume else False
         config = dataclasses.replace(config, **{**model._hub_mixin_config, "encoder_pretrained": fetched})

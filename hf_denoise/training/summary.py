@@ -39,10 +39,11 @@ def run_facts(
     device = torch.cuda.get_device_name() if accelerator.device.type == "cuda" else accelerator.device.type
     processes = accelerator.num_processes
     commit = f" at commit {data.revision}" if data.revision else ""
+    part = f", configuration {config.dataset_config}" if config.dataset_config else ""
     factors = f"batch {config.batch} x accumulate {config.accumulate} x processes {processes}"
     budget = f"{config.max_steps:,}, evaluated every {config.eval_every:,}"
     return [
-        ("Data", name_of(config, data) + commit),
+        ("Data", name_of(config, data) + part + commit),
         *data.facts,
         ("Encoder", f"{config.encoder}, {encoder_origin(config, ancestry)}"),
         ("Parameters", f"{total / 1e6:.2f} million" + (f", {trained / 1e6:.2f} trained" if trained < total else "")),
@@ -94,6 +95,9 @@ def outcome(config: TrainConfig, run: RunFolder, data: TrainingData) -> str:
     measure += ["--seed", str(config.seed)] if config.seed else []
     measure += ["--skip-bad"] if config.skip_bad else []
     measure += ["--make-degraded"] if config.make_degraded else []
+    for name in ("dataset_revision", "dataset_config"):
+        if value := getattr(config, name):
+            measure += [f"--{name.replace('_', '-')}", value]
     measure += ["--columns", *config.columns] if config.columns else []
     measure += ["--split", "validation"] if not data.has_test else []
     if data.degradation != AS_IN_DATA and not config.degradation.startswith("gaussian"):

@@ -10,6 +10,7 @@ import resource
 import signal
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -363,19 +364,35 @@ def test_streamed_run_resumes_to_the_same_weights_from_a_folder_or_the_hub(hub, 
     assert "at commit" not in (tmp_path / "whole" / "last" / "README.md").read_text()
 
 
-def test_a_resumed_run_reads_the_commit_it_began_with(hub, tmp_path):
+def test_a_resumed_run_reads_the_commit_it_began_with(hub, tmp_path, monkeypatch):
+    """Of one revision and configuration of private data, with a token that is written nowhere."""
+    token = ["--token", "hf_ada"]
     buffer = io.BytesIO()
     images = [Image.fromarray(picture(np.random.default_rng(number))) for number in range(10)]
     table = datasets.Dataset.from_dict({"clean": images}, features=datasets.Features({"clean": datasets.Image()}))
     table.to_parquet(buffer)
-    hub.host("ada/photos", {"data/train-00000-of-00001.parquet": buffer.getvalue()}, kind="datasets")
-    commit = hub.repos["datasets", "ada/photos"].resolve("main")
-    options = ["--batch", "2", "--eval-every", "2", "--validation-images", "1"]
-    assert here("ada/photos", tmp_path / "run", *options, "--max-steps", "2").returncode == 0
-    hub.host("ada/photos", {"data/train-00000-of-00001.parquet": b"newer"}, kind="datasets")
-    resumed = here("ada/photos", tmp_path / "run", "--resume", "--max-steps", "4")
+    card = b"---\nconfigs:\n- config_name: raw\n  data_files: data/*\n- config_name: other\n  data_files: none/*\n---\n"
+    files = {"README.md": card, "data/train-00000-of-00001.parquet": buffer.getvalue()}
+    hub.host("ada/photos", files, kind="datasets", branch="v1", private=True)
+    hub.host("ada/photos", {"data/train-00000-of-00001.parquet": b"other"}, kind="datasets")
+    commit = hub.repos["datasets", "ada/photos"].resolve("v1")
+    options = ["--batch", "2", "--eval-every", "2", "--validation-images", "1", "--push-to-hub", "ada/trained"]
+    options += ["--dataset-revision", "v1", "--dataset-config", "raw", *token]
+    monkeypatch.setattr(sys, "argv", ["train.py", *options])
+    first = here("ada/photos", tmp_path / "run", *options, "--max-steps", "2")
+    assert first.returncode == 0, first.stderr
+    assert re.search(f"Data +ada/photos, configuration raw at commit {commit}", first.stderr)
+    assert "--dataset-revision v1 --dataset-config raw" in first.stdout
+    hub.host("ada/photos", {"data/train-00000-of-00001.parquet": b"newer"}, kind="datasets", branch="v1")
+    resumed = here("ada/photos", tmp_path / "run", "--resume", "--max-steps", "4", *token)
     assert resumed.returncode == 0, resumed.stderr
     assert report(tmp_path / "run" / "last")["training"]["revision"] == commit
+    # The token is in none of all these files, words and trackers; the last of them take the command line.
+    places = [path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()]
+    places += [*hub.repos["models", "ada/trained"].files.values(), str(sys.argv).encode()]
+    assert len(places) > 15 and not any(b"hf_ada" in place for place in places)
+    config = parse(TrainConfig, ["--data", "d", "--output", "o", *token])
+    assert "hf_ada" not in first.stderr + first.stdout + resumed.stderr + repr(config)
 
 
 @pytest.mark.parametrize("streaming", [False, True])
