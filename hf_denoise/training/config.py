@@ -18,7 +18,7 @@ RANGES: tuple[tuple[tuple[str, ...], str, Callable[[float], bool]], ...] = (
     (
         (
             *("patch", "batch", "accumulate", "max_steps", "eval_every", "log_every", "decay_steps"),
-            *("max_train_samples", "validation_images"),
+            *("max_train_samples", "validation_images", "save_every", "keep_checkpoints"),
         ),
         "at least 1",
         lambda value: value >= 1,
@@ -42,8 +42,7 @@ class TrainConfig:
 
     # Options that are gone, with the value that every run has now: recipes of earlier versions may hold them.
     REMOVED = REMOVED_OPTIONS
-    # What `transformers` calls the same thing. Epochs, `--resume_from_checkpoint PATH` and `--hub_model_id`, which does
-    # not push by itself, are other things.
+    # What `transformers` calls the same thing. Epochs and `--hub_model_id`, which does not push by itself, are others.
     ALIASES = MappingProxyType(
         {
             "output_dir": "output",
@@ -52,6 +51,10 @@ class TrainConfig:
             "mixed_precision": "precision",
             "report_to": "trackers",
             "max_eval_samples": "validation_images",
+            "logging_steps": "log_every",
+            "eval_steps": "eval_every",
+            "save_steps": "save_every",
+            "save_total_limit": "keep_checkpoints",
         }
     )
 
@@ -63,6 +66,8 @@ class TrainConfig:
     """Folder of the run: best/, last/ and TensorBoard logs."""
     resume: bool = False
     """Continue the run in --output from its last/ checkpoint, with the options it began with where none are given."""
+    resume_from_checkpoint: str | None = None
+    """Continue from this folder of --output, such as runs/x/checkpoint-500, instead of last/."""
     dataset_revision: str | None = None
     """Branch, tag or commit of a dataset on the Hub. Default: the newest; a resumed run stays at its commit."""
     dataset_config: str | None = None
@@ -159,6 +164,10 @@ class TrainConfig:
     """Steps between evaluations, which also save checkpoints."""
     save_minutes: float = 10.0
     """Save a checkpoint in `last/` where the one before is older than so many minutes of training."""
+    save_every: int | None = None
+    """Steps between checkpoints that are kept beside `last/`, as `checkpoint-STEP`. Default: none is."""
+    keep_checkpoints: int | None = None
+    """Keep so many of those of --save-every, the newest ones; `best/` and `last/` always stay. Default: all."""
     validation_images: int | None = None
     """Evaluate on the first so many validation images (--max-eval-samples). Default: all, with --streaming 64."""
     early_stopping: int = 0
@@ -183,6 +192,9 @@ class TrainConfig:
     license_link: str | None = None
     """For --license other: where its text is, a URL or a file of the repository."""
 
+    def __post_init__(self) -> None:
+        self.resume = self.resume or self.resume_from_checkpoint is not None
+
     def check(self) -> None:
         """Raises: UserError: a number is out of range, a path is missing, or `columns` or the licence contradict."""
         for names, allowed, fits in RANGES:
@@ -198,6 +210,10 @@ class TrainConfig:
             # A resumed run has recorded the name of the folder that it started from, not where that lies.
             if value and not self.resume and not Path(value).expanduser().exists() and (wrong := missing_path(value)):
                 raise UserError(f"--{name} {wrong}; give {what}")
+        if (folder := self.resume_from_checkpoint) and Path(folder).resolve().parent != Path(self.output).resolve():
+            raise UserError(
+                f"--resume-from-checkpoint '{folder}' is not in --output '{self.output}'; copy that run's folder"
+            )
         given_licence(self.license, self.license_name, self.license_link)
 
     def model_options(self) -> dict[str, Any]:

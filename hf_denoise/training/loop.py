@@ -13,7 +13,7 @@ from hf_denoise.training.interruption import StopRequest
 from hf_denoise.training.losses import WeightedMSELoss, count_pixels
 from hf_denoise.training.pace import Pace
 from hf_denoise.training.recent_steps import READ_EVERY, RecentSteps
-from hf_denoise.training.schedule import learning_rate
+from hf_denoise.training.schedule import is_due, learning_rate
 from hf_denoise.training.setup import Training, set_up
 from hf_denoise.training.summary import announce, outcome
 
@@ -60,17 +60,21 @@ def train(config: TrainConfig) -> Path:
             progress.step += 1
             training.average()
             bar.update()
-            evaluates = progress.step % config.eval_every == 0 or progress.step == config.max_steps
-            if progress.step % config.log_every == 0 or evaluates:
+            evaluates = is_due(config.eval_every, progress.step) or progress.step == config.max_steps
+            reads = is_due(READ_EVERY, progress.step)
+            saves = is_due(config.save_every, progress.step) or (
+                reads and progress.minutes - progress.saved_minutes >= config.save_minutes
+            )
+            if evaluates or is_due(config.log_every, progress.step):
                 recent.report(pace, bar)
-            elif progress.step % READ_EVERY == 0:
+            elif reads or saves:
                 recent.read()
             if evaluates:
                 training.evaluate()
                 if training.publisher:
                     training.publisher.evaluated(training.run.best)
                 pace.restart()
-            elif progress.step % READ_EVERY == 0 and progress.minutes - progress.saved_minutes >= config.save_minutes:
+            elif saves:
                 training.save()
                 pace.restart()
     recent.read()

@@ -12,7 +12,7 @@ from hf_denoise.training.schedule import Progress
 
 # What belongs to this run, and not to the next one by its recipe.
 NOT_IN_RECIPE = (
-    *("data", "output", "resume", "push_to_hub", "hub_strategy", "hub_private"),
+    *("data", "output", "resume", "resume_from_checkpoint", "push_to_hub", "hub_strategy", "hub_private"),
     *("license", "license_name", "license_link"),
     *TrainConfig.SECRETS,
 )

@@ -41,6 +41,11 @@ class Progress:
         return improved
 
 
+def is_due(every: int | None, step: int) -> bool:
+    """Whether what is done every so many steps, if at all, is done after this one."""
+    return every is not None and step % every == 0
+
+
 def learning_rate(config: TrainConfig, step: int, spent: float) -> float | None:
     """Rate of the step, or None where ReduceLROnPlateau is in charge.
 

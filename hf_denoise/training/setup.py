@@ -30,7 +30,7 @@ from hf_denoise.training.log import TrainingLog
 from hf_denoise.training.publishing import Publisher
 from hf_denoise.training.report import training_report
 from hf_denoise.training.run_folder import RunFolder
-from hf_denoise.training.schedule import Progress, learning_rate
+from hf_denoise.training.schedule import Progress, is_due, learning_rate
 from hf_denoise.training.summary import Facts, run_facts
 from hf_denoise.training.survival import scratch_limit
 from hf_denoise.training.validation import validate
@@ -110,7 +110,8 @@ class Training:
         hardware = f"{self.accelerator.num_processes} x {self.accelerator.device.type}"
         summary = {name: value for name, value in self.facts if name not in SAID_OTHERWISE}
         report = training_report(self.config, data, progress, measured, hardware, self.ancestry, summary)
-        self.run.save(self.served, report, data.stream, is_best)
+        number = progress.step if is_due(self.config.save_every, progress.step) else None
+        self.run.save(self.served, report, data.stream, is_best, number)
 
 
 def set_up(config: TrainConfig) -> Training:
@@ -181,7 +182,7 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
 
 def make_model(config: TrainConfig, run: RunFolder) -> tuple[DenoisingUNet, TrainConfig]:
     """The network that the run starts from, and the options with those of that network."""
-    start = str(run.last) if config.resume else config.init_from
+    start = str(run.resumed) if config.resume else config.init_from
     if start:
         model = DenoisingUNet.from_pretrained(start, token=config.token)
         # A resumed run goes on to record where its encoder came from, which a saved model does not know.

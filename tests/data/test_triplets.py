@@ -401,7 +401,8 @@ def test_revision_and_configuration_of_a_dataset_on_the_hub(hub, tmp_path, table
         load_triplets("ada/tiles", revision="v9", token="hf_ada")
     datasets.DatasetDict({"train": table}).save_to_disk(tmp_path / "saved")
     for folder in (tmp_path / "saved", paired(tmp_path / "pairs")):
-        for options in ({"revision": "v1"}, {"config": "steel"}):
+        for version in ("revision", "config"):
+            options: dict = {version: "v1"}
             with pytest.raises(UserError, match=r"is a folder here, which has no --dataset-\w+ '\w+': leave that out"):
                 load_triplets(folder, **options)
 

@@ -92,6 +92,7 @@ def test_training_learns_to_denoise(photos, tmp_path):
 def test_killed_run_resumes_to_the_same_weights(photos, tmp_path):
     # With a precision of its own: what is fastest is measured by each process, and may differ where others work, too.
     options = ["--max-steps", "60", "--eval-every", "10", "--batch", "4", "--precision", "no", "--log-every", "4"]
+    options += ["--save-every", "15", "--keep-checkpoints", "2"]
     assert here(photos, tmp_path / "whole", *options).returncode == 0
     env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
@@ -109,6 +110,24 @@ def test_killed_run_resumes_to_the_same_weights(photos, tmp_path):
     whole, killed = (load_file(tmp_path / name / "last" / "model.safetensors") for name in ("whole", "killed"))
     assert all(torch.equal(tensor, killed[name]) for name, tensor in whole.items())
     assert_logged_the_same(tmp_path / "killed", tmp_path / "whole")
+    # And from a numbered checkpoint, of which the last two are kept.
+    for name in ("whole", "killed"):
+        kept = sorted(path.name for path in (tmp_path / name).glob("checkpoint-*"))
+        assert kept == ["checkpoint-45", "checkpoint-60"]
+    (tmp_path / "killed/checkpoint-45.new").mkdir()  # as a kill leaves it
+    best = (tmp_path / "killed/best/model.safetensors").read_bytes()
+    back = here(photos, tmp_path / "killed", "--resume_from_checkpoint", str(tmp_path / "killed/checkpoint-45"))
+    assert back.returncode == 0 and "60; 45 are done" not in back.stdout, back.stderr
+    assert re.search("Steps .*; 45 are done", back.stderr)
+    assert torch.equal(all_weights(tmp_path / "whole"), all_weights(tmp_path / "killed"))
+    assert (tmp_path / "killed/best/model.safetensors").read_bytes() == best
+    assert_logged_the_same(tmp_path / "killed", tmp_path / "whole")
+    assert sorted(path.name for path in (tmp_path / "killed").glob("checkpoint-*")) == kept
+    no_such = here(photos, tmp_path / "killed", "--resume-from-checkpoint", str(tmp_path / "killed/checkpoint-30"))
+    assert "checkpoint-30' is no checkpoint; there are checkpoint-45, checkpoint-60" in no_such.stderr
+    elsewhere = here(photos, tmp_path / "killed", "--resume-from-checkpoint", str(tmp_path / "whole/checkpoint-45"))
+    assert elsewhere.returncode == 2 and "is not in --output" in elsewhere.stderr
+    DenoisingUNet.from_pretrained(tmp_path / "killed" / "checkpoint-45")
     DenoisingUNet.from_pretrained(tmp_path / "killed" / "best")
 
 
@@ -317,13 +336,16 @@ def test_the_names_of_transformers_mean_what_ours_mean(tmp_path, capsys):
     ours = ["--output", "runs/x", "--batch", "8", "--accumulate", "4", "--precision", "bf16", "--trackers", "wandb"]
     theirs = ["--output_dir", "runs/x", "--per_device_train_batch_size=8", "--gradient-accumulation-steps", "4"]
     theirs += ["--mixed_precision", "bf16", "--report_to", "wandb", "--max_eval_samples", "50"]
+    ours += ["--validation-images", "50", "--log-every", "5", "--eval-every", "6", "--save-every", "7"]
+    theirs += ["--logging_steps", "5", "--eval_steps", "6", "--save_steps", "7", "--save_total_limit", "3"]
     config = parse(TrainConfig, ["--data", "d", *theirs])
-    assert config == parse(TrainConfig, ["--data", "d", *ours, "--validation-images", "50"])
+    assert config == parse(TrainConfig, ["--data", "d", *ours, "--keep-checkpoints", "3"])
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text("output_dir: runs/x\nper_device_train_batch_size: 8\n")
     assert parse(TrainConfig, ["--data", "d", "--config", str(recipe)]).batch == 8
-    # Named alike and not the same thing: epochs, a path to resume from, a repository that is not pushed to by itself.
-    for name in ("num_train_epochs", "resume_from_checkpoint", "hub_model_id"):
+    assert parse(TrainConfig, ["--data", "d", *theirs, "--resume_from_checkpoint", "runs/x/checkpoint-7"]).resume
+    # Named alike and not the same thing: epochs, and a repository that is not pushed to by itself.
+    for name in ("num_train_epochs", "hub_model_id"):
         assert name not in TrainConfig.ALIASES
 
 
