@@ -24,11 +24,13 @@ from hf_denoise.errors import UserError
 from hf_denoise.hub.ancestry import given_licence, inherited
 from hf_denoise.hub.files import LOG, PACKAGED
 from hf_denoise.model.unet import DenoisingUNet
+from hf_denoise.training.batches import TrainingData, open_data
 from hf_denoise.training.config import TrainConfig
-from hf_denoise.training.data import TrainingData, find_data, open_data
+from hf_denoise.training.data import find_data
+from hf_denoise.training.examples import show_examples
 from hf_denoise.training.log import TrainingLog
 from hf_denoise.training.publishing import Publisher
-from hf_denoise.training.report import training_report
+from hf_denoise.training.report import hyperparameters, training_report
 from hf_denoise.training.run_folder import RunFolder
 from hf_denoise.training.schedule import Progress, is_due, learning_rate
 from hf_denoise.training.summary import Facts, run_facts
@@ -97,6 +99,7 @@ class Training:
         if self.data.probed is not None:  # in the main process; the others wait for it when they save
             limit = scratch_limit(self.served, self.data.probed, self.accelerator)
             figures |= {} if limit is None else {"limit_80": limit}
+        show_examples(self.served, self.data.examples, self.accelerator, self.progress.step)
         self.accelerator.log({f"validation/{name}": figure for name, figure in figures.items()}, self.progress.step)
         self.plateau.step(self.scores["psnr"])
         self.save(is_best=self.progress.note_evaluation(self.scores["psnr"]))
@@ -147,7 +150,7 @@ def set_up(config: TrainConfig) -> Training:
         set_rate(config, accelerator, run, optimizer, progress)
     data = open_data(config, accelerator, run, source, progress.step)
     ancestry = ancestry_of(config, run)
-    accelerator.init_trackers("hf_denoise")
+    start_trackers(accelerator, config, data)
     served = averaged.module if averaged is not None else accelerator.unwrap_model(network)
     return Training(
         *(config, accelerator, run, publisher, network, served, averaged, trained, optimizer, plateau, progress, data),
@@ -229,6 +232,14 @@ def ancestry_of(config: TrainConfig, run: RunFolder) -> dict[str, Any]:
         found = inherited(config.init_from)  # also for a run that began before this was recorded, where it is known
     chosen = given_licence(config.license, config.license_name, config.license_link)
     return {key: value for key, value in {**found, **({"license": chosen} if chosen else {})}.items() if value}
+
+
+def start_trackers(accelerator: Accelerator, config: TrainConfig, data: TrainingData) -> None:
+    """Start them, and tell them the hyperparameters."""
+    accelerator.init_trackers("hf_denoise")
+    for tracker in accelerator.trackers:
+        if not (config.resume and tracker.name == "tensorboard"):  # it has them in this folder, and would add another
+            tracker.store_init_configuration(hyperparameters(config, data))
 
 
 def check_trackers(names: Sequence[str]) -> None:

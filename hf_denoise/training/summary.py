@@ -14,8 +14,8 @@ from hf_denoise.hub.card import AS_IN_DATA
 from hf_denoise.hub.files import read_report
 from hf_denoise.hub.tables import escape, finite, number
 from hf_denoise.model.encoder import imagenet_repository
+from hf_denoise.training.batches import TrainingData
 from hf_denoise.training.config import TrainConfig
-from hf_denoise.training.data import TrainingData
 from hf_denoise.training.log import TrainingLog
 from hf_denoise.training.report import name_of
 from hf_denoise.training.run_folder import RunFolder

@@ -1,11 +1,13 @@
 """What a run says of itself before its first step and at its end; the commands that it prints are run."""
 
+import io
 import re
 import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from train_command import here, picture
@@ -69,10 +71,23 @@ def test_all_that_decides_a_run_is_said_before_its_first_step_and_kept(data, tmp
         assert f"- {name}: {SUMMARY[name]}" in card
     model = DenoisingUNet.from_pretrained(tmp_path / "run" / "last")
     assert found["Parameters"] == f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} million"
-    events = EventAccumulator(str(next((tmp_path / "run").rglob("events.out.tfevents.*")).parent))
+    events = EventAccumulator(str(tmp_path / "run" / "hf_denoise"))
     events.Reload()
     (text,) = events.Tensors("summary/text_summary")
     assert "| Layout | a folder for each role (clean, mask, degraded) |" in text.tensor_proto.string_val[0].decode()
+    # Hyperparameters, and the same pictures at every evaluation: those with a defect first.
+    (kept,) = (tmp_path / "run" / "hf_denoise").glob("*/hparams.yml")
+    values = yaml.safe_load(kept.read_text())
+    assert (values["data"], values["batch"], values["decoder_channels"]) == ("data", 2, "32 16")
+    tags = [tag for tag in events.Tags()["images"] if tag.startswith("examples/")]
+    assert len(tags) == 4
+    shown = [Image.open(io.BytesIO(event.encoded_image_string)) for event in events.Images(tags[0])]
+    assert [event.step for event in events.Images(tags[0])] == [10, 20, 30]
+    noisy, results, cleans = ([np.asarray(image)[:, 68 * n : 68 * n + 64] for image in shown] for n in range(3))
+    name = tags[0].removeprefix("examples/")
+    assert np.array_equal(cleans[0], np.asarray(Image.open(data / "clean" / f"{name}.png")))  # its mask is all of it
+    assert np.array_equal(noisy[0], np.asarray(Image.open(data / "degraded" / f"{name}.png")))
+    assert np.array_equal(noisy[0], noisy[2]) and not np.array_equal(results[0], results[2])
 
 
 def test_the_end_says_what_was_reached_and_the_commands_that_it_names_work(data, tmp_path, capsys):

@@ -64,7 +64,7 @@ def scratched(tmp_path_factory) -> Path:
 
 
 def logged(output: Path, name: str) -> list[float]:
-    events = EventAccumulator(str(next(output.rglob("events.out.tfevents.*")).parent))
+    events = EventAccumulator(str(output / "hf_denoise"))
     events.Reload()
     return [event.value for event in events.Scalars(name)]
 
