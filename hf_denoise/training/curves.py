@@ -48,8 +48,8 @@ def learning_curves(log: NDArray[np.void]) -> bytes:
     for column, name, colour in (("psnr", "PSNR", colours["loss"]), ("defect_psnr", "defect PSNR", colours["defect"])):
         if np.isfinite(log[column]).any():
             _line(quality, steps, log[column], colour, marker="o", markersize=3, label=name)
-    if np.isfinite(log["psnr"]).any():
-        best = np.nanargmax(np.where(np.isfinite(log["psnr"]), log["psnr"], np.nan))
+    best = kept_row(log)
+    if best is not None:
         for axes in (loss, quality, *limits, rate):
             axes.axvline(steps[best], color=colours["muted"], linewidth=1, linestyle=(0, (3, 3)), zorder=0)
         quality.set_title(
@@ -73,6 +73,12 @@ def learning_curves(log: NDArray[np.void]) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
+
+
+def kept_row(log: NDArray[np.void]) -> int | None:
+    """The row of the evaluation whose weights are in `best/`, if there was one; those of step 0 are not kept."""
+    evaluated = np.isfinite(log["psnr"]) & (log["step"] > 0)
+    return int(np.argmax(np.where(evaluated, log["psnr"], -np.inf))) if evaluated.any() else None
 
 
 def _line(axes: Axes, steps: NDArray[Any], values: NDArray[Any], colour: str, **style: Any) -> None:

@@ -32,6 +32,7 @@ def train(config: TrainConfig) -> Path:
     training = set_up(config)
     accelerator, progress, config = training.accelerator, training.progress, training.config
     announce(training.facts, accelerator, progress.step)
+    training.evaluate_start()
     pace, recent = Pace(accelerator), RecentSteps(training)
     loss_function = WeightedMSELoss(config.defect_weight)
     batches = iter(training.data.batches)
@@ -94,7 +95,7 @@ def finish(training: Training, stopped: bool) -> Path:
     if training.publisher:
         print(training.publisher.finish(training.run.best))
     if training.accelerator.is_main_process:
-        print(outcome(training.config, training.run, training.data))
+        print(outcome(training.config, training.run, training.data, progress))
     return training.run.best
 
 

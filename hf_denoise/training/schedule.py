@@ -18,6 +18,8 @@ class Progress:
     loss_steps: int = 0
     minutes: float = 0.0
     saved_minutes: float = 0.0  # when the last checkpoint was written
+    start_psnr: float = math.nan  # of saved weights that the run started from
+    start_defect_psnr: float = math.nan
     best_psnr: float = -math.inf
     evaluations_since_best: int = 0
     evaluated: int = 0  # step of the last evaluation

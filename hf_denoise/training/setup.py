@@ -16,6 +16,7 @@ from accelerate.utils import InitProcessGroupKwargs, set_seed
 from timm.utils import ModelEmaV3
 from torch import nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
+from tqdm import tqdm
 
 from hf_denoise.cpu import bfloat16_is_faster, keep_freed_memory, mixed_precision
 from hf_denoise.distributed.processes import leave_at_exit
@@ -33,6 +34,7 @@ from hf_denoise.training.publishing import Publisher
 from hf_denoise.training.report import hyperparameters, training_report
 from hf_denoise.training.run_folder import RunFolder
 from hf_denoise.training.schedule import Progress, is_due, learning_rate
+from hf_denoise.training.start import against_start
 from hf_denoise.training.summary import Facts, run_facts
 from hf_denoise.training.survival import scratch_limit
 from hf_denoise.training.validation import validate
@@ -91,19 +93,32 @@ class Training:
             network = self.accelerator.unwrap_model(self.network)
             self.averaged.update(network, step=self.progress.step // AVERAGE_EVERY)
 
+    def evaluate_start(self) -> None:
+        """Evaluate saved weights that the run starts from, so that each evaluation can say what has become of them."""
+        if self.config.init_from and self.progress.step == 0:
+            self._measure()
+            self.progress.start_psnr = self.scores["psnr"]
+            self.progress.start_defect_psnr = self.scores["defect_psnr"]
+
     def evaluate(self) -> None:
         """Evaluate, and save what was evaluated: as the best where it is."""
-        self.scores = validate(self.served, self.data.validation, self.accelerator)
+        self._measure()
         self.progress.evaluated = self.progress.step
+        self.plateau.step(self.scores["psnr"])
+        self.save(is_best=self.progress.note_evaluation(self.scores["psnr"]))
+        self.set_mode()
+        if self.accelerator.is_main_process and (said := against_start(self.scores, self.progress)):
+            tqdm.write(f"step {self.progress.step:,}: {said}", file=sys.stderr)
+
+    def _measure(self) -> None:
+        """Measure what is served, and log it."""
+        self.scores = validate(self.served, self.data.validation, self.accelerator)
         figures = dict(self.scores)
         if self.data.probed is not None:  # in the main process; the others wait for it when they save
             limit = scratch_limit(self.served, self.data.probed, self.accelerator)
             figures |= {} if limit is None else {"limit_80": limit}
         show_examples(self.served, self.data.examples, self.accelerator, self.progress.step)
         self.accelerator.log({f"validation/{name}": figure for name, figure in figures.items()}, self.progress.step)
-        self.plateau.step(self.scores["psnr"])
-        self.save(is_best=self.progress.note_evaluation(self.scores["psnr"]))
-        self.set_mode()
 
     def save(self, is_best: bool = False) -> None:
         """Write a checkpoint from which the run goes on exactly as it would have."""

@@ -20,6 +20,7 @@ from hf_denoise.training.log import TrainingLog
 from hf_denoise.training.report import name_of
 from hf_denoise.training.run_folder import RunFolder
 from hf_denoise.training.schedule import Progress
+from hf_denoise.training.start import against_start
 
 Facts = Sequence[tuple[str, str]]  # name and value, for people
 
@@ -83,7 +84,7 @@ def say_time_left(seconds: float, steps: int) -> None:
     tqdm.write(f"about {took} for the other {steps:,} steps, evaluations not counted", file=sys.stderr)
 
 
-def outcome(config: TrainConfig, run: RunFolder, data: TrainingData) -> str:
+def outcome(config: TrainConfig, run: RunFolder, data: TrainingData, progress: Progress) -> str:
     """The best evaluation, where its weights are, and the commands that measure and use them."""
     if not run.best.is_dir():
         return f"no evaluation gave a PSNR; the last weights are in {run.last}"
@@ -103,9 +104,11 @@ def outcome(config: TrainConfig, run: RunFolder, data: TrainingData) -> str:
     if data.degradation != AS_IN_DATA and not config.degradation.startswith("gaussian"):
         measure += ["--degradation", config.degradation]
     at = f" at step {step:,}" if finite(step) else ""
+    gained = against_start(scores, progress)
     return "\n".join(
         [
             f"best validation PSNR {number(scores.get('psnr'), 2)} dB{at}, in {best}",
+            *([gained] if gained else []),
             f"measure it: {shlex.join(measure)}",
             f"use it:     hf-denoise denoise noisy.jpg -o denoised.png --model {best}",
             f"in Python:  Denoiser.from_pretrained({str(run.best)!r})",

@@ -14,6 +14,7 @@ from train_command import here, picture
 
 from hf_denoise import Denoiser, DenoisingUNet
 from hf_denoise.cli.main import main
+from hf_denoise.training.log import read_log
 from hf_denoise.training.run_folder import read_report
 
 pytestmark = pytest.mark.slow
@@ -122,5 +123,11 @@ def test_weights_that_training_starts_from_are_named(data, tmp_path):
     result = here(data, tmp_path / "run", *few)
     assert result.returncode == 0, result.stderr
     found = said(result.stderr)
+    # The start is evaluated, too: in the log, and beside each evaluation and the best one.
+    rows = read_log(tmp_path / "run" / "log.csv")
+    assert rows is not None and rows["step"].tolist() == [0, 1] and np.isfinite(rows["defect_psnr"]).all()
+    start, now = rows["defect_psnr"].round(2).tolist()
+    line = f"defects: {now:.2f} dB, {now - start:+.2f} against the start; images: {rows['psnr'][1]:.2f} dB, "
+    assert f"step 1: {line}" in result.stderr and line in result.stdout
     assert re.fullmatch(r"resnet18, with the decoder from the weights in hf_denoise \S+", found["Encoder"])
     assert re.fullmatch(r"0\.96 million, 0\.\d\d trained", found["Parameters"])

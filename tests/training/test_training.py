@@ -268,6 +268,8 @@ def test_a_resumed_run_records_where_it_began(photos, tmp_path):
     for more in (["--max-steps", "2", *options], ["--max-steps", "4", "--resume"]):
         result = here(photos, tmp_path / "run", *more)
         assert result.returncode == 0, result.stderr
+        beside = r"images: \d\d\.\d\d dB, [+-]0\.\d\d against the start; no validation image has a defect"
+        assert re.search(f"step {more[1]}: {beside}", result.stderr) and re.search(beside, result.stdout)
     recipe = report(tmp_path / "run" / "last")["training"]["recipe"]
     assert (recipe["init_from"], recipe["freeze_encoder"], recipe["max_steps"]) == ("saved", True, 4)
     refused = here(photos, tmp_path / "run", "--resume", "--max-steps", "6", "--no-freeze-encoder")
