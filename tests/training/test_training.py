@@ -27,7 +27,7 @@ from train_command import ROOT, command, here, picture, run
 
 from hf_denoise import DenoisingUNet
 from hf_denoise.cli.options import parse
-from hf_denoise.distributed.launch import torchrun_options
+from hf_denoise.distributed.accelerate_cpu import torchrun_options
 from hf_denoise.errors import UserError
 from hf_denoise.metrics.quality import psnr
 from hf_denoise.noise.degradations import parse_degradation
