@@ -36,6 +36,7 @@ from hf_denoise.errors import UserError
 SMALLEST_SIDE = 8  # pixels; a smaller image has no room for a defect that leaves most of it as it was
 VISIBLE_LEVELS = 2  # levels of 255 that a pixel must change by to belong to the mask
 ATTEMPTS = 10
+MARGIN, MOST_CUT = 0.01, 0.2  # share of its pixels that black and white may cut: below them no texture is left
 TOLERANCE = 1.1  # by which the contrast of a defect may miss what was wanted
 # How much of the darkening each of red, green and blue takes: soot, coffee or rust, oil, ink.
 TINTS = ((1.0, 1.0, 1.0), (0.45, 0.8, 1.0), (0.6, 0.75, 1.0), (1.0, 0.85, 0.6))
@@ -100,8 +101,11 @@ def _draw_one(
     wanted = log_uniform(rng, *contrast)
     # Twice: what grows also becomes visible at its rim, and what black and white cut off weighs less.
     for _ in range(2):
-        drawn = (image + (drawn - image) * np.float32(wanted / max(strength(drawn, image), 1e-3))).clip(0, 1)
-    return drawn, contrast[0] / TOLERANCE <= strength(drawn, image) <= contrast[1] * TOLERANCE
+        scaled = image + (drawn - image) * np.float32(wanted / max(strength(drawn, image), 1e-3))
+        drawn = scaled.clip(0, 1)
+    cut = np.abs(scaled - drawn).max(axis=2)[changed(drawn, image) >= VISIBLE_LEVELS] > MARGIN
+    fits = contrast[0] / TOLERANCE <= strength(drawn, image) <= contrast[1] * TOLERANCE
+    return drawn, bool(fits and cut.size and cut.mean() < MOST_CUT)
 
 
 def changed(image: FloatImage, clean: FloatImage) -> NDArray[np.float32]:

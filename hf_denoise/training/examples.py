@@ -7,15 +7,14 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
-from numpy.typing import NDArray
-from scipy.ndimage import binary_dilation
 from torch import Tensor, nn
 
+from hf_denoise.arrays import ByteImage, Mask, to_8_bits
 from hf_denoise.data.loader import TripletDataset
+from hf_denoise.imaging.crops import defect_centre, outlined, square_around
 
 IMAGES, SIDE, GAP = 4, 256, 4  # pictures, of at most so many pixels on a side, so far apart
-OUTLINE = (0, 220, 255)  # cyan, which few surfaces have
-# How a tracker of Accelerate wants (N, H, W, 3) arrays to be announced.
+# What trackers of Accelerate must be told with (N, H, W, 3) arrays.
 SHOWING: dict[str, dict[str, Any]] = {"tensorboard": {"dataformats": "NHWC"}, "wandb": {}}
 
 
@@ -31,13 +30,13 @@ class Example:
     Attributes:
         name: of its triplet.
         degraded, clean: (3, h, w) in [0, 1].
-        mask: (h, w) bool.
+        mask: (h, w).
     """
 
     name: str
     degraded: Tensor
     clean: Tensor
-    mask: NDArray[np.bool_]
+    mask: Mask
 
 
 def choose_examples(dataset: TripletDataset, indices: Sequence[int]) -> list[Example]:
@@ -50,19 +49,14 @@ def choose_examples(dataset: TripletDataset, indices: Sequence[int]) -> list[Exa
     flawed = (index for index in indices if len(dataset.triplets[index].defect_pixels))
     chosen = [index for index, _ in zip(flawed, range(IMAGES), strict=False)]
     chosen += [index for index in indices[: 2 * IMAGES] if index not in chosen]
-    return [_part(dataset[index], dataset.triplets[index].defect_pixels) for index in chosen[:IMAGES]]
+    return [_part(dataset[index]) for index in chosen[:IMAGES]]
 
 
-def _part(sample: dict[str, Any], defect: NDArray[Any]) -> Example:
-    height, width = sample["clean"].shape[1:]
-    centre = divmod(int(defect[len(defect) // 2]), width) if len(defect) else (height // 2, width // 2)
-    top, left = (
-        max(min(middle - SIDE // 2, side - SIDE), 0) for middle, side in zip(centre, (height, width), strict=True)
-    )
-    degraded, clean, mask = (
-        sample[name][:, top : top + SIDE, left : left + SIDE] for name in ("degraded", "clean", "mask")
-    )
-    return Example(sample["name"], degraded.clone(), clean.clone(), mask[0].numpy() > 0)
+def _part(sample: dict[str, Any]) -> Example:
+    mask = sample["mask"][0].numpy() > 0
+    box = square_around(defect_centre(mask), SIDE, mask.shape)
+    degraded, clean = (sample[name][:, box[0], box[1]].clone() for name in ("degraded", "clean"))
+    return Example(sample["name"], degraded, clean, mask[box])
 
 
 @torch.no_grad()
@@ -82,16 +76,14 @@ def show_examples(model: nn.Module, examples: Iterable[Example], accelerator: Ac
         row = [example.degraded, output[0].float().cpu(), example.clean]
         pictures[f"examples/{example.name}"] = side_by_side(row, example.mask)[None]
     for tracker in accelerator.trackers:
-        if tracker.name in SHOWING:
+        if pictures and tracker.name in SHOWING:
             tracker.log_images(pictures, step=step, **SHOWING[tracker.name])
 
 
-def side_by_side(images: Sequence[Tensor], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """(h, n * (w + gap) - gap, 3) of n images (3, h, w), with a line around the mask that leaves its own edge free."""
-    line = binary_dilation(mask, iterations=4) & ~binary_dilation(mask, iterations=3)
+def side_by_side(images: Sequence[Tensor], mask: Mask) -> ByteImage:
+    """(h, n * (w + gap) - gap, 3) of n images (3, h, w), the mask outlined in each."""
     shown = []
     for image in images:
-        pixels = (image.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy().copy()
-        pixels[line] = OUTLINE
-        shown += [pixels, np.full((len(pixels), GAP, 3), 255, np.uint8)]
+        pixels = to_8_bits(image.permute(1, 2, 0).numpy())
+        shown += [outlined(pixels, mask), np.full((len(pixels), GAP, 3), 255, np.uint8)]
     return np.concatenate(shown[:-1], axis=1)

@@ -5,8 +5,9 @@ import torch
 
 from hf_denoise.data.loader import SampleMaker, TripletDataset
 from hf_denoise.data.reading import Triplet
+from hf_denoise.imaging.crops import OUTLINE
 from hf_denoise.noise.degradations import parse_degradation
-from hf_denoise.training.examples import GAP, OUTLINE, SIDE, choose_examples, side_by_side
+from hf_denoise.training.examples import GAP, SIDE, choose_examples, side_by_side
 
 
 def test_images_with_a_defect_come_first_and_are_cut_around_it() -> None:
@@ -24,10 +25,12 @@ def test_images_with_a_defect_come_first_and_are_cut_around_it() -> None:
     assert [example.name for example in choose_examples(dataset, range(2))] == ["0", "1"]
 
 
-def test_the_outline_leaves_the_defect_and_its_edge_free() -> None:
+def test_pictures_stand_side_by_side_with_the_mask_outlined_in_each() -> None:
     mask = np.zeros((40, 50), bool)
     mask[20:22, 10:30] = True
-    picture = side_by_side([torch.zeros(3, 40, 50), torch.ones(3, 40, 50)], mask)
-    assert picture.shape == (40, 100 + GAP, 3)
-    line = (picture[:, :50] == OUTLINE).all(axis=2)
-    assert line[16, 15] and line[25, 15] and not line[17:25, 10:30].any() and line.sum() < 60
+    picture = side_by_side([torch.full((3, 40, 50), level) for level in (0.0, 0.5, 1.2)], mask)
+    assert picture.shape == (40, 150 + 2 * GAP, 3)
+    for left, level in ((0, 0), (50 + GAP, 128), (100 + 2 * GAP, 255)):
+        part = picture[:, left : left + 50]
+        assert (part[mask] == level).all() and (part[0] == level).all()
+        assert (part[19, 10:30] == OUTLINE).all() and (part[22, 10:30] == OUTLINE).all()
