@@ -210,6 +210,8 @@ class TrainConfig:
             # A resumed run has recorded the name of the folder that it started from, not where that lies.
             if value and not self.resume and not Path(value).expanduser().exists() and (wrong := missing_path(value)):
                 raise UserError(f"--{name} {wrong}; give {what}")
+        if self.keep_checkpoints and not self.save_every:
+            raise UserError("--keep-checkpoints counts the checkpoints of --save-every; give that, too")
         if (folder := self.resume_from_checkpoint) and Path(folder).resolve().parent != Path(self.output).resolve():
             raise UserError(
                 f"--resume-from-checkpoint '{folder}' is not in --output '{self.output}'; copy that run's folder"

@@ -513,6 +513,10 @@ def test_bad_options_are_one_sentence(photos, tmp_path, monkeypatch):
         "--learning-rate 0": "--learning-rate must be above 0, got 0",
         "--plateau-factor 1": "--plateau-factor must be above 0 and below 1",
         "--trackers tensorbord": "tensorboard",
+        "--keep-checkpoints 2": "give that, too",
+        "--save-every 0": "--save-every must be at least 1, got 0",
+        "--log-every 0": "--log-every must be at least 1, got 0",
+        "--max-train-samples 0": "--max-train-samples must be at least 1, got 0",
         f"--config {tmp_path}/typo.yaml": "did you mean 'encoder'",
     }
     for options, sentence in cases.items():
