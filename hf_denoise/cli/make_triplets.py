@@ -33,8 +33,8 @@ class MakeTriplets:
     """Masks of surfaces, which defects do not leave: a folder with the names of the images, 255 inside; or auto, which
     finds objects on a plain ground. Dead rows go across."""
     contrast: tuple[float, float] | None = None
-    """How much defects change the picture, LOW HIGH in grey levels, such as 40 120 for what is seen at arm's length.
-    Default: from what is hardly seen on."""
+    """How much defects change the picture, LOW HIGH in grey levels, such as 40 120 for what is plain to see. Default:
+    from what is hardly seen on."""
     columns: tuple[str, ...] = ()
     """Names of the roles in CLEAN, where they are not the usual ones, such as `clean=GT mask=M`; `"clean=*"`: all are
     clean."""

@@ -36,7 +36,6 @@ def train(config: TrainConfig) -> Path:
     pace, recent = Pace(accelerator), RecentSteps(training)
     loss_function = WeightedMSELoss(config.defect_weight)
     batches = iter(training.data.batches)
-    hidden = not accelerator.is_local_main_process
     # Agreeing makes a GPU wait. CPUs step slowly: ten steps may well outlast the patience of who asked to stop.
     agree_every = 1 if accelerator.num_processes == 1 or accelerator.device.type == "cpu" else READ_EVERY
     stopped = False
@@ -44,7 +43,9 @@ def train(config: TrainConfig) -> Path:
     training.set_mode()
     with (
         StopRequest() as stop,
-        tqdm(initial=progress.step, total=config.max_steps, unit="step", disable=hidden) as bar,
+        tqdm(
+            initial=progress.step, total=config.max_steps, unit="step", disable=not accelerator.is_local_main_process
+        ) as bar,
     ):
         while True:
             if progress.step % agree_every == 0:
@@ -63,9 +64,7 @@ def train(config: TrainConfig) -> Path:
             bar.update()
             evaluates = is_due(config.eval_every, progress.step) or progress.step == config.max_steps
             reads = is_due(READ_EVERY, progress.step)
-            saves = is_due(config.save_every, progress.step) or (
-                reads and progress.minutes - progress.saved_minutes >= config.save_minutes
-            )
+            saves = is_due(config.save_every, progress.step) or (reads and progress.is_unsaved(config.save_minutes))
             if evaluates or is_due(config.log_every, progress.step):
                 recent.report(pace, bar)
             elif reads or saves:

@@ -35,6 +35,10 @@ class Progress:
         minutes = self.minutes / config.max_minutes if config.max_minutes else 0.0
         return min(max(self.step / config.max_steps, minutes), 1.0)
 
+    def is_unsaved(self, minutes: float) -> bool:
+        """Whether the last checkpoint was written so many minutes of training ago."""
+        return self.minutes - self.saved_minutes >= minutes
+
     def note_evaluation(self, psnr: float) -> bool:
         """Whether this evaluation is the best of the run so far."""
         improved = psnr > self.best_psnr
