@@ -131,6 +131,7 @@ def test_options_that_are_not_used_are_named_and_can_be_used_all_the_same(tmp_pa
         (["--columns", "sharp"], "give each role once and its name"),
         (["--split", "tset"], "has no split 'tset'"),
         (["--seed", "-1"], "The seed is -1"),
+        (["--dataset-revision", "v1"], "is a folder here, which has no --dataset-revision 'v1': leave that out"),
         (["--limit", "0"], "--limit must be at least 1, got 0"),
         (["--degradation", "blur:3"], "unknown kind 'blur'"),
         (["--output", "/dev/null/x"], "cannot write to '/dev/null/x'"),

@@ -429,8 +429,10 @@ def test_card_says_where_the_degraded_images_came_from(photos, tmp_path, streami
         table.to_parquet(tmp_path / "own" / f"{split}.parquet")
         table.remove_columns("degraded").to_parquet(tmp_path / "made" / f"{split}.parquet")
     for name, degradation in (("own", "as in the data"), ("made", "gaussian:0-55")):
-        result = here(tmp_path / name, tmp_path / "runs" / name, *few)
+        result = here(tmp_path / name, tmp_path / "runs" / name, *few, "--max-train-samples", "3")
         assert result.returncode == 0, result.stderr
+        taken = "at most 3 triplets, the first ones of the shards" if streaming else "3 of 4 triplets, drawn by seed 0"
+        assert re.search(f"Trained on +{taken}", result.stderr)
         card = (tmp_path / "runs" / name / "last" / "README.md").read_text()
         assert f"Degraded images: {degradation}" in card and f"| {degradation} |" in card
         assert ("gaussian:0-55" in card) == (name == "made")
