@@ -97,6 +97,7 @@ CSS = """
 #overview img { cursor: crosshair; }
 :focus-visible { outline: 3px solid var(--color-accent) !important; outline-offset: 1px; }
 .tab-container :focus-visible, .gallery :focus-visible, .block :focus-visible { outline-offset: -3px; }
+.about code { background: none !important; } /* or grey on grey is hard to read */
 #metrics dl { min-height: 48px; }
 #problem { border-left: 4px solid #d97706; background: color-mix(in srgb, #d97706 12%, transparent); padding: 10px 14px;
     border-radius: 4px; }

@@ -19,7 +19,7 @@ from PIL import Image
 from hf_denoise import __version__
 from hf_denoise.cli.main import main
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("few_probes")]
 
 
 def test_help_and_version_are_there_and_fast() -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from hf_denoise.inference.denoiser import Denoiser
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("few_probes")]
 
 BLUE = np.array((37, 99, 235))
 

@@ -25,9 +25,9 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 LAUNCHER = ("-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2")
 
 PROGRAM = ("-m", "hf_denoise.cli")
-# Each image is probed. Left to auto, the engine may change once there was enough work, of which two processes have
-# less each than one.
-REMOVED = ("--removed", "--engine", "torch", "--precision", "float32")
+# A view is written beside each result. Left to auto, the engine may change once there was enough work, of which two
+# processes have less each than one.
+PROTECTED = ("--protect", "mask", "--engine", "torch", "--precision", "float32")
 # The command line; what is registered first runs last.
 LAST = """
 import atexit, os, sys, torch
@@ -66,6 +66,14 @@ def one(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.CompletedProcess(words, status, out.getvalue(), err.getvalue())
 
 
+def mask_of(path: Path, size: tuple[int, int]) -> None:
+    """A bar, for `--protect`."""
+    mask = np.zeros((size[1], size[0]), np.uint8)
+    mask[20:23, 10:30] = 255
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(mask).save(path)
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
@@ -81,15 +89,18 @@ def picture(path: Path, number: int, size: tuple[int, int]) -> None:
 def photos(tmp_path: Path) -> Path:
     for number, name in enumerate(["a.png", "b.jpg", "c.tif", "deep/d.png", "e.bmp", "f.png"]):
         picture(tmp_path / "in" / name, number, (40 + 9 * number, 37))
+        mask_of((tmp_path / "mask" / name).with_suffix(".png"), (40 + 9 * number, 37))
     return tmp_path
 
 
 def test_two_processes_write_what_one_writes_and_report_a_bad_file_once(photos: Path) -> None:
     (photos / "in/bad.png").write_text("not an image")
+    for name in ("bad", "cut"):
+        mask_of(photos / f"mask/{name}.png", (85, 37))
     cut = photos / "in/cut.png"  # found bad when it is decoded, not when the work is planned
     cut.write_bytes((photos / "in/f.png").read_bytes()[:-1500])
-    ours = one("denoise", "in", "-o", "one", *REMOVED, cwd=photos)
-    theirs = two("denoise", "in", "-o", "two", *REMOVED, cwd=photos)
+    ours = one("denoise", "in", "-o", "one", *PROTECTED, cwd=photos)
+    theirs = two("denoise", "in", "-o", "two", *PROTECTED, cwd=photos)
     assert ours.returncode == 2
     assert theirs.returncode != 0
     assert "process 1 of 2: 100%" in theirs.stderr
@@ -118,7 +129,8 @@ def test_bad_options_are_one_sentence_whatever_the_number_of_processes(photos: P
 def test_a_killed_run_goes_on_where_it_was(tmp_path: Path) -> None:
     for number in range(6):
         picture(tmp_path / f"in/{number}.png", number, (400, 300))
-    arguments = ("denoise", "in", "-o", "out", *REMOVED, "--resume")
+        mask_of(tmp_path / f"mask/{number}.png", (400, 300))
+    arguments = ("denoise", "in", "-o", "out", *PROTECTED, "--resume")
     launcher = psutil.Popen(
         command(*arguments),
         cwd=tmp_path,
@@ -128,13 +140,13 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path: Path) -> None:
     )
     out = tmp_path / "out"
     deadline = time.monotonic() + 120
-    while not list(out.glob("*-removed.png")) and time.monotonic() < deadline:
+    while not list(out.glob("*-protected.png")) and time.monotonic() < deadline:
         time.sleep(0.005)
     for process in [launcher, *launcher.children(recursive=True)]:
         process.kill()
     launcher.wait()
     whole = {path.name for path in out.glob("*.png")}
-    done = {name for name in whole if "-removed" not in name and name.replace(".png", "-removed.png") in whole}
+    done = {name for name in whole if "-protected" not in name and name.replace(".png", "-protected.png") in whole}
     assert 1 <= len(done) < 6
     (out / ".5.png-0123abcd.part").write_bytes(b"half of a file")
     (out / ".other.png-0123abcd.part").write_bytes(b"of another run")
@@ -147,7 +159,7 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path: Path) -> None:
     assert [(tmp_path / f"member-{rank}").read_text() for rank in range(2)] == ["False", "False"]
     assert f"{len(done)} of 6 images are done already" in result.stderr
     assert {name: (out / name).stat().st_mtime_ns for name in done} == before
-    assert one("denoise", "in", "-o", "once", *REMOVED, cwd=tmp_path).returncode == 0
+    assert one("denoise", "in", "-o", "once", *PROTECTED, cwd=tmp_path).returncode == 0
     result_files = contents(out)
     assert result_files.pop(".other.png-0123abcd.part")
     assert result_files == contents(tmp_path / "once")
@@ -162,7 +174,7 @@ def test_two_processes_evaluate_like_one(tmp_path: Path) -> None:
             mask[20:23, 10:40] = 255
         (data / "mask").mkdir(exist_ok=True)
         Image.fromarray(mask).save(data / f"mask/{number}.png")
-    options = ("--data", "data", "--split", "all", "--sigma", "15", "25", "--peers", "nl-means")
+    options = ("--data", "data", "--split", "all", "--sigma", "25", "--peers", "nl-means")
     ours = one("evaluate", *options, "-o", "one", cwd=tmp_path)
     assert ours.returncode == 0, ours.stderr
     theirs = two("evaluate", *options, "-o", "two", cwd=tmp_path)

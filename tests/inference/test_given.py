@@ -17,6 +17,8 @@ from hf_denoise.errors import UserError
 
 SIDE = 96
 
+pytestmark = pytest.mark.usefixtures("few_probes")
+
 
 @cache
 def packaged() -> Denoiser:

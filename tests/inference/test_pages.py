@@ -168,8 +168,9 @@ def test_a_damaged_page_leaves_nothing_behind(denoise: Denoiser, tmp_path: Path)
 
 
 def test_a_long_animation_is_refused_by_its_header(tmp_path: Path) -> None:
-    large = Image.new("RGB", (6000, 6000))
-    large.save(tmp_path / "in.png", save_all=True, append_images=[large.rotate(1, fillcolor=k) for k in range(1, 8)])
+    large = Image.new("L", (6000, 6000))
+    others = [Image.new("L", large.size, shade) for shade in range(1, 8)]
+    large.save(tmp_path / "in.png", save_all=True, append_images=others, compress_level=1)
     with pytest.raises(UserError, match="288 megapixels in all"):
         read_header(tmp_path / "in.png")
 
@@ -180,17 +181,17 @@ from hf_denoise.inference.denoiser import Denoiser
 denoise = Denoiser.from_pretrained(engine="torch")
 denoise.file(sys.argv[1], sys.argv[2], page=1)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-assert denoise.file(sys.argv[1], sys.argv[2]).pages == 100
+assert denoise.file(sys.argv[1], sys.argv[2]).pages == 24
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 """
 
 
 @pytest.mark.slow
-def test_a_hundred_pages_take_the_memory_of_one(tmp_path: Path) -> None:
+def test_two_dozen_pages_take_the_memory_of_one(tmp_path: Path) -> None:
     page = np.random.default_rng(0).normal(30000, 3000, (512, 512)).astype(np.uint16)
     with tifffile.TiffWriter(tmp_path / "in.tif") as tiff:
-        for _ in range(100):
+        for _ in range(24):
             tiff.write(page, photometric="minisblack", metadata=None)
     command = [sys.executable, "-c", MEMORY, str(tmp_path / "in.tif"), str(tmp_path / "out.tif")]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
-    assert int(ran.stdout) < 60  # MiB; the pages together have 50 as they are, and 200 as floats
+    assert int(ran.stdout) < 24  # MiB; the pages together have 12 as they are, and 48 as floats

@@ -17,6 +17,8 @@ from hf_denoise.inference.protection import FULL, Treatment, auto_strength, larg
 from hf_denoise.metrics.quality import contrast
 from hf_denoise.probing.report import ProbeReport
 
+pytestmark = pytest.mark.usefixtures("few_probes")
+
 
 @cache
 def packaged() -> Denoiser:

@@ -17,7 +17,7 @@ from hf_denoise.inference.denoiser import Denoiser
 from hf_denoise.page.actions import denoise, figures, show, write
 from hf_denoise.page.views import pixel_view
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("few_probes")]
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -29,7 +29,7 @@ from hf_denoise.page.probe import probe
 from hf_denoise.page.samples import EXAMPLES
 from hf_denoise.probing.report import ProbeReport
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("few_probes")]
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
