@@ -7,6 +7,7 @@ import json
 import os
 import re
 import resource
+import shutil
 import signal
 import socket
 import subprocess
@@ -505,6 +506,9 @@ def test_a_cpu_that_is_slower_in_bf16_is_named(photos, tmp_path, monkeypatch, ca
 
 def test_disk_full_while_saving_is_one_sentence(photos, tmp_path):
     """A limit on the size of files stands in for the full disk: the write fails in the middle, as there."""
+    few = ("--max-steps", "1", "--batch", "2", "--validation-images", "1")
+    assert here(photos, tmp_path / "first", *few).returncode == 0  # the decoded images are in the cache from here on
+    shutil.rmtree(tmp_path / "first")
     limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))  # noqa: E731
     result = run(command(photos, tmp_path / "run", "--max-steps", "4", "--eval-every", "2", "--batch", "2"),
                  preexec_fn=limit)  # fmt: skip
