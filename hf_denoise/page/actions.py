@@ -1,6 +1,7 @@
 """What the page does with a picture: denoise it, show it, write it, measure it. No tensor is touched here."""
 
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 import numpy as np
@@ -14,7 +15,7 @@ from hf_denoise.noise.degradations import parse_degradation
 from hf_denoise.page.companions import read_companions, with_defaults
 from hf_denoise.page.errors import shown_errors
 from hf_denoise.page.events import download_update
-from hf_denoise.page.keeping import NO_MASK, Wishes, mix_of
+from hf_denoise.page.keeping import NO_MASK, Asked, Wishes, mix_of
 from hf_denoise.page.models import fully_denoised
 from hf_denoise.page.results import (
     Preview,
@@ -30,6 +31,7 @@ from hf_denoise.page.results import (
 )
 from hf_denoise.page.samples import EXAMPLES
 from hf_denoise.page.scores import Scores, quality_scores
+from hf_denoise.page.status import is_complete, is_shown, shown_is_complete
 from hf_denoise.page.stop import Watch, register_request
 
 
@@ -221,9 +223,10 @@ def add_noise(
 # What the page itself asks for
 
 
-def download_result(
+def show_result(
     image: str | None,
     strength: float,
+    reference: str | None,
     mask: str | None,
     model: str | None,
     protect: str,
@@ -231,6 +234,23 @@ def download_result(
     auto: bool,
     at: float,
     progress: gr.Progress = gr.Progress(),  # noqa: B008
-) -> gr.DownloadButton:
-    """`write`, for the button of the page."""
-    return download_update(write(image, strength, mask, model, protect, keep, auto, at, progress))
+) -> tuple[Any, ...]:
+    """`show`, what empties the download and the metrics of the result before, and what it was asked with."""
+    asked = Asked(image, strength, reference, mask, model, protect, keep, auto)
+    pictures = show(*asked, at, progress)
+    is_shown(image or EXAMPLES[0].noisy)
+    return *pictures, download_update(None), None, asked
+
+
+def figures_of_shown(asked: Asked, at: float, progress: gr.Progress = gr.Progress()) -> Any:  # noqa: B008
+    """`figures` of the result that is shown, unless they are."""
+    return gr.skip() if shown_is_complete() else figures(*asked, at, progress)
+
+
+def download_of_shown(asked: Asked, at: float, progress: gr.Progress = gr.Progress()) -> tuple[Any, Any]:  # noqa: B008
+    """`write` of the result that is shown, for the button of the page, unless it is; that is complete then."""
+    if shown_is_complete():
+        return gr.skip(), gr.skip()
+    image, strength, _, mask, model, protect, keep, auto = asked
+    path = write(image, strength, mask, model, protect, keep, auto, at, progress)
+    return download_update(path), is_complete(at)

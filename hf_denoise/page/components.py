@@ -51,6 +51,65 @@ class PageImage(gr.Image):
         return await super().async_move_resource_to_block_cache(no_address(url_or_file_path))
 
 
+class CheckedSlider(gr.Slider):
+    """A slider whose number can be typed, too."""
+
+    is_template = True
+
+    def preprocess(self, payload: float) -> float:
+        try:
+            return super().preprocess(payload)
+        except gr.Error:
+            limits = f"between {self.minimum:g} and {self.maximum:g}"
+            raise gr.Error(f"{self.label} must lie {limits}, got {payload}", print_exception=False) from None
+
+
+class StatusLine(gr.HTML):
+    """Shows what is `status.said` last, activates a Cancel while something is at work, and marks `result` as old then.
+
+    Args:
+        elem_id: of the line.
+        cancel, result: `elem_id` of these; an empty one is none.
+    """
+
+    TEMPLATE = """<p role="status"></p>"""
+    STYLE = """
+    p { margin: 0; padding: 8px 12px; font-size: 14px; border-left: 4px solid var(--color-accent);
+        background: var(--background-fill-secondary); border-radius: var(--radius-sm); overflow-wrap: anywhere; }
+    &[data-state=failed] p { border-color: var(--error-border-color, #dc2626); background: var(--error-background-fill);
+        color: var(--body-text-color); }
+    """
+    ON_LOAD = """
+    let last = {at: -1, state: "done", text: ""};
+    const follow = () => {
+        const next = props.value;
+        if (next && next.state && next.at >= last.at) last = next;
+        const line = element.querySelector("p"), working = last.state === "working";
+        if (line.textContent !== last.text) line.textContent = last.text;
+        element.dataset.state = last.state;
+        const [cancel, result] = [props.cancel, props.result].map((id) => id && document.getElementById(id));
+        if (cancel) cancel.disabled = !working;
+        if (result) result.inert = working;
+    };
+    follow();
+    watch("value", follow);
+    """
+
+    def __init__(self, elem_id: str | None = None, *, cancel: str = "", result: str = "", **props: Any):
+        super().__init__(
+            None,
+            html_template=self.TEMPLATE,
+            css_template=self.STYLE,
+            js_on_load=self.ON_LOAD,
+            padding=False,
+            elem_id=elem_id,
+            elem_classes="status-line",
+            cancel=cancel,
+            result=result,
+            **props,
+        )
+
+
 class ScoreList(gr.HTML):
     """Shows `Scores` as a row of figures."""
 

@@ -7,7 +7,7 @@ import gradio as gr
 
 from hf_denoise.page import looks
 from hf_denoise.page.actions import finish, show
-from hf_denoise.page.components import PageImage, PixelView, ScoreList
+from hf_denoise.page.components import CheckedSlider, PageImage, PixelView, ScoreList, StatusLine
 from hf_denoise.page.probe_panel import ProbePanel
 from hf_denoise.page.samples import EXAMPLES
 
@@ -26,7 +26,7 @@ class Intake:
 class Views:
     """The column where the result is seen."""
 
-    problem: gr.Markdown
+    status: StatusLine
     tabs: dict[str, gr.Tab]
     comparison: gr.ImageSlider
     pixels: PixelView
@@ -47,7 +47,7 @@ class Views:
 class Settings:
     """The column where things are set."""
 
-    strength: gr.Slider
+    strength: CheckedSlider
     examples: gr.Dataset
     reference: Any
     mask: Any
@@ -65,7 +65,7 @@ def intake_column() -> Intake:
     dropped = looks.picture_file("Dropped or pasted", "intake")
     with gr.Row():
         run = gr.Button("Denoise", variant="primary", min_width=120)
-        cancel = gr.Button("Cancel", min_width=80)
+        cancel = gr.Button("Cancel", interactive=False, min_width=80, elem_id="denoise-cancel")
     return Intake(image, dropped, run, cancel)
 
 
@@ -73,7 +73,7 @@ def views_column() -> Views:
     """Lay out where the result is seen, with that of the first example."""
     pair, removed_preview, error_preview, *_ = show(None)
     result, scores = finish(None)
-    problem = gr.Markdown(visible=False, elem_id="problem")
+    status = StatusLine("denoise-status", cancel="denoise-cancel", result="outcome")
     with gr.Tabs(elem_id="views"):
         with gr.Tab("Compare") as compare_tab:
             comparison = looks.slider(pair, "Before | after", 480, "comparison")
@@ -89,8 +89,9 @@ def views_column() -> Views:
         with gr.Tab("Mask") as mask_tab:
             editor = mask_editor()
             use_mask = gr.Button("Use this mask")
-    download = gr.DownloadButton("Download in full quality", value=result)
-    metrics = ScoreList(scores, elem_id="metrics")
+    with gr.Column(elem_id="outcome"):
+        download = gr.DownloadButton("Download in full quality", value=result)
+        metrics = ScoreList(scores, elem_id="metrics")
     probe = ProbePanel()
     tabs = {
         "compare": compare_tab,
@@ -100,7 +101,7 @@ def views_column() -> Views:
         "mask": mask_tab,
     }
     return Views(
-        problem,
+        status,
         tabs,
         comparison,
         pixels,
@@ -118,7 +119,7 @@ def views_column() -> Views:
     )
 
 
-def pixel_controls() -> tuple[PageImage, gr.Radio, gr.Slider, gr.Slider]:
+def pixel_controls() -> tuple[PageImage, gr.Radio, CheckedSlider, CheckedSlider]:
     """The small picture to click on, the zoom, and the place across and down."""
     overview = looks.picture_shown(
         None,
@@ -137,8 +138,8 @@ def pixel_controls() -> tuple[PageImage, gr.Radio, gr.Slider, gr.Slider]:
             label="Zoom",
             info="Click on the small picture to move there.",
         )
-        across = gr.Slider(0, 100, 50, step=0.1, label="Across, percent")
-        down = gr.Slider(0, 100, 50, step=0.1, label="Down, percent")
+        across = CheckedSlider(0, 100, 50, step=0.1, label="Across, percent")
+        down = CheckedSlider(0, 100, 50, step=0.1, label="Down, percent")
     return overview, zoom, across, down
 
 
@@ -157,7 +158,7 @@ def mask_editor() -> gr.ImageEditor:
 
 def settings_column() -> Settings:
     """Lay out where things are set."""
-    strength = gr.Slider(0, 1, 1, step=0.05, label="Strength")
+    strength = looks.strength_slider()
     noisy = [example.noisy for example in EXAMPLES]
     examples = looks.thumbnails(noisy, "Examples, with simulated noise", "examples")
     with gr.Accordion("Measure against a reference or mask", open=False):

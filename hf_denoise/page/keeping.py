@@ -1,6 +1,7 @@
 """What a result keeps: it is denoised less where a defect would go, by a blend of what is in memory."""
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 import gradio as gr
@@ -66,6 +67,19 @@ class Wishes:
     def lacks_mask(self) -> bool:
         """Whether a mask is to be protected that nobody has given yet."""
         return self.protect == "mask" and not self.mask
+
+
+class Asked(NamedTuple):
+    """All that a result of the page is asked with, see `Wishes` and `actions.denoise`."""
+
+    image: str | None = None
+    strength: float = 1.0
+    reference: str | None = None
+    mask: str | None = None
+    model: str | None = None
+    protect: str = ""
+    keep: float | None = None
+    auto: bool = False
 
 
 @dataclass(frozen=True, eq=False)

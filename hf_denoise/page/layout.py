@@ -3,27 +3,41 @@
 from typing import Any
 
 import gradio as gr
+from gradio.exceptions import InvalidPathError
 
 from hf_denoise.page import looks
 from hf_denoise.page.denoise_tab import DenoiseTab
+from hf_denoise.page.errors import Failure
 from hf_denoise.page.many_tab import many_tab
 from hf_denoise.page.model_panel import model_panel
+from hf_denoise.page.status import note_failure
+from hf_denoise.page.stop import Stopped
 from hf_denoise.page.try_tab import try_tab
 
 # Seconds that uploads and results are kept for since they were last used, and between two looks at them.
 KEPT, SWEEP_EVERY = 3600, 600
 
 
-OLD_INPUTS = {"denoise": 5}  # of named endpoints that have more by now
-
-
 class PageBlocks(gr.Blocks):
-    """Answers calls by plain HTTP, too, that were written when an endpoint had fewer inputs: the others are at rest."""
+    """Keeps in mind why an event failed, and mistakes of users out of the server's log."""
 
-    async def preprocess_data(self, block_fn: Any, inputs: list[Any], *args: Any, **kwargs: Any) -> list[Any]:
-        if len(inputs) == OLD_INPUTS.get(block_fn.api_name):
-            inputs = [*inputs, *(field.value for field in block_fn.inputs[len(inputs) :])]
-        return await super().preprocess_data(block_fn, inputs, *args, **kwargs)
+    async def process_api(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        try:
+            return await super().process_api(*args, **kwargs)
+        except Stopped:
+            raise
+        except gr.Error as error:
+            note_failure(kwargs.get("session_hash"), error)
+            raise
+
+    async def preprocess_data(self, *args: Any, **kwargs: Any) -> list[Any]:
+        try:
+            return await super().preprocess_data(*args, **kwargs)
+        except gr.Error as error:  # a value that a field does not take
+            error.print_exception = False
+            raise
+        except InvalidPathError:
+            raise Failure("give the picture as a file that is uploaded; this page reads no others") from None
 
 
 def build() -> gr.Blocks:

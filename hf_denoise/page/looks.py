@@ -6,7 +6,7 @@ from typing import Any
 import gradio as gr
 
 from hf_denoise.imaging.formats import READ
-from hf_denoise.page.components import PageImage, PictureFile
+from hf_denoise.page.components import CheckedSlider, PageImage, PictureFile
 from hf_denoise.page.samples import EXAMPLES
 
 INTRODUCTION = """# hf_denoise
@@ -98,8 +98,6 @@ CSS = """
 :focus-visible { outline: 3px solid var(--color-accent) !important; outline-offset: 1px; }
 .tab-container :focus-visible, .gallery :focus-visible, .block :focus-visible { outline-offset: -3px; }
 #metrics dl { min-height: 48px; }
-#problem { border-left: 4px solid #d97706; background: color-mix(in srgb, #d97706 12%, transparent); padding: 10px 14px;
-    border-radius: 4px; }
 /* What a probe found is there once its pictures are. */
 #findings:not(:has(img)) { display: none; }
 #findings, #probe-pictures { gap: 12px 16px; }
@@ -112,8 +110,12 @@ CSS = """
 #about { gap: 16px 32px; flex-wrap: wrap; }
 #about > * { flex: 1 1 260px; }
 #intake { display: none; }
-/* A message has told the reason where there is one; what was cancelled has not failed. */
-[data-testid="status-tracker"] :is(.error, .clear-status) { display: none; }
+/* The line above a result tells the reason, and what is below this layer is still good. */
+[data-testid="status-tracker"]:has(> .error) { display: none; }
+.status-line .html-container { padding: 0; }
+.status-line:has(p:empty), .status-line [data-testid="status-tracker"] { display: none; }
+#outcome { gap: 16px; }
+#outcome[inert] { opacity: 0.5; }
 #difference .empty, #comparison .empty, #removed .empty { height: 100%; flex-direction: column; gap: 8px; }
 #difference .empty::after { content: "To see what is still wrong, give a clean reference"; font-size: 14px;
     padding: 0 16px; text-align: center; }
@@ -199,6 +201,10 @@ SCRIPT = f"""() => {{
 def picture_file(label: str, elem_id: str, **props: Any) -> PictureFile:
     """A field for a picture. Not `gr.Image`: that decodes uploads itself, and no browser shows TIFF."""
     return PictureFile(label=label, elem_id=elem_id, **{"file_types": ["image", *sorted(READ)], "height": 130, **props})
+
+
+def strength_slider() -> CheckedSlider:
+    return CheckedSlider(0, 1, 1, step=0.05, label="Strength")
 
 
 def thumbnails(paths: list[str], label: str, elem_id: str) -> gr.Dataset:

@@ -8,6 +8,7 @@ from hf_denoise.page import looks
 from hf_denoise.page.components import LimitTable, PageImage, StructureFigure, Verdict
 from hf_denoise.page.events import HIDDEN, ONE_AT_A_TIME, QUICK
 from hf_denoise.page.probe import probe, probe_on_page
+from hf_denoise.page.status import RunStatus
 from hf_denoise.page.stop import NOW
 
 
@@ -19,7 +20,9 @@ class ProbePanel:
             gr.Markdown(looks.PROBE, elem_classes="about")
             with gr.Row():
                 self.run = gr.Button("Find out", variant="primary", scale=3, min_width=120)
-                self.cancel = gr.Button("Cancel", min_width=80)
+                self.status = RunStatus("probe", "Cancelled; nothing was found out.")
+                self.status.lay_out_cancel()
+            self.status.lay_out_line()
             self.verdict = Verdict(elem_id="verdict")
             with gr.Column(elem_id="findings"):
                 with gr.Row(elem_id="probe-pictures"):
@@ -33,6 +36,7 @@ class ProbePanel:
 
     def listen(self, image: Any, strength: Any, model: Any, keep: Any, auto: Any, at: Any) -> Any:
         """Answer the button, and calls of the API, with what these fields hold. Gives the event of the button."""
+        self.status.begin([self.run.click])
         ran = self.run.click(
             probe_on_page,
             [image, strength, model, keep, auto, at],
@@ -43,7 +47,7 @@ class ProbePanel:
             **QUICK,
             **HIDDEN,
         )
-        self.cancel.click(None, cancels=ran)
+        self.status.follow([ran])
         called = gr.Button(visible=False)
         called.click(probe, [image, strength, model], self.findings, api_name="probe", **ONE_AT_A_TIME)
         return ran

@@ -38,6 +38,9 @@ class Page:
     picture: float = -1.0  # another picture, another model, or nothing at all
     strength: float = -1.0  # that, or another strength
     view: float = -1.0  # that, or another measure
+    shown: str = ""  # the picture whose result is seen, by name
+    complete: bool = True  # whether its file and figures are there, too
+    failure: tuple[float | None, str] | None = None  # when what failed was asked for, and why: until it is told
 
 
 _pages: OrderedDict[str, Page] = OrderedDict()
@@ -67,6 +70,22 @@ def register_request(at: float | None, *, view: bool = True, strength: bool = Fa
                 page.picture = max(page.picture, at)
             while len(_pages) > KEPT_PAGES:
                 _pages.popitem(last=False)
+
+
+def page_of(session: str | None) -> Page | None:
+    """What the page of a session asked for; None for programs, which say no time."""
+    with _pages_lock:
+        return _pages.get(session or "")
+
+
+def current_page() -> Page | None:
+    """The page that the current thread works for."""
+    return page_of(session_id())
+
+
+def asked_at() -> float | None:
+    """When the work of this thread was asked for, see `register_request`."""
+    return _asked_at.get()
 
 
 def session_id() -> str | None:
@@ -107,7 +126,7 @@ class Watch:
         return any(event._id == self.event_id and event.alive for event in job)
 
     def _is_before(self, newer: Literal["picture", "strength", "view"]) -> bool:
-        page = _pages.get(self.session or "")
+        page = page_of(self.session)
         return page is not None and self.asked_at is not None and self.asked_at < getattr(page, newer)
 
 

@@ -11,7 +11,7 @@ from hf_denoise.errors import UserError
 from hf_denoise.imaging.picture import Picture
 from hf_denoise.page.companions import with_defaults
 from hf_denoise.page.errors import shown_errors
-from hf_denoise.page.keeping import Wishes, mix_of
+from hf_denoise.page.keeping import Asked, Wishes, mix_of
 from hf_denoise.page.results import as_url, new_folder, read_picture, result_of, shrink
 from hf_denoise.page.samples import EXAMPLES
 from hf_denoise.page.stop import Watch, register_request
@@ -80,6 +80,20 @@ def pixel_view(
         return view, str(folder / "overview.png")
 
 
+def pixels_of_shown(
+    open_view: str,
+    asked: Asked,
+    across: float,
+    down: float,
+    zoom: int,
+    at: float,
+    progress: gr.Progress = gr.Progress(),  # noqa: B008
+) -> tuple[Any, Any]:
+    """`pixel_view` of the result that is shown."""
+    image, strength, _, mask, model, protect, keep, auto = asked
+    return pixel_view(open_view, image, strength, mask, model, protect, keep, auto, across, down, zoom, at, progress)
+
+
 def framed(pixels: ByteImage, edges: tuple[int, int, int, int], whole_width: int) -> Image.Image:
     """A small picture of a whole one, with a frame at these edges of that: left, upper, right and lower."""
     overview = Image.fromarray(pixels)
@@ -95,10 +109,10 @@ def size_seen(whole: tuple[int, int], zoom: int) -> tuple[int, int]:
     return width, height
 
 
-def centre_view(image: str | None, zoom: int, overview: str, event: gr.SelectData) -> tuple[float, float]:
-    """Where to look closely for the place that was clicked in the overview, see `pixel_view`."""
+def centre_view(asked: Asked, zoom: int, overview: str, event: gr.SelectData) -> tuple[float, float]:
+    """Where to look closely for the place that was clicked in the overview, see `pixels_of_shown`."""
     with shown_errors():
-        whole = read_picture(image or EXAMPLES[0].noisy).upright().header.size
+        whole = read_picture(asked.image or EXAMPLES[0].noisy).upright().header.size
         with Image.open(overview) as preview:
             scale = whole[0] / preview.width
         across, down = (

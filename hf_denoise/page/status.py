@@ -1,0 +1,121 @@
+"""The line above a result that says why it is not the one that was asked for, and the Cancel that goes with it.
+
+The line takes what is `said` in the order of the clock of the browser, see `stop`: an answer to an earlier request that
+comes late says nothing any more. Cancel is active from "working" to whatever is said next.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from hf_denoise.page.components import StatusLine
+from hf_denoise.page.errors import Failure
+from hf_denoise.page.events import AT_ONCE, HIDDEN
+from hf_denoise.page.samples import example_of
+from hf_denoise.page.stop import NOW, Page, current_page, page_of, register_request
+
+Said = dict[str, Any]
+
+
+def said(at: float | None, state: str, text: str = "") -> Said:
+    """What `StatusLine` shows.
+
+    Args:
+        at: when the page asked for it, see `register_request`.
+        state: working, done, cancelled or failed.
+        text: a sentence; empty says nothing.
+    """
+    return {"at": at or 0, "state": state, "text": text}
+
+
+def is_shown(image: str) -> None:
+    """Note that the page shows the result of this picture now."""
+    if page := current_page():
+        example = example_of(image)
+        page.shown = f"the example '{example.caption}'" if example else f"'{Path(image).name}'"
+        page.complete = False
+
+
+def shown_is_complete() -> bool:
+    """Whether the page has the file and the figures of the result that it shows."""
+    page = current_page()
+    return page is not None and page.complete
+
+
+def is_complete(at: float) -> Said:
+    """Note that its figures and its file are there, too, and say so."""
+    if page := current_page():
+        page.complete = True
+    return said(at, "done")
+
+
+def still_shown() -> str:
+    """What a page shows that got no new result."""
+    page = current_page() or Page()
+    if not page.complete:
+        return f"Only the pictures of {page.shown} are there; press Denoise for its file."
+    return f"Still shown: the last result, of {page.shown or 'the first example'}."
+
+
+def cancelled(at: float) -> Said:
+    """Stop all work of the page, and say what it shows."""
+    register_request(at, picture=True)
+    return said(at, "cancelled", f"Cancelled. {still_shown()}")
+
+
+def note_failure(session: str | None, error: gr.Error) -> None:
+    """Keep the reason why something failed, until the page asks for it."""
+    if page := page_of(session):
+        page.failure = (error.asked_at if isinstance(error, Failure) else None, str(error.message))
+
+
+def failed(at: float, result_stays: bool = True) -> Any:
+    """What the page says after an event failed: nothing where that was stopped, as something newer took its place."""
+    page = current_page()
+    if page is None or page.failure is None:
+        return gr.skip()
+    (asked_at, reason), page.failure = page.failure, None
+    sentence = f"{reason[0].upper()}{reason[1:].rstrip('.')}."
+    return said(asked_at or at, "failed", f"{sentence} {still_shown()}" if result_stays else sentence)
+
+
+class RunStatus:
+    """The line and Cancel of one button that runs one thing at a time.
+
+    Args:
+        name: begins the ids of both.
+        cancelled: what is said once it was cancelled.
+    """
+
+    def __init__(self, name: str, cancelled: str):
+        self.name, self.cancelled = name, cancelled
+        self.at = gr.Number(visible=False)
+
+    def lay_out_cancel(self) -> gr.Button:
+        self.cancel = gr.Button("Cancel", interactive=False, min_width=80, elem_id=f"{self.name}-cancel")
+        return self.cancel
+
+    def lay_out_line(self) -> None:
+        self.line = StatusLine(f"{self.name}-status", cancel=f"{self.name}-cancel")
+
+    def begin(self, begins: list[Any]) -> None:
+        """Say that work begins with these events, such as `button.click`.
+
+        To be called before another function listens to them: the browser runs what listens to one in turn.
+        """
+
+        def working(at: float) -> Said:
+            register_request(at, view=False)
+            return said(at, "working")
+
+        gr.on(begins, working, self.at, self.line, js=NOW, **AT_ONCE)
+
+    def follow(self, ran: list[Any]) -> None:
+        """Say what becomes of the events that run, as a listener gives them; Cancel stops them."""
+        now: dict[str, Any] = {"js": NOW, **AT_ONCE}
+        for event in ran:
+            event.success(lambda at: said(at, "done"), self.at, self.line, **now)
+            event.failure(lambda at: failed(at, result_stays=False), self.at, self.line, **now)
+        self.cancel.click(None, cancels=ran, **HIDDEN)
+        self.cancel.click(lambda at: said(at, "cancelled", self.cancelled), self.at, self.line, **now)
