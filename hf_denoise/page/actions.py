@@ -12,10 +12,11 @@ from hf_denoise.imaging.blending import check_strength
 from hf_denoise.imaging.conversion import from_pil
 from hf_denoise.inference.removed import removed_view
 from hf_denoise.noise.degradations import parse_degradation
-from hf_denoise.page.companions import read_companions, with_defaults
+from hf_denoise.page.companions import Companions, companions_of, keep_companions, read_companions, with_defaults
 from hf_denoise.page.errors import shown_errors
 from hf_denoise.page.events import download_update
-from hf_denoise.page.keeping import NO_MASK, Asked, Wishes, mix_of
+from hf_denoise.page.keeping import NO_MASK, Asked, Mix, Wishes, mix_of
+from hf_denoise.page.measuring import Measured
 from hf_denoise.page.models import fully_denoised
 from hf_denoise.page.results import (
     Preview,
@@ -30,7 +31,7 @@ from hf_denoise.page.results import (
     shrink,
 )
 from hf_denoise.page.samples import EXAMPLES
-from hf_denoise.page.scores import Scores, quality_scores
+from hf_denoise.page.scores import Scores, mix_scores, quality_scores
 from hf_denoise.page.status import is_complete, is_shown, shown_is_complete
 from hf_denoise.page.stop import Watch, register_request
 
@@ -100,18 +101,19 @@ def show(
         image, reference, mask = with_defaults(image, reference, mask)
         wishes = Wishes(strength, protect, keep, auto, mask)
         result = kept_result(image, model)
-        clean = None
-        if reference or mask:  # they are read before the network runs
-            clean, _ = read_companions(reference, mask, result.before if result else read_picture(image).upright())
+        companions = None
+        if result is None and (reference or mask):  # they are read before the network runs
+            companions = read_companions(reference, mask, read_picture(image).upright().header.size)
         result = result or result_of(image, model, progress)
+        companions = keep_companions(result, companions) if companions else companions_of(result, reference, mask)
         mix = mix_of(result, wishes, model, progress)
         watch.check_view()
         before, after = (pixels.astype(np.float32) for pixels in result.small)
         after = mix.preview(before, after)
         previews = pair_of_previews(result, before, after)
         previews["removed"] = Preview(to_8_bits(removed_view(before - after)))
-        if clean is not None:
-            previews["difference"] = Preview(to_8_bits(4 * np.abs(after - shrink(clean))))
+        if companions.small is not None:
+            previews["difference"] = Preview(to_8_bits(4 * np.abs(after - companions.small)))
         if (protected := mix.protected(before)) is not None:
             previews["protected"] = Preview(protected)
         paths = save_previews(previews, folder)
@@ -181,11 +183,11 @@ def figures(
         result = result_of(image, model, progress)
         mix = mix_of(result, Wishes(strength, protect, keep, auto, mask), model, progress)
         progress(0, desc="Measuring")
-        clean, inside = read_companions(reference, mask, result.before)
+        companions = companions_of(result, reference, mask)
         watch.check_view()
-        scores = quality_scores(result, mix.upright(result).rgb, clean, inside)
+        scores = quality_scores(Measured(result, mix, companions))
         watch.check_view()
-        return [*scores, *mix.scores]
+        return [*scores, *mix_scores(mix)]
 
 
 def add_noise(
@@ -217,7 +219,9 @@ def add_noise(
         result = Result(noisy, denoised, (noisy, denoised))
         previews = pair_of_previews(result, *(pixels.astype(np.float32) for pixels in result.small))
         paths = save_previews({**previews, "clean": Preview(to_8_bits(shrink(clean)))}, folder)
-        return (paths["before"], paths["after"]), paths["clean"], quality_scores(result, denoised.rgb, clean, None)
+        beside = Companions(clean=noisy.with_planes((clean,)))
+        scores = quality_scores(Measured(result, Mix(Wishes(), 1.0), beside))
+        return (paths["before"], paths["after"]), paths["clean"], scores
 
 
 # What the page itself asks for

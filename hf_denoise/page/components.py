@@ -12,6 +12,9 @@ from gradio.route_utils import API_PREFIX
 from gradio.utils import get_upload_folder
 from gradio_client.utils import is_http_url_like
 
+EXAMPLE_FILE = "noisy.png"
+FILE_TYPE = "gradio.FileData"
+
 
 def no_address(path: Any) -> Any:
     """The path of a file. An address is refused: Gradio would download it, of any size, for whoever calls the API.
@@ -31,6 +34,11 @@ class PictureFile(gr.File):
     """A file that is uploaded."""
 
     is_template = True  # shown in the browser as a `gr.File`
+
+    def example_payload(self) -> Any:
+        """What the snippets of "Use via API" give: a file that their reader has, as Gradio's own is no picture."""
+        file = {"path": EXAMPLE_FILE, "url": EXAMPLE_FILE, "orig_name": EXAMPLE_FILE, "meta": {"_type": FILE_TYPE}}
+        return [file] if self.file_count == "multiple" else file
 
     async def async_move_resource_to_block_cache(self, url_or_file_path: Any) -> str | None:
         return await super().async_move_resource_to_block_cache(no_address(url_or_file_path))

@@ -91,7 +91,7 @@ def views_column() -> Views:
             use_mask = gr.Button("Use this mask")
     with gr.Column(elem_id="outcome"):
         download = gr.DownloadButton("Download in full quality", value=result)
-        metrics = ScoreList(scores, elem_id="metrics")
+        metrics = ScoreList(scores, label="Metrics", elem_id="metrics")
     probe = ProbePanel()
     tabs = {
         "compare": compare_tab,

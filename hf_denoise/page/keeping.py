@@ -13,9 +13,8 @@ from hf_denoise.errors import UserError
 from hf_denoise.imaging.blending import blend, blend_pictures
 from hf_denoise.imaging.picture import Picture
 from hf_denoise.inference.protection import AUTO, Protection, Treatment
-from hf_denoise.page.companions import read_companions
+from hf_denoise.page.companions import mask_of
 from hf_denoise.page.results import PREVIEW_SIDE, Result, report_of
-from hf_denoise.page.scores import Scores, score
 
 NO_MASK = "there is no mask to protect; give one, or paint it in the view Mask"
 
@@ -131,16 +130,6 @@ class Mix:
             sentences.append(sentence[0].upper() + sentence[1:] + ".")
         return " ".join(sentences)
 
-    @property
-    def scores(self) -> Scores:
-        """The same as metrics."""
-        scores = [score("Strength", "", None, self.strength)] if self.wishes.auto else []
-        if self.protection:
-            scores.append(score("Protected", "% of the picture", None, 100 * self.protection.area))
-            if self.protection.noise_left is not None:
-                scores.append(score("Noise left there", "of 255", None, self.protection.noise_left))
-        return scores
-
     def _pictures(self, before: Picture, after: Picture) -> Picture:
         mixed = blend_pictures(before, after, self.strength)
         if self.protection:
@@ -174,7 +163,7 @@ def mix_of(result: Result, wishes: Wishes, model: str | None, progress: gr.Progr
     if kept and kept.wishes == wishes:
         return kept
     wishes.check()
-    inside = read_companions(None, wishes.mask, result.before)[1]
+    inside = mask_of(result, wishes.mask) if wishes.mask else None
     treatment = wishes.treatment(inside)
     mix = Mix(wishes, *treatment.decide(result.before.planes[0], lambda: report_of(result, model, progress)))
     if mix.protection:  # the others take no time

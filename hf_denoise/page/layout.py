@@ -1,9 +1,11 @@
 """The page as a whole: three tabs and the choice of the model."""
 
+from collections import defaultdict
 from typing import Any
 
 import gradio as gr
 from gradio.exceptions import InvalidPathError
+from gradio.queueing import ProcessTime
 
 from hf_denoise.page import looks
 from hf_denoise.page.denoise_tab import DenoiseTab
@@ -18,8 +20,24 @@ from hf_denoise.page.try_tab import try_tab
 KEPT, SWEEP_EVERY = 3600, 600
 
 
+class _Unknown(defaultdict[Any, Any]):
+    """Times of functions, which nobody is told."""
+
+    def __contains__(self, _: object) -> bool:
+        return False
+
+
 class PageBlocks(gr.Blocks):
-    """Keeps in mind why an event failed, and mistakes of users out of the server's log."""
+    """The page, with snippets that run, without guesses of how long something takes, and with a log of faults alone.
+
+    It keeps in mind why an event failed, see `status`.
+    """
+
+    def queue(self, *args: Any, **kwargs: Any) -> Any:
+        """Gradio's estimates are a mean over pictures of every size: nobody is told those."""
+        page = super().queue(*args, **kwargs)
+        self._queue.process_time_per_fn = _Unknown(ProcessTime)
+        return page
 
     async def process_api(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         try:
@@ -33,18 +51,29 @@ class PageBlocks(gr.Blocks):
     async def preprocess_data(self, *args: Any, **kwargs: Any) -> list[Any]:
         try:
             return await super().preprocess_data(*args, **kwargs)
-        except gr.Error as error:  # a value that a field does not take
+        except gr.Error as error:  # a value that a field does not take is no fault of the server
             error.print_exception = False
             raise
         except InvalidPathError:
             raise Failure("give the picture as a file that is uploaded; this page reads no others") from None
+
+    def get_api_info(self, *args: Any, **kwargs: Any) -> Any:
+        """What "Use via API" shows: what may be left out is given as it is then."""
+        info = super().get_api_info(*args, **kwargs)
+        for endpoint in info["named_endpoints"].values():
+            for given in endpoint["parameters"]:
+                if given.get("parameter_has_default"):
+                    given["example_input"] = given["parameter_default"]
+                    # Or the snippet in JavaScript would declare a file for each of them, all under one name.
+                    given["component"] = "Optional" if given["component"] == "File" else given["component"]
+        return info
 
 
 def build() -> gr.Blocks:
     """The page. It opens with a result on the first and the last tab: an example of each is denoised here."""
     with PageBlocks(title="hf_denoise: noise out, defects in", delete_cache=(SWEEP_EVERY, KEPT)) as page:
         gr.Markdown(looks.INTRODUCTION)
-        model = gr.Textbox(visible=False)
+        model = gr.Textbox(label="Model", visible=False)
         with gr.Tab("Denoise"):
             first = DenoiseTab(model)
         with gr.Tab("Many images"):

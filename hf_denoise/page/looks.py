@@ -1,13 +1,11 @@
-"""How the page looks: texts, theme, styles, scripts, and two components of its own."""
+"""How the page looks: texts, theme, styles, and fields that several tabs have."""
 
-import json
 from typing import Any
 
 import gradio as gr
 
 from hf_denoise.imaging.formats import READ
 from hf_denoise.page.components import CheckedSlider, PageImage, PictureFile
-from hf_denoise.page.samples import EXAMPLES
 
 INTRODUCTION = """# hf_denoise
 Removes noise from pictures, and keeps the defects that are in them.
@@ -109,7 +107,17 @@ CSS = """
 .about * { font-size: 13px; color: var(--body-text-color-subdued); }
 #about { gap: 16px 32px; flex-wrap: wrap; }
 #about > * { flex: 1 1 260px; }
-#intake { display: none; }
+#intake, #original-intake { display: none; }
+/* While a file is dragged over the page: where it goes. */
+.file-dragged :is(#picture, #many, #original) { outline: 3px dashed var(--color-accent); outline-offset: 2px; }
+#offer { position: fixed; z-index: 50; left: 50%; bottom: 16px; transform: translateX(-50%); display: flex; gap: 12px;
+    flex-wrap: wrap; align-items: center; width: max-content; max-width: calc(100vw - 32px); padding: 10px 14px;
+    font-size: 14px; background: var(--background-fill-primary); color: var(--body-text-color);
+    box-shadow: 0 4px 16px #0005; border: 1px solid var(--border-color-primary); border-radius: var(--radius-lg); }
+#offer button { padding: 6px 12px; border-radius: var(--radius-md); background: var(--button-secondary-background-fill);
+    color: var(--button-secondary-text-color); }
+#offer button:first-of-type { background: var(--button-primary-background-fill);
+    color: var(--button-primary-text-color); }
 /* The line above a result tells the reason, and what is below this layer is still good. */
 [data-testid="status-tracker"]:has(> .error) { display: none; }
 .status-line .html-container { padding: 0; }
@@ -125,77 +133,6 @@ CSS = """
     .tab-container button { padding: 0 5px; font-size: 13px; }
 }
 """
-# Gradio leaves the alternative text of these images empty.
-ALTERNATIVE_TEXTS = {
-    "examples": [f"Example: {example.caption}, noisy" for example in EXAMPLES],
-    "originals": [f"Example: {example.caption}, clean" for example in EXAMPLES],
-    "comparison": ["Before: the picture as it was given", "After: the denoised picture"],
-    "removed": ["What was taken away, amplified around grey"],
-    "difference": ["Difference between the result and the clean reference, amplified"],
-    "overview": ["The whole picture, with a frame around the part that is shown"],
-    "noisy-comparison": ["The picture with noise added", "The denoised picture"],
-    "clean": ["The clean picture"],
-    "webcam": ["Picture of the camera"],
-    "protected": ["The picture in grey, blue where it is protected"],
-    "curves": ["Share of a defect that is kept over its contrast, a curve for each kind"],
-    "map": ["The picture in grey, red where a defect must be stronger to survive"],
-}
-# What is dropped or pasted where no field takes it goes to a hidden field, which is emptied after each use: the field
-# that is seen takes no second file before the first is cleared.
-SCRIPT = f"""() => {{
-    const texts = {json.dumps(ALTERNATIVE_TEXTS)};
-    const describe = () => Object.entries(texts).forEach(([id, alts]) =>
-        document.querySelectorAll(`#${{id}} img`).forEach((img, index) => {{
-            if (alts[index] && img.alt !== alts[index]) img.alt = alts[index];
-        }}));
-    // The line of Gradio's slider can be dragged, but not be reached by keyboard.
-    const handles = () => document.querySelectorAll("#comparison .outer, #noisy-comparison .outer");
-    const share = (handle) => {{
-        const [line, whole] = [handle, handle.parentElement].map((part) => part.getBoundingClientRect());
-        return {{x: line.x + line.width / 2, y: line.y + line.height / 2, width: whole.width,
-            percent: Math.round(100 * (line.x + line.width / 2 - whole.x) / whole.width)}};
-    }};
-    const reach = () => handles().forEach((handle) => {{
-        if (handle.tabIndex === 0) return;
-        handle.tabIndex = 0;
-        const told = {{role: "slider", "aria-label": "Place of the line between before and after",
-            "aria-valuemin": 0, "aria-valuemax": 100, "aria-valuenow": share(handle).percent}};
-        Object.entries(told).forEach(([name, value]) => handle.setAttribute(name, value));
-        handle.addEventListener("keydown", (event) => {{
-            const steps = {{ArrowLeft: -2, ArrowRight: 2, ArrowDown: -2, ArrowUp: 2, PageDown: -20, PageUp: 20,
-                Home: -100, End: 100}};
-            if (!(event.key in steps)) return;
-            event.preventDefault();
-            const {{x, y, width, percent}} = share(handle);
-            const to = Math.min(Math.max(percent + steps[event.key], 0), 100);
-            const mouse = (kind, target, clientX) => target.dispatchEvent(
-                new MouseEvent(kind, {{bubbles: true, cancelable: true, view: window, clientX, clientY: y}}));
-            mouse("mousedown", handle, x);
-            mouse("mousemove", window, x + (to - percent) * width / 100);
-            mouse("mouseup", window, x + (to - percent) * width / 100);
-            handle.setAttribute("aria-valuenow", to);
-        }});
-    }});
-    const tend = () => {{ describe(); reach(); }};
-    new MutationObserver(tend).observe(document.body, {{childList: true, subtree: true}});
-    tend();
-
-    const take = (files) => {{
-        const input = document.querySelector("#intake input[type=file]");
-        if (!input || !files.length || !document.querySelector("#picture")?.offsetParent) return;
-        const transfer = new DataTransfer();
-        transfer.items.add(files[0]);
-        input.files = transfer.files;
-        input.dispatchEvent(new Event("change", {{bubbles: true}}));
-    }};
-    document.addEventListener("paste", (event) => take(event.clipboardData.files));
-    document.addEventListener("dragover", (event) => event.preventDefault());
-    document.addEventListener("drop", (event) => {{
-        if (event.defaultPrevented) return;
-        event.preventDefault(); // or the browser would leave the page for the picture
-        take(event.dataTransfer.files);
-    }});
-}}"""
 
 
 def picture_file(label: str, elem_id: str, **props: Any) -> PictureFile:

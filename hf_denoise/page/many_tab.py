@@ -30,7 +30,7 @@ def many_tab(model: gr.Textbox) -> None:
         with gr.Column(scale=2, min_width=320):
             status.lay_out_line()
             download = gr.DownloadButton("Download all results", interactive=False)
-            table = FigureTable(elem_id="table")
+            table = FigureTable(label="Figures of each picture", elem_id="table")
     gr.Markdown(looks.MANY, elem_classes="about")
     status.begin([run.click])
     ran = run.click(denoise_many, [files, strength, model], [download, table], api_name="denoise_many", **ONE_AT_A_TIME)

@@ -12,16 +12,16 @@ from typing import Any
 
 import gradio as gr
 from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
-from huggingface_hub.errors import RepositoryNotFoundError
+from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled, RepositoryNotFoundError
 
 from hf_denoise.errors import UserError
-from hf_denoise.hub.errors import hub_errors
+from hf_denoise.hub.errors import HubUnreachableError, hub_errors
 from hf_denoise.hub.files import WEIGHTS
 from hf_denoise.hub.ids import is_hub_id
 from hf_denoise.imaging.picture import Picture
 from hf_denoise.inference.denoiser import Denoiser
 from hf_denoise.model.unet import DenoisingUNet
-from hf_denoise.page.stop import Watch, held
+from hf_denoise.page.stop import Turns, Watch
 from hf_denoise.probing.report import ProbeReport
 
 try:  # on a ZeroGPU Space a graphics card is lent to functions that ask for one
@@ -38,7 +38,7 @@ MAX_WEIGHTS = 500_000_000  # of a file of weights; the packaged one has 4 millio
 _visitors_models: OrderedDict[str, Denoiser] = OrderedDict()
 _keeping = threading.Lock()  # for moments: who asks for a model in memory must not wait for another's download
 _loading = threading.Lock()
-_network = threading.Lock()  # one picture at a time: two would only share the same cores
+_network = Turns()  # one picture at a time: two would only share the same cores
 
 
 @cache
@@ -82,15 +82,32 @@ def _loaded(model: str) -> Denoiser:
     with _loading:
         if kept := _in_memory(model):  # somebody else waited for the same
             return kept
-        if not constants.is_offline_mode():
-            _check_size(model)
-        # Never with the operator's token: a visitor must not see the operator's private models.
-        new = Denoiser(DenoisingUNet.from_pretrained(model, token=False))
+        with _for_visitors(model):
+            if not constants.is_offline_mode():
+                _check_size(model)
+            # Never with the operator's token: a visitor must not see the operator's private models.
+            new = Denoiser(DenoisingUNet.from_pretrained(model, token=False))
         with _keeping:
             while len(_visitors_models) >= KEPT_MODELS:
                 _visitors_models.popitem(last=False)
             _visitors_models[model] = new
         return new
+
+
+@contextmanager
+def _for_visitors(model: str) -> Iterator[None]:
+    """Where the Hub cannot be reached: ways out that a visitor has. A local folder is one of the operator's."""
+    try:
+        yield
+    except UserError as error:
+        missing = isinstance(error.__cause__, (LocalEntryNotFoundError, OfflineModeIsEnabled))
+        if missing and constants.is_offline_mode():
+            reason = f"this server is offline and does not have '{model}'"
+        elif missing or isinstance(error, HubUnreachableError):
+            reason = f"the Hub could not be reached for '{model}'; try again later"
+        else:
+            raise
+        raise UserError(f"{reason}; without an id the model of this page is used") from error
 
 
 def _check_size(model: str) -> None:
@@ -112,7 +129,7 @@ def fully_denoised(
         Stopped: nobody waits for it any more.
         UserError: as `denoiser`.
     """
-    with _network_alone(model) as loaded:
+    with _network_alone(model, progress) as loaded:
         return _run(picture, loaded, progress, description)
 
 
@@ -123,17 +140,17 @@ def probed(picture: Picture, model: str | None, progress: gr.Progress) -> ProbeR
         Stopped: nobody waits for it any more.
         UserError: as `denoiser` and `Denoiser.probe`.
     """
-    with _network_alone(model) as loaded:
+    with _network_alone(model, progress) as loaded:
         return _probe(picture, loaded, progress)
 
 
 @contextmanager
-def _network_alone(model: str | None) -> Iterator[str]:
+def _network_alone(model: str | None, progress: gr.Progress) -> Iterator[str]:
     """While no other picture is at work: the id of the model, which is in memory."""
     model = _as_id(model)
     while True:
         denoiser(model)  # loaded here: what a ZeroGPU worker loads is lost with it
-        with held(_network):
+        with _network.turn(lambda ahead: progress(0, desc=f"Waiting for {ahead} other picture{'s' * (ahead > 1)}")):
             # Others' models may have taken its place meanwhile. It is not loaded again here: all would wait for that.
             if _in_memory(model):
                 yield model

@@ -23,14 +23,14 @@ class ProbePanel:
                 self.status = RunStatus("probe", "Cancelled; nothing was found out.")
                 self.status.lay_out_cancel()
             self.status.lay_out_line()
-            self.verdict = Verdict(elem_id="verdict")
+            self.verdict = Verdict(label="Limits in a sentence", elem_id="verdict")
             with gr.Column(elem_id="findings"):
                 with gr.Row(elem_id="probe-pictures"):
-                    curves = _picture("curves", looks.CURVES)
-                    places = _picture("map", looks.MAP)
+                    curves = _picture("curves", "Survival curves", looks.CURVES)
+                    places = _picture("map", "Map", looks.MAP)
                 gr.Markdown(looks.LIMITS, elem_classes="about")
-                table = LimitTable(elem_id="limits")
-                removed = StructureFigure(elem_id="structure")
+                table = LimitTable(label="Limits of each kind", elem_id="limits")
+                removed = StructureFigure(label="Structure removed", elem_id="structure")
                 hits = gr.DownloadButton("Download all trials (CSV)")
         self.findings: list[Any] = [self.verdict, table, curves, places, hits, removed]
 
@@ -53,8 +53,8 @@ class ProbePanel:
         return ran
 
 
-def _picture(elem_id: str, caption: str) -> PageImage:
+def _picture(elem_id: str, label: str, caption: str) -> PageImage:
     with gr.Column(min_width=280):
-        shown = looks.picture_shown(None, caption, elem_id, show_label=False)
+        shown = looks.picture_shown(None, label, elem_id, show_label=False)
         gr.Markdown(caption, elem_classes="about")
     return shown

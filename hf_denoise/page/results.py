@@ -26,7 +26,6 @@ from hf_denoise.arrays import ByteImage, FloatImage, full_scale, to_8_bits
 from hf_denoise.imaging.formats import FORMATS
 from hf_denoise.imaging.images import read_image
 from hf_denoise.imaging.picture import Picture
-from hf_denoise.metrics.quality import noise_level
 from hf_denoise.page.models import fully_denoised, probed
 from hf_denoise.page.stop import held
 from hf_denoise.probing.report import ProbeReport
@@ -47,6 +46,7 @@ class Result:
     stored: tuple[Picture, Picture]  # the same as in the file, before they were turned upright
     report: ProbeReport | None = None  # at strength 1, once somebody has asked
     probing: threading.Lock = field(default_factory=threading.Lock)
+    measured: dict[Any, float] = field(default_factory=dict)  # figures of `before`, see `measuring`
 
     @cached_property
     def small(self) -> tuple[FloatImage, FloatImage]:
@@ -56,10 +56,6 @@ class Result:
                 lambda picture: shrink(picture.rgb).astype(np.float16), (self.before, self.after)
             )
         return before, after
-
-    @cached_property
-    def noise_before(self) -> float:
-        return noise_level(self.before.rgb)
 
 
 _results: dict[
@@ -205,6 +201,11 @@ def save_previews(previews: dict[str, Preview], folder: Path) -> dict[str, str]:
 
     with ThreadPoolExecutor(len(previews)) as at_once:  # zlib lets go of the interpreter
         return dict(zip(previews, at_once.map(save, previews), strict=True))
+
+
+def part_of(picture: Picture, box: tuple[slice, slice]) -> Picture:
+    """The pixels of a box of a picture, as a picture."""
+    return picture.with_planes(tuple(plane[box] for plane in picture.planes))
 
 
 def as_url(picture: Picture) -> str:

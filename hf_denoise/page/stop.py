@@ -10,7 +10,7 @@ What is newer is told by the clock of the browser, `NOW`: events arrive, start a
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -128,6 +128,41 @@ class Watch:
     def _is_before(self, newer: Literal["picture", "strength", "view"]) -> bool:
         page = page_of(self.session)
         return page is not None and self.asked_at is not None and self.asked_at < getattr(page, newer)
+
+
+class Turns:
+    """One at a time, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._line: list[object] = []  # the first is at work
+
+    @contextmanager
+    def turn(self, tell: Callable[[int], object] = lambda ahead: None) -> Iterator[None]:
+        """Wait for the turn of the current thread.
+
+        Args:
+            tell: is called with how many are ahead, whenever that changes.
+
+        Raises:
+            Stopped: nobody waits for it any more.
+        """
+        watch, me, told = Watch(), object(), 0
+        with self._changed:
+            self._line.append(me)
+        try:
+            while ahead := self._line.index(me):
+                if ahead != told:
+                    tell(ahead)
+                    told = ahead
+                with self._changed:
+                    self._changed.wait_for(lambda: self._line[0] is me, 0.2)
+                watch.check()
+            yield
+        finally:
+            with self._changed:
+                self._line.remove(me)
+                self._changed.notify_all()
 
 
 @contextmanager

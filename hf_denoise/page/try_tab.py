@@ -21,6 +21,7 @@ def try_tab(model: gr.Textbox) -> None:
     with gr.Row():
         with gr.Column(min_width=320):
             original = looks.picture_file("Clean picture", "original")
+            dropped = looks.picture_file("Dropped or pasted", "original-intake")
             originals = looks.thumbnails([example.clean for example in EXAMPLES], "Examples", "originals")
         with gr.Column(min_width=320):
             with gr.Group():
@@ -34,7 +35,7 @@ def try_tab(model: gr.Textbox) -> None:
     with gr.Row():
         comparison = looks.slider(pair, "Noisy | denoised", 420, "noisy-comparison")
         clean = looks.picture_shown(clean_preview, "Clean", "clean")
-    metrics = ScoreList(scores, elem_id="noisy-metrics")
+    metrics = ScoreList(scores, label="Metrics", elem_id="noisy-metrics")
 
     results = [comparison, clean, metrics]
     task: dict[str, Any] = {
@@ -48,12 +49,16 @@ def try_tab(model: gr.Textbox) -> None:
     status.begin([add.click, original.upload, original.clear, originals.click])
     # The results of the picture before would be taken for those of this one, should it fail or be cancelled.
     given = gr.on([original.upload, original.clear], lambda: (None,) * 3, None, results, **AT_ONCE)
+    given_elsewhere = dropped.upload(
+        lambda path: (path, *(None,) * 4), dropped, [original, dropped, *results], **AT_ONCE
+    )
     chosen = originals.click(
         lambda index: (EXAMPLES[index].clean, *(None,) * 3), originals, [original, *results], **AT_ONCE
     )
     started = [
         add.click(**task, api_name="add_noise"),
         given.then(**task, **HIDDEN),
+        given_elsewhere.then(**task, **HIDDEN),
         chosen.then(**task, **HIDDEN),
     ]
     status.follow(started)

@@ -8,11 +8,10 @@ from PIL import Image, ImageDraw
 
 from hf_denoise.arrays import ByteImage, to_8_bits
 from hf_denoise.errors import UserError
-from hf_denoise.imaging.picture import Picture
 from hf_denoise.page.companions import with_defaults
 from hf_denoise.page.errors import shown_errors
 from hf_denoise.page.keeping import Asked, Wishes, mix_of
-from hf_denoise.page.results import as_url, new_folder, read_picture, result_of, shrink
+from hf_denoise.page.results import as_url, new_folder, part_of, read_picture, result_of, shrink
 from hf_denoise.page.samples import EXAMPLES
 from hf_denoise.page.stop import Watch, register_request
 
@@ -63,10 +62,7 @@ def pixel_view(
         left, top = round(across / 100 * (whole[0] - width)), round(down / 100 * (whole[1] - height))
         box = slice(top, top + height), slice(left, left + width)
 
-        def part(picture: Picture) -> Picture:
-            return picture.with_planes(tuple(plane[box] for plane in picture.planes))
-
-        before, after = part(result.before), part(result.after)
+        before, after = part_of(result.before, box), part_of(result.after, box)
         view = {
             "before": as_url(before),
             "after": as_url(mix.part(before, after, box)),

@@ -388,7 +388,7 @@ def test_a_model_dropped_while_its_visitor_waits_is_fetched_again_and_holds_up_n
 ) -> None:
     hub, picture = SlowHub(monkeypatch), results.read_picture(pictures / "noisy.png")
     with ThreadPoolExecutor(2) as at_once:
-        with models._network:
+        with models._network.turn():
             waits = at_once.submit(models.fully_denoised, picture, "ada/one", gr.Progress())
             assert hub.asked["ada/one"].wait(30)
             for name in ("ada/two", "ada/three", "ada/four"):
