@@ -20,6 +20,7 @@ class Intake:
     dropped: Any  # hidden; what is dropped or pasted anywhere comes through it
     run: gr.Button
     cancel: gr.Button
+    strength: CheckedSlider
 
 
 @dataclass
@@ -47,7 +48,6 @@ class Views:
 class Settings:
     """The column where things are set."""
 
-    strength: CheckedSlider
     examples: gr.Dataset
     reference: Any
     mask: Any
@@ -66,7 +66,8 @@ def intake_column() -> Intake:
     with gr.Row():
         run = gr.Button("Denoise", variant="primary", min_width=120)
         cancel = gr.Button("Cancel", interactive=False, min_width=80, elem_id="denoise-cancel")
-    return Intake(image, dropped, run, cancel)
+    strength = looks.strength_slider()  # here, as on a phone the result comes next
+    return Intake(image, dropped, run, cancel, strength)
 
 
 def views_column() -> Views:
@@ -158,7 +159,6 @@ def mask_editor() -> gr.ImageEditor:
 
 def settings_column() -> Settings:
     """Lay out where things are set."""
-    strength = looks.strength_slider()
     noisy = [example.noisy for example in EXAMPLES]
     examples = looks.thumbnails(noisy, "Examples, with simulated noise", "examples")
     with gr.Accordion("Measure against a reference or mask", open=False):
@@ -180,4 +180,4 @@ def settings_column() -> Settings:
             elem_id="webcam",
             webcam_options=gr.WebcamOptions(mirror=False),
         )
-    return Settings(strength, examples, reference, mask, webcam, protect, keep, auto, said, protected)
+    return Settings(examples, reference, mask, webcam, protect, keep, auto, said, protected)

@@ -41,11 +41,11 @@ class DenoiseTab:
         self.started: list[Any] = []
         views, settings = self.views, self.settings
         keeping = [settings.protect, settings.keep, settings.auto]
-        self.asked = [self.intake.image, settings.strength, settings.reference, settings.mask, model, *keeping]
+        self.asked = [self.intake.image, self.intake.strength, settings.reference, settings.mask, model, *keeping]
         self.shown_as = gr.State(Asked())
         self.pictures = [views.comparison, views.removed, views.difference, settings.protected, settings.said]
         self.status = views.status
-        probing = [self.intake.image, settings.strength, model, settings.keep, settings.auto, self.at]
+        probing = [self.intake.image, self.intake.strength, model, settings.keep, settings.auto, self.at]
         self.started.append(views.probe.listen(*probing))
         self._take_pictures()
         self._take_settings()
@@ -136,7 +136,7 @@ class DenoiseTab:
         changes += [event for field in (settings.reference, settings.mask) for event in (field.upload, field.clear)]
         for changed in (gr.on(changes, **self._request()), painted.success(**self._request())):
             self._update(changed)
-        self._update(settings.strength.change(**self._request(strength=True)), views.probe.findings)
+        self._update(self.intake.strength.change(**self._request(strength=True)), views.probe.findings)
 
     def _take_keeping(self) -> None:
         """What is protected, and the strength that keeps a defect."""
@@ -151,7 +151,9 @@ class DenoiseTab:
         changed = settings.keep.change(new_contrast, contrast, self.status, **_at_once_with_time())
         self._update(changed, findings, if_auto=True)
         self._update(settings.auto.change(**self._request(strength=True)), findings)
-        settings.auto.change(lambda auto: gr.Slider(interactive=not auto), settings.auto, settings.strength, **AT_ONCE)
+        settings.auto.change(
+            lambda auto: gr.Slider(interactive=not auto), settings.auto, self.intake.strength, **AT_ONCE
+        )
 
     def _request(self, strength: bool = False) -> dict[str, Any]:
         """The event that the same picture is asked for in another way, such as another strength."""

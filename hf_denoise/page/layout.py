@@ -20,6 +20,9 @@ from hf_denoise.page.try_tab import try_tab
 KEPT, SWEEP_EVERY = 3600, 600
 
 
+OLD_INPUTS = {"denoise": 5}  # of named endpoints that have more by now
+
+
 class _Unknown(defaultdict[Any, Any]):
     """Times of functions, which nobody is told."""
 
@@ -48,9 +51,12 @@ class PageBlocks(gr.Blocks):
             note_failure(kwargs.get("session_hash"), error)
             raise
 
-    async def preprocess_data(self, *args: Any, **kwargs: Any) -> list[Any]:
+    async def preprocess_data(self, block_fn: Any, inputs: list[Any], *args: Any, **kwargs: Any) -> list[Any]:
+        # Calls by plain HTTP that were written when an endpoint had fewer inputs: the others are at rest.
+        if len(inputs) == OLD_INPUTS.get(block_fn.api_name):
+            inputs = [*inputs, *(field.value for field in block_fn.inputs[len(inputs) :])]
         try:
-            return await super().preprocess_data(*args, **kwargs)
+            return await super().preprocess_data(block_fn, inputs, *args, **kwargs)
         except gr.Error as error:  # a value that a field does not take is no fault of the server
             error.print_exception = False
             raise

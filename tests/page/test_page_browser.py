@@ -196,7 +196,8 @@ def test_phones_show_the_result_at_once_and_scroll_down_only(page: "Page", pictu
     page.evaluate("scrollTo(0, 0)")
     wait_for_result(page, lambda: upload(page, "#picture", pictures / "noisy.png"))
     assert page.evaluate("scrollY") == 0
-    for seen in (page.locator("#comparison"), page.get_by_role("button", name="Download in full quality")):
+    strength = page.get_by_label("number input for Strength").first
+    for seen in (strength, page.locator("#comparison"), page.get_by_role("button", name="Download in full quality")):
         box = seen.bounding_box()
         assert box and box["y"] + box["height"] <= 844
 
@@ -460,7 +461,11 @@ def test_all_can_be_done_by_keyboard(page: "Page", pictures: Path) -> None:
     with page.expect_file_chooser() as chooser:
         page.keyboard.press("Enter")
     wait_for_result(page, lambda: chooser.value.set_files(pictures / "noisy.png"))
-    for name in ("Denoise", "Compare", "Pixels", "Removed", "Difference", "Mask"):
+    for name in ("Denoise", "range slider for Strength"):
+        tab_to(page, name)
+    wait_for_result(page, lambda: page.keyboard.press("ArrowLeft"))
+    assert page.get_by_label("number input for Strength").first.input_value() == "0.95"
+    for name in ("Compare", "Pixels", "Removed", "Difference", "Mask"):
         tab_to(page, name)
     tab_to(page, "Place of the line")
     after = page.get_by_alt_text("After: the denoised picture")
@@ -480,9 +485,6 @@ def test_all_can_be_done_by_keyboard(page: "Page", pictures: Path) -> None:
     page.keyboard.press("Enter")
     page.locator("#limits table").wait_for()
     tab_to(page, "Download all trials")
-    tab_to(page, "range slider for Strength")
-    wait_for_result(page, lambda: page.keyboard.press("ArrowLeft"))
-    assert page.get_by_label("number input for Strength").first.input_value() == "0.95"
     tab_to(page, "Example: Scanned page")
     wait_for_result(page, lambda: page.keyboard.press("Enter"))
     assert "PSNR" in scores(page)

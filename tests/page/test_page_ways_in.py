@@ -77,9 +77,7 @@ def test_all_that_goes_in_and_comes_out_has_a_name(client: Client) -> None:
 
 def test_the_snippets_in_python_run(context: "BrowserContext", server: Server, pictures: Path, tmp_path: Path) -> None:
     shutil.copy(pictures / "noisy.png", tmp_path)
-    page = (
-        context.new_page()
-    )  # not the fixture: Gradio asks for an MCP server that is not there, an error in the console
+    page = context.new_page()  # not the fixture: Gradio asks for an MCP server in vain, an error in the console
     page.goto(server.url)
     page.get_by_text("Use via API").click()
     page.locator("pre", has_text="from gradio_client").first.wait_for()
