@@ -34,7 +34,7 @@ def is_shown(image: str) -> None:
     if page := current_page():
         example = example_of(image)
         page.shown = f"the example '{example.caption}'" if example else f"'{Path(image).name}'"
-        page.complete = False
+        page.complete, page.told = False, ""
 
 
 def shown_is_complete() -> bool:
@@ -44,10 +44,10 @@ def shown_is_complete() -> bool:
 
 
 def is_complete(at: float) -> Said:
-    """Note that its figures and its file are there, too, and say so."""
-    if page := current_page():
-        page.complete = True
-    return said(at, "done")
+    """Note that its figures and its file are there, too, and say so; what failed after it stays said."""
+    page = current_page() or Page()
+    page.complete = True
+    return said(at, "failed", f"{page.told} {still_shown()}") if page.told else said(at, "done")
 
 
 def still_shown() -> str:
@@ -77,7 +77,10 @@ def failed(at: float, result_stays: bool = True) -> Any:
         return gr.skip()
     (asked_at, reason), page.failure = page.failure, None
     sentence = f"{reason[0].upper()}{reason[1:].rstrip('.')}."
-    return said(asked_at or at, "failed", f"{sentence} {still_shown()}" if result_stays else sentence)
+    if result_stays:
+        page.told = sentence
+        sentence += f" {still_shown()}" if page.complete else f" The file of {page.shown}, which is shown, follows."
+    return said(asked_at or at, "failed", sentence)
 
 
 class RunStatus:

@@ -41,6 +41,7 @@ class Page:
     shown: str = ""  # the picture whose result is seen, by name
     complete: bool = True  # whether its file and figures are there, too
     failure: tuple[float | None, str] | None = None  # when what failed was asked for, and why: until it is told
+    told: str = ""  # what failed since that picture was shown
 
 
 _pages: OrderedDict[str, Page] = OrderedDict()

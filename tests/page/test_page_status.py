@@ -57,8 +57,8 @@ def test_a_mistake_keeps_the_last_result_and_says_why(page: "Page", server: Serv
         (lambda: upload(page, "#intake", pictures / "huge.png"), "'huge.png'"),
     ):
         mistake()
-        status(page).filter(has_text=reason).wait_for()
-        assert "Still shown: the last result, of 'noisy.png'." in status(page).inner_text()
+        still_shown = status(page).filter(has_text="Still shown: the last result, of 'noisy.png'.")
+        still_shown.filter(has_text=reason).wait_for()
         assert str(server.folder) not in status(page).inner_text()
         assert_result_of_noisy(page)
     wait_for_result(page, page.get_by_alt_text("Example: Scanned page, noisy").click)
