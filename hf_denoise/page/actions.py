@@ -13,6 +13,7 @@ from hf_denoise.imaging.conversion import from_pil
 from hf_denoise.inference.removed import removed_view
 from hf_denoise.noise.degradations import parse_degradation
 from hf_denoise.page.companions import Companions, companions_of, keep_companions, read_companions, with_defaults
+from hf_denoise.page.comparison import comparison_of
 from hf_denoise.page.errors import shown_errors
 from hf_denoise.page.events import download_update
 from hf_denoise.page.keeping import NO_MASK, Asked, Mix, Wishes, mix_of
@@ -22,9 +23,9 @@ from hf_denoise.page.results import (
     Preview,
     Result,
     extension,
+    in_its_colours,
     kept_result,
     new_folder,
-    pair_of_previews,
     read_picture,
     result_of,
     save_previews,
@@ -32,7 +33,7 @@ from hf_denoise.page.results import (
 )
 from hf_denoise.page.samples import EXAMPLES
 from hf_denoise.page.scores import Scores, mix_scores, quality_scores
-from hf_denoise.page.status import is_complete, is_shown, shown_is_complete
+from hf_denoise.page.status import FIGURES, FILE, has_come, is_complete, is_missing, is_shown
 from hf_denoise.page.stop import Watch, register_request
 
 
@@ -110,7 +111,7 @@ def show(
         watch.check_view()
         before, after = (pixels.astype(np.float32) for pixels in result.small)
         after = mix.preview(before, after)
-        previews = pair_of_previews(result, before, after)
+        previews = {name: in_its_colours(result.before, each) for name, each in (("before", before), ("after", after))}
         previews["removed"] = Preview(to_8_bits(removed_view(before - after)))
         if companions.small is not None:
             previews["difference"] = Preview(to_8_bits(4 * np.abs(after - companions.small)))
@@ -217,7 +218,8 @@ def add_noise(
         noisy = from_pil(Image.fromarray(to_8_bits(degraded)))  # as an image file would hold it
         denoised = fully_denoised(noisy, model, progress)
         result = Result(noisy, denoised, (noisy, denoised))
-        previews = pair_of_previews(result, *(pixels.astype(np.float32) for pixels in result.small))
+        small = zip(("before", "after"), result.small, strict=True)
+        previews = {name: in_its_colours(noisy, each.astype(np.float32)) for name, each in small}
         paths = save_previews({**previews, "clean": Preview(to_8_bits(shrink(clean)))}, folder)
         beside = Companions(clean=noisy.with_planes((clean,)))
         scores = quality_scores(Measured(result, Mix(Wishes(), 1.0), beside))
@@ -241,20 +243,25 @@ def show_result(
 ) -> tuple[Any, ...]:
     """`show`, what empties the download and the metrics of the result before, and what it was asked with."""
     asked = Asked(image, strength, reference, mask, model, protect, keep, auto)
-    pictures = show(*asked, at, progress)
+    pair, *pictures = show(*asked, at, progress)
+    with shown_errors():
+        compared = comparison_of(asked, pair, progress)
     is_shown(image or EXAMPLES[0].noisy)
-    return *pictures, download_update(None), None, asked
+    return compared, *pictures, download_update(None), None, asked
 
 
 def figures_of_shown(asked: Asked, at: float, progress: gr.Progress = gr.Progress()) -> Any:  # noqa: B008
     """`figures` of the result that is shown, unless they are."""
-    return gr.skip() if shown_is_complete() else figures(*asked, at, progress)
+    if (number := is_missing(FIGURES)) is None:
+        return gr.skip()
+    found = figures(*asked, at, progress)
+    return found if has_come(FIGURES, number) else gr.skip()
 
 
 def download_of_shown(asked: Asked, at: float, progress: gr.Progress = gr.Progress()) -> tuple[Any, Any]:  # noqa: B008
     """`write` of the result that is shown, for the button of the page, unless it is; that is complete then."""
-    if shown_is_complete():
+    if (number := is_missing(FILE)) is None:
         return gr.skip(), gr.skip()
     image, strength, _, mask, model, protect, keep, auto = asked
     path = write(image, strength, mask, model, protect, keep, auto, at, progress)
-    return download_update(path), is_complete(at)
+    return (download_update(path), is_complete(at)) if has_come(FILE, number) else (gr.skip(), gr.skip())

@@ -16,6 +16,7 @@ from hf_denoise.page import templates
 
 EXAMPLE_FILE = "noisy.png"
 FILE_TYPE = "gradio.FileData"
+_FOLDER = Path(__file__).resolve().parent / "browser"
 
 
 def no_address(path: Any) -> Any:
@@ -189,43 +190,24 @@ class StructureFigure(gr.HTML):
         return {"type": "number", "description": "structure removed, 0 to 1"}
 
 
-class PixelView(gr.HTML):
-    """Before | after at a whole number of pixels of the screen for each of the picture, never smoothed.
+class Comparison(gr.HTML):
+    """Before | after of one picture at any zoom, see `comparison.comparison_of` and `browser/comparison.js`.
 
-    Gradio's `ImageSlider` scales a picture to the room there is. Where there is less than the picture needs, the middle
-    of it is shown.
+    It triggers `look` where it needs a part of the full picture, which a `ComparisonPart` brings.
     """
 
-    TEMPLATE = """${value ? `<div class="frame" style="max-width: ${value.width}px; height: ${value.height}px">
-        <div><img src="${value.after}" style="width: ${value.width}px" alt="After, every pixel of this part"></div>
-        <div class="before">
-            <img src="${value.before}" style="width: ${value.width}px" alt="Before, every pixel of this part">
-        </div>
-        <span>Before</span><span>After</span>
-        <input type="range" min="0" max="100" value="50" aria-label="Place of the line between before and after">
-    </div><p>${value.caption}</p>` : ""}"""
-    STYLE = """
-    & { --split: 50%; min-height: 240px; }
-    .frame { position: relative; overflow: hidden; margin: 0 auto; border-radius: var(--radius-sm); }
-    .frame > div { position: absolute; inset: 0; overflow: hidden; display: flex; justify-content: center; }
-    .frame > .before { clip-path: inset(0 calc(100% - var(--split)) 0 0); }
-    .frame::after { content: ""; position: absolute; inset: 0 auto 0 var(--split); width: 2px; margin-left: -1px;
-        background: white; box-shadow: 0 0 2px black; pointer-events: none; }
-    .frame:has(:focus-visible) { outline: 3px solid var(--color-accent); }
-    img { image-rendering: pixelated; max-width: none; height: 100%; margin: 0; flex: none; }
-    span { position: absolute; bottom: 8px; left: 8px; padding: 0 6px; border-radius: 4px; font-size: 13px;
-        background: #000a; color: white; }
-    span + span { left: auto; right: 8px; }
-    input { position: absolute; inset: 0; width: 100%; height: 100%; margin: 0; opacity: 0; cursor: ew-resize; }
-    p { font-size: 13px; text-align: center; margin: 4px 0 0; color: var(--body-text-color-subdued); }
-    """
+    def __init__(self, value: dict[str, Any] | None = None, **props: Any):
+        template, style, script = (_FOLDER.joinpath(f"comparison.{kind}").read_text() for kind in ("html", "css", "js"))
+        super().__init__(value, html_template=template, css_template=style, js_on_load=script, padding=False, **props)
+
+
+class ComparisonPart(gr.HTML):
+    """Takes a part of the full picture to the `Comparison` of the id `to`. Nothing of it is seen."""
+
     ON_LOAD = """
-    const place = () => element.querySelector("input");
-    element.addEventListener("input", () => element.style.setProperty("--split", `${place().value}%`));
-    watch("value", () => {
-        if (place()) place().value = parseFloat(element.style.getPropertyValue("--split") || "50");
-    });
+    const bring = () => document.querySelector(`#${props.to} .frame`)?.parentElement.takePart(props.value);
+    watch("value", bring);
     """
 
-    def __init__(self, **props: Any):
-        super().__init__(None, html_template=self.TEMPLATE, css_template=self.STYLE, js_on_load=self.ON_LOAD, **props)
+    def __init__(self, to: str = "", **props: Any):
+        super().__init__(None, html_template="", js_on_load=self.ON_LOAD, visible="hidden", to=to, **props)

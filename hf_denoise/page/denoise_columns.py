@@ -7,7 +7,9 @@ import gradio as gr
 
 from hf_denoise.page import looks
 from hf_denoise.page.actions import finish, show
-from hf_denoise.page.components import CheckedSlider, PageImage, PixelView, ScoreList, StatusLine
+from hf_denoise.page.comparison import comparison_of
+from hf_denoise.page.components import CheckedSlider, Comparison, ComparisonPart, PageImage, ScoreList, StatusLine
+from hf_denoise.page.keeping import Asked
 from hf_denoise.page.probe_panel import ProbePanel
 from hf_denoise.page.samples import EXAMPLES
 
@@ -29,12 +31,8 @@ class Views:
 
     status: StatusLine
     tabs: dict[str, gr.Tab]
-    comparison: gr.ImageSlider
-    pixels: PixelView
-    overview: PageImage
-    zoom: gr.Radio
-    across: gr.Slider
-    down: gr.Slider
+    comparison: Comparison
+    part: ComparisonPart
     removed: PageImage
     difference: PageImage
     editor: gr.ImageEditor
@@ -73,15 +71,13 @@ def intake_column() -> Intake:
 def views_column() -> Views:
     """Lay out where the result is seen, with that of the first example."""
     pair, removed_preview, error_preview, *_ = show(None)
+    compared = comparison_of(Asked(), pair, gr.Progress())
     result, scores = finish(None)
     status = StatusLine("denoise-status", cancel="denoise-cancel", result="outcome")
     with gr.Tabs(elem_id="views"):
         with gr.Tab("Compare") as compare_tab:
-            comparison = looks.slider(pair, "Before | after", 480, "comparison")
-        with gr.Tab("Pixels") as pixels_tab:
-            pixels = PixelView(elem_id="pixels")
-            with gr.Row():
-                overview, zoom, across, down = pixel_controls()
+            comparison = Comparison(compared, elem_id="comparison")
+            part = ComparisonPart("comparison")
         with gr.Tab("Removed") as removed_tab:
             removed = looks.picture_shown(removed_preview, "Taken away, 4 times amplified", "removed")
         with gr.Tab("Difference") as difference_tab:
@@ -96,7 +92,6 @@ def views_column() -> Views:
     probe = ProbePanel()
     tabs = {
         "compare": compare_tab,
-        "pixels": pixels_tab,
         "removed": removed_tab,
         "difference": difference_tab,
         "mask": mask_tab,
@@ -105,11 +100,7 @@ def views_column() -> Views:
         status,
         tabs,
         comparison,
-        pixels,
-        overview,
-        zoom,
-        across,
-        down,
+        part,
         removed,
         difference,
         editor,
@@ -118,30 +109,6 @@ def views_column() -> Views:
         metrics,
         probe,
     )
-
-
-def pixel_controls() -> tuple[PageImage, gr.Radio, CheckedSlider, CheckedSlider]:
-    """The small picture to click on, the zoom, and the place across and down."""
-    overview = looks.picture_shown(
-        None,
-        "Whole picture",
-        "overview",
-        type="filepath",
-        height=170,
-        min_width=200,
-        buttons=[],
-        show_label=False,
-    )
-    with gr.Column(min_width=200):
-        zoom = gr.Radio(
-            [(f"{times}:1", times) for times in (1, 2, 4, 8)],
-            value=2,
-            label="Zoom",
-            info="Click on the small picture to move there.",
-        )
-        across = CheckedSlider(0, 100, 50, step=0.1, label="Across, percent")
-        down = CheckedSlider(0, 100, 50, step=0.1, label="Down, percent")
-    return overview, zoom, across, down
 
 
 def mask_editor() -> gr.ImageEditor:

@@ -8,13 +8,14 @@ import gradio as gr
 
 from hf_denoise.page import looks
 from hf_denoise.page.actions import denoise, download_of_shown, figures_of_shown, show_result
+from hf_denoise.page.comparison import part_of_shown
 from hf_denoise.page.denoise_columns import intake_column, settings_column, views_column
 from hf_denoise.page.events import AT_ONCE, HIDDEN, ONE_AT_A_TIME, QUICK, emptied
 from hf_denoise.page.keeping import Asked
 from hf_denoise.page.samples import EXAMPLES
 from hf_denoise.page.status import Said, cancelled, failed, said
 from hf_denoise.page.stop import NOW, register_request
-from hf_denoise.page.views import centre_view, painted_mask, picture_to_paint, pixels_of_shown
+from hf_denoise.page.views import painted_mask, picture_to_paint
 
 
 class DenoiseTab:
@@ -53,8 +54,19 @@ class DenoiseTab:
         self.intake.cancel.click(None, cancels=self.started)
         self.intake.cancel.click(cancelled, self.at, self.status, **_at_once_with_time())
         self._open_views()
+        views.comparison.look(
+            part_of_shown,
+            [self.shown_as, self.at],
+            views.part,
+            js=NOW,
+            show_progress="hidden",
+            trigger_mode="always_last",
+            **QUICK,
+            **HIDDEN,
+        )
         # One answer with all of it, for programs. On the page the pictures come before the file.
-        answer = [views.comparison, views.download, views.metrics, views.removed, views.difference]
+        pair = gr.ImageSlider(visible=False, label="Before | after", format="png")
+        answer = [pair, views.download, views.metrics, views.removed, views.difference]
         no_contrast = gr.Number(visible=False, label="Faintest defect to keep")  # the page's own has a value
         asked = [*self.asked[:-2], no_contrast]
         gr.Button(visible=False).click(denoise, asked, answer, api_name="denoise", **ONE_AT_A_TIME)
@@ -65,7 +77,7 @@ class DenoiseTab:
 
     def _update_picture(self, event: Any) -> None:
         """As `_update`, for another picture or model."""
-        self._update(event, [self.views.pixels, self.views.overview, *self.views.probe.findings])
+        self._update(event, self.views.probe.findings)
 
     def _update(self, event: Any, outdated: Sequence[Any] = (), *, if_auto: bool = False) -> None:
         """After an event that said so: show the result; its metrics and its file follow.
@@ -95,10 +107,7 @@ class DenoiseTab:
             for part in (measured, written):
                 part.failure(failed, self.at, self.status, **_at_once_with_time())
             self.started += [measured, written]
-        self.started += [
-            shown.success(**self._pixel_view(), trigger_mode="multiple"),
-            shown.success(**self._painting(), trigger_mode="multiple"),
-        ]
+        self.started.append(shown.success(**self._painting(), trigger_mode="multiple"))
 
     def _take_pictures(self) -> None:
         """A picture that is uploaded, dropped, pasted, photographed or chosen takes the place of the one before."""
@@ -169,29 +178,8 @@ class DenoiseTab:
         views = self.views
         for name, tab in views.tabs.items():
             selected = tab.select(lambda name=name: name, None, self.open_view, **AT_ONCE)
-            if name == "pixels":
-                selected.then(**self._pixel_view())
-            elif name == "mask":
+            if name == "mask":
                 selected.then(**self._painting())
-        moved = [views.across.change, views.down.change, views.zoom.change]
-        gr.on(moved, trigger_mode="always_last", **self._pixel_view())
-        views.overview.select(
-            centre_view, [self.shown_as, views.zoom, views.overview], [views.across, views.down], **AT_ONCE
-        )
-
-    def _pixel_view(self) -> dict[str, Any]:
-        """The event that shows single pixels, where that view is open."""
-        views = self.views
-        place = [views.across, views.down, views.zoom]
-        return {
-            "fn": pixels_of_shown,
-            "inputs": [self.open_view, self.shown_as, *place, self.at],
-            "outputs": [views.pixels, views.overview],
-            "show_progress": "hidden",
-            "js": NOW,
-            **QUICK,
-            **HIDDEN,
-        }
 
     def _painting(self) -> dict[str, Any]:
         """The event that lays out the picture to paint a mask on, where that view is open."""

@@ -80,6 +80,10 @@ class Asked(NamedTuple):
     keep: float | None = None
     auto: bool = False
 
+    def wishes(self, mask: str | None) -> Wishes:
+        """How the result is mixed, where `mask` is the one that is meant, see `with_defaults`."""
+        return Wishes(self.strength, self.protect, self.keep, self.auto, mask)
+
 
 @dataclass(frozen=True, eq=False)
 class Mix:

@@ -89,10 +89,9 @@ CSS = """
 .gallery-item .container { width: 100%; max-width: none; height: auto; aspect-ratio: 3 / 2; }
 #clean button, #clean .image-frame { width: 100%; }
 #clean img { width: 100%; max-height: 420px; object-fit: contain; }
-#comparison, #removed, #difference { min-height: clamp(220px, 34vw, 480px); }
+#removed, #difference { min-height: clamp(220px, 34vw, 480px); }
 #removed button, #removed .image-frame, #difference button, #difference .image-frame { width: 100%; }
 #removed img, #difference img { width: 100%; max-height: 480px; object-fit: contain; }
-#overview img { cursor: crosshair; }
 :focus-visible { outline: 3px solid var(--color-accent) !important; outline-offset: 1px; }
 .tab-container :focus-visible, .gallery :focus-visible, .block :focus-visible { outline-offset: -3px; }
 #metrics dl { min-height: 48px; }
@@ -124,7 +123,7 @@ CSS = """
 .status-line:has(p:empty), .status-line [data-testid="status-tracker"] { display: none; }
 #outcome { gap: 16px; }
 #outcome[inert] { opacity: 0.5; }
-#difference .empty, #comparison .empty, #removed .empty { height: 100%; flex-direction: column; gap: 8px; }
+#difference .empty, #removed .empty { height: 100%; flex-direction: column; gap: 8px; }
 #difference .empty::after { content: "To see what is still wrong, give a clean reference"; font-size: 14px;
     padding: 0 16px; text-align: center; }
 @media (max-width: 800px) { #work { grid-template: "give" "shown" "adjust" / minmax(0, 1fr); } }

@@ -8,10 +8,8 @@ from hf_denoise.page.samples import EXAMPLES
 ALTERNATIVE_TEXTS = {
     "examples": [f"Example: {example.caption}, noisy" for example in EXAMPLES],
     "originals": [f"Example: {example.caption}, clean" for example in EXAMPLES],
-    "comparison": ["Before: the picture as it was given", "After: the denoised picture"],
     "removed": ["What was taken away, amplified around grey"],
     "difference": ["Difference between the result and the clean reference, amplified"],
-    "overview": ["The whole picture, with a frame around the part that is shown"],
     "noisy-comparison": ["The picture with noise added", "The denoised picture"],
     "clean": ["The clean picture"],
     "webcam": ["Picture of the camera"],
@@ -28,7 +26,7 @@ SCRIPT = f"""() => {{
             if (alts[index] && img.alt !== alts[index]) img.alt = alts[index];
         }}));
     // The line of Gradio's slider can be dragged, but not be reached by keyboard.
-    const handles = () => document.querySelectorAll("#comparison .outer, #noisy-comparison .outer");
+    const handles = () => document.querySelectorAll("#noisy-comparison .outer");
     const share = (handle) => {{
         const [line, whole] = [handle, handle.parentElement].map((part) => part.getBoundingClientRect());
         return {{x: line.x + line.width / 2, y: line.y + line.height / 2, width: whole.width,

@@ -16,6 +16,7 @@ from hf_denoise.page.samples import example_of
 from hf_denoise.page.stop import NOW, Page, current_page, page_of, register_request
 
 Said = dict[str, Any]
+FIGURES, FILE = "figures", "file"  # parts of a result that follow its pictures
 
 
 def said(at: float | None, state: str, text: str = "") -> Said:
@@ -34,26 +35,34 @@ def is_shown(image: str) -> None:
     if page := current_page():
         example = example_of(image)
         page.shown = f"the example '{example.caption}'" if example else f"'{Path(image).name}'"
-        page.complete, page.told = False, ""
+        page.missing, page.told = {FIGURES, FILE}, ""
+        page.results += 1
 
 
-def shown_is_complete() -> bool:
-    """Whether the page has the file and the figures of the result that it shows."""
+def is_missing(part: str) -> int | None:
+    """The number of the result that the page shows, where that has not this part yet; None where it has."""
     page = current_page()
-    return page is not None and page.complete
+    return 0 if page is None else page.results if part in page.missing else None
+
+
+def has_come(part: str, number: int) -> bool:
+    """Note that a part is there; whether it is still one of the result that is shown."""
+    page = current_page()
+    if page and page.results == number:
+        page.missing.discard(part)
+    return page is None or page.results == number
 
 
 def is_complete(at: float) -> Said:
-    """Note that its figures and its file are there, too, and say so; what failed after it stays said."""
+    """What the page says once a result has all its parts; what failed after it stays said."""
     page = current_page() or Page()
-    page.complete = True
     return said(at, "failed", f"{page.told} {still_shown()}") if page.told else said(at, "done")
 
 
 def still_shown() -> str:
     """What a page shows that got no new result."""
     page = current_page() or Page()
-    if not page.complete:
+    if page.missing:
         return f"Only the pictures of {page.shown} are there; press Denoise for its file."
     return f"Still shown: the last result, of {page.shown or 'the first example'}."
 
@@ -79,7 +88,7 @@ def failed(at: float, result_stays: bool = True) -> Any:
     sentence = f"{reason[0].upper()}{reason[1:].rstrip('.')}."
     if result_stays:
         page.told = sentence
-        sentence += f" {still_shown()}" if page.complete else f" The file of {page.shown}, which is shown, follows."
+        sentence += f" {still_shown()}" if not page.missing else f" The file of {page.shown}, which is shown, follows."
     return said(asked_at or at, "failed", sentence)
 
 

@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import gradio as gr
@@ -39,7 +39,8 @@ class Page:
     strength: float = -1.0  # that, or another strength
     view: float = -1.0  # that, or another measure
     shown: str = ""  # the picture whose result is seen, by name
-    complete: bool = True  # whether its file and figures are there, too
+    missing: set[str] = field(default_factory=set)  # parts of that result that are not there yet, see `status`
+    results: int = 0  # how many were seen
     failure: tuple[float | None, str] | None = None  # when what failed was asked for, and why: until it is told
     told: str = ""  # what failed since that picture was shown
 

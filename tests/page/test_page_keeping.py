@@ -5,6 +5,7 @@ from base64 import b64decode
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import gradio as gr
 import httpx
 import numpy as np
 import pytest
@@ -15,7 +16,8 @@ from PIL import Image
 
 from hf_denoise.inference.denoiser import Denoiser
 from hf_denoise.page.actions import denoise, figures, show, write
-from hf_denoise.page.views import pixel_view
+from hf_denoise.page.comparison import part_of_shown
+from hf_denoise.page.keeping import Asked
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("few_probes")]
 
@@ -167,15 +169,16 @@ def test_another_mask_and_another_contrast_run_no_network_again(
     assert (sorted(runs), len(set(files))) == (["picture", "probe"], 7)
 
 
-def test_the_view_of_single_pixels_is_protected_as_well(pictures: Path, picture: str) -> None:
+def test_a_part_of_the_full_picture_is_protected_as_well(pictures: Path, picture: str) -> None:
     mask = str(pictures / "mask.png")
+    looked_at = gr.EventData(None, {"left": 40, "top": 32, "width": 80, "height": 55, "shrink": 1})
 
     def shown(protect: str) -> tuple[np.ndarray, np.ndarray]:
-        view = pixel_view("pixels", picture, 1.0, mask, None, protect, None, False, 50.0, 50.0, 8)[0]
-        before, after = (io.BytesIO(b64decode(view[name].partition(",")[2])) for name in ("before", "after"))
+        part = part_of_shown(Asked(picture, mask=mask, protect=protect), 0.0, looked_at)
+        before, after = (io.BytesIO(b64decode(part[name].partition(",")[2])) for name in ("before", "after"))
         return np.asarray(Image.open(before)), np.asarray(Image.open(after))
 
-    part = inside(pictures)[32:87, 40:120]  # the middle, 80 x 55 pixels
+    part = inside(pictures)[32:87, 40:120]
     for protect in ("", "mask"):
         before, after = shown(protect)
         assert np.array_equal(before[part], after[part]) == (protect == "mask")
