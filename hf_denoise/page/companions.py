@@ -1,6 +1,6 @@
 """The clean reference and the defect mask that belong to a picture."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from weakref import WeakKeyDictionary
 
@@ -28,11 +28,13 @@ class Companions:
     mask: str | None = None
     clean: Picture | None = None
     inside: Mask | None = None
+    _small: dict[int, FloatImage] = field(default_factory=dict)
 
-    @cached_property
-    def small(self) -> FloatImage | None:
+    def small(self, side: int) -> FloatImage | None:
         """The reference as small as `Result.small`."""
-        return None if self.clean is None else shrink(self.clean.rgb.clip(0, 1))
+        if self.clean is not None and side not in self._small:
+            self._small[side] = shrink(self.clean.rgb.clip(0, 1), side)
+        return self._small.get(side)
 
     @cached_property
     def box(self) -> tuple[slice, slice] | None:

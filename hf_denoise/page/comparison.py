@@ -10,10 +10,10 @@ from gradio import FileData
 from PIL import Image
 
 from hf_denoise.arrays import FloatImage
-from hf_denoise.page.companions import Companions, companions_of, with_defaults
+from hf_denoise.page.companions import Companions, companions_of
 from hf_denoise.page.errors import shown_errors
 from hf_denoise.page.keeping import Asked, mix_of
-from hf_denoise.page.results import PREVIEW_SIDE, Result, as_url, in_its_colours, part_of, result_of
+from hf_denoise.page.results import PAGE_SIDE, Result, as_url, in_its_colours, part_of, result_of
 from hf_denoise.page.stop import Watch, register_request
 
 PART = 4_000_000  # pixels that are sent at once, at most; a screen has about that many
@@ -27,8 +27,8 @@ def comparison_of(asked: Asked, pair: tuple[str, str], progress: gr.Progress) ->
         pair: files of its previews.
         progress: where it is no longer in memory.
     """
-    image, reference, mask = with_defaults(asked.image, asked.reference, asked.mask)
-    result = result_of(image, asked.model, progress)
+    image, reference, mask, model, _ = asked.complete()
+    result = result_of(image, model, progress)
     companions = companions_of(result, reference, mask)
     place, span = telling_place(result, companions)
     width, height = result.before.header.size
@@ -36,7 +36,7 @@ def comparison_of(asked: Asked, pair: tuple[str, str], progress: gr.Progress) ->
         **{name: FileData(path=path).model_dump() for name, path in zip(("before", "after"), pair, strict=True)},
         "width": width,
         "height": height,
-        "preview": min(PREVIEW_SIDE, max(width, height)),
+        "preview": min(PAGE_SIDE, max(width, height)),
         "at": place,
         "span": span,
         "key": zlib.crc32(f"{image}\n{mask}".encode()),
@@ -74,12 +74,11 @@ def part_of_shown(
     register_request(at, view=False)
     watch = Watch()
     with shown_errors():
-        image, _, mask = with_defaults(asked.image, None, asked.mask)
-        result = result_of(image, asked.model, progress)
-        mix = mix_of(result, asked.wishes(mask), asked.model, progress)
+        known = asked.complete()
+        result = result_of(known.image, known.model, progress)
+        mix = mix_of(result, known.wishes, known.model, progress)
         box, shrink = _checked(event._data or {}, result.before.header.size)
-        before, after = part_of(result.before, box), part_of(result.after, box)
-        pixels = [picture.rgb for picture in (before, mix.part(before, after, box))]
+        pixels = [picture.rgb for picture in (part_of(result.before, box), mix.part(result, box))]
         watch.check_view()
         urls = [as_url(in_its_colours(result.before, _shrunk(each, shrink), box)) for each in pixels]
         down, across = box

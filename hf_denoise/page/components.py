@@ -75,6 +75,18 @@ class CheckedSlider(gr.Slider):
             raise gr.Error(f"{self.label} must lie {limits}, got {payload}", print_exception=False) from None
 
 
+class StrengthOrAuto(gr.Number):
+    """A strength as programs give it: a number, or "auto"."""
+
+    is_template = True
+
+    def preprocess(self, payload: Any) -> Any:
+        return payload if isinstance(payload, str) else super().preprocess(payload)
+
+    def api_info(self) -> dict[str, Any]:
+        return {"anyOf": [{"type": "number"}, {"type": "string"}], "description": "from 0 to 1, or 'auto'"}
+
+
 class StatusLine(gr.HTML):
     """Shows what is `status.said` last, activates a Cancel while something is at work, and marks `result` as old then.
 

@@ -6,11 +6,12 @@ from typing import Any
 import gradio as gr
 
 from hf_denoise.page import looks
-from hf_denoise.page.actions import finish, show
+from hf_denoise.page.actions import figures, show, write
 from hf_denoise.page.comparison import comparison_of
 from hf_denoise.page.components import CheckedSlider, Comparison, ComparisonPart, PageImage, ScoreList, StatusLine
 from hf_denoise.page.keeping import Asked
 from hf_denoise.page.probe_panel import ProbePanel
+from hf_denoise.page.results import PAGE_SIDE
 from hf_denoise.page.samples import EXAMPLES
 
 
@@ -46,6 +47,7 @@ class Views:
 class Settings:
     """The column where things are set."""
 
+    balance: list[CheckedSlider]  # luminance, colour and fine grain, percent
     examples: gr.Dataset
     reference: Any
     mask: Any
@@ -70,9 +72,9 @@ def intake_column() -> Intake:
 
 def views_column() -> Views:
     """Lay out where the result is seen, with that of the first example."""
-    pair, removed_preview, error_preview, *_ = show(None)
+    pair, removed_preview, error_preview, *_ = show(Asked(), side=PAGE_SIDE)
     compared = comparison_of(Asked(), pair, gr.Progress())
-    result, scores = finish(None)
+    result, scores = write(Asked()), figures(Asked())
     status = StatusLine("denoise-status", cancel="denoise-cancel", result="outcome")
     with gr.Tabs(elem_id="views"):
         with gr.Tab("Compare") as compare_tab:
@@ -126,6 +128,10 @@ def mask_editor() -> gr.ImageEditor:
 
 def settings_column() -> Settings:
     """Lay out where things are set."""
+    with gr.Accordion("Luminance, colour and grain", open=False, elem_id="balance"):
+        luminance = CheckedSlider(0, 150, 100, step=5, label="Luminance noise removed, percent")
+        color = CheckedSlider(0, 150, 100, step=5, label="Colour noise removed, percent", info=looks.BEYOND)
+        grain = CheckedSlider(0, 100, 0, step=5, label="Keep fine grain, percent", info=looks.GRAIN)
     noisy = [example.noisy for example in EXAMPLES]
     examples = looks.thumbnails(noisy, "Examples, with simulated noise", "examples")
     with gr.Accordion("Measure against a reference or mask", open=False):
@@ -147,4 +153,4 @@ def settings_column() -> Settings:
             elem_id="webcam",
             webcam_options=gr.WebcamOptions(mirror=False),
         )
-    return Settings(examples, reference, mask, webcam, protect, keep, auto, said, protected)
+    return Settings([luminance, color, grain], examples, reference, mask, webcam, protect, keep, auto, said, protected)

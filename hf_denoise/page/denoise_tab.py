@@ -9,6 +9,7 @@ import gradio as gr
 from hf_denoise.page import looks
 from hf_denoise.page.actions import denoise, download_of_shown, figures_of_shown, show_result
 from hf_denoise.page.comparison import part_of_shown
+from hf_denoise.page.components import StrengthOrAuto
 from hf_denoise.page.denoise_columns import intake_column, settings_column, views_column
 from hf_denoise.page.events import AT_ONCE, HIDDEN, ONE_AT_A_TIME, QUICK, emptied
 from hf_denoise.page.keeping import Asked
@@ -42,7 +43,8 @@ class DenoiseTab:
         self.started: list[Any] = []
         views, settings = self.views, self.settings
         keeping = [settings.protect, settings.keep, settings.auto]
-        self.asked = [self.intake.image, self.intake.strength, settings.reference, settings.mask, model, *keeping]
+        beside = [settings.reference, settings.mask, model]
+        self.asked = [self.intake.image, self.intake.strength, *beside, *keeping, *settings.balance]
         self.shown_as = gr.State(Asked())
         self.pictures = [views.comparison, views.removed, views.difference, settings.protected, settings.said]
         self.status = views.status
@@ -67,8 +69,7 @@ class DenoiseTab:
         # One answer with all of it, for programs. On the page the pictures come before the file.
         pair = gr.ImageSlider(visible=False, label="Before | after", format="png")
         answer = [pair, views.download, views.metrics, views.removed, views.difference]
-        no_contrast = gr.Number(visible=False, label="Faintest defect to keep")  # the page's own has a value
-        asked = [*self.asked[:-2], no_contrast]
+        asked = [self.asked[0], *_for_programs(self.asked[2:6])]
         gr.Button(visible=False).click(denoise, asked, answer, api_name="denoise", **ONE_AT_A_TIME)
 
     def follow_model(self, loaded: Any) -> None:
@@ -146,6 +147,7 @@ class DenoiseTab:
         for changed in (gr.on(changes, **self._request()), painted.success(**self._request())):
             self._update(changed)
         self._update(self.intake.strength.change(**self._request(strength=True)), views.probe.findings)
+        self._update(gr.on([field.change for field in settings.balance], **self._request()))
 
     def _take_keeping(self) -> None:
         """What is protected, and the strength that keeps a defect."""
@@ -190,6 +192,18 @@ class DenoiseTab:
             **QUICK,
             **HIDDEN,
         }
+
+
+def _for_programs(beside: list[Any]) -> list[Any]:
+    """The inputs of `denoise` after the picture. Some of the page's own take no "auto", percents, or have a value."""
+
+    def number(value: float | None, label: str) -> gr.Number:
+        return gr.Number(value, visible=False, label=label)
+
+    strength = StrengthOrAuto(1.0, visible=False, label="Strength")
+    keep = number(None, "Faintest defect to keep")
+    shares = [number(1.0, "Luminance"), number(1.0, "Color"), number(0.0, "Grain")]
+    return [strength, *beside, keep, *shares]
 
 
 def _new_picture(at: float) -> Said:

@@ -10,13 +10,15 @@ from PIL import Image
 
 from hf_denoise.arrays import ByteImage, FloatImage
 from hf_denoise.errors import UserError
+from hf_denoise.imaging.balance import PLAIN, Balance, rebalance
 from hf_denoise.imaging.blending import blend, blend_pictures
 from hf_denoise.imaging.picture import Picture
 from hf_denoise.inference.protection import AUTO, Protection, Treatment
-from hf_denoise.page.companions import mask_of
-from hf_denoise.page.results import PREVIEW_SIDE, Result, report_of
+from hf_denoise.page.companions import mask_of, with_defaults
+from hf_denoise.page.results import Box, Result, grown, part_of, report_of, within
 
 NO_MASK = "there is no mask to protect; give one, or paint it in the view Mask"
+REACH = 16  # pixels around a part that its balance depends on
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Wishes:
         keep: contrast of the faintest defect that is to survive, grey levels; None: a mask is left as it was.
         auto: the strongest strength at which a scratch of that contrast survives, in the place of `strength`.
         mask: path of the mask.
+        balance: how far luminance and colour noise go, and fine grain.
     """
 
     strength: float = 1.0
@@ -36,6 +39,7 @@ class Wishes:
     keep: float | None = None
     auto: bool = False
     mask: str | None = None
+    balance: Balance = PLAIN
 
     def check(self) -> None:
         """Raise a `UserError` where one does not go with another, or is out of range."""
@@ -48,7 +52,7 @@ class Wishes:
     def treatment(self, mask: object) -> Treatment:
         """The same as options of a `Denoiser`; `mask` is what is protected where the mask is to be."""
         protect = {"": None, "mask": mask, AUTO: AUTO}[self.protect]
-        return Treatment("auto" if self.auto else self.strength, self.keep, protect)
+        return Treatment("auto" if self.auto else self.strength, self.keep, protect, self.balance)
 
     @property
     def possible(self) -> "Wishes":
@@ -60,6 +64,7 @@ class Wishes:
             self.keep if protect or self.auto else None,
             self.auto,
             self.mask if protect == "mask" else None,
+            self.balance,
         )
 
     @property
@@ -69,7 +74,7 @@ class Wishes:
 
 
 class Asked(NamedTuple):
-    """All that a result of the page is asked with, see `Wishes` and `actions.denoise`."""
+    """All that a result is asked with, see `Wishes` and `actions.denoise`."""
 
     image: str | None = None
     strength: float = 1.0
@@ -79,10 +84,27 @@ class Asked(NamedTuple):
     protect: str = ""
     keep: float | None = None
     auto: bool = False
+    luminance: float = 1.0
+    color: float = 1.0
+    grain: float = 0.0
 
-    def wishes(self, mask: str | None) -> Wishes:
-        """How the result is mixed, where `mask` is the one that is meant, see `with_defaults`."""
-        return Wishes(self.strength, self.protect, self.keep, self.auto, mask)
+    def complete(self) -> "Known":
+        """With the first example where there is no picture, and with what belongs to an example."""
+        image, reference, mask = with_defaults(self.image, self.reference, self.mask)
+        balance = Balance(self.luminance, self.color, self.grain)
+        return Known(
+            image, reference, mask, self.model, Wishes(self.strength, self.protect, self.keep, self.auto, mask, balance)
+        )
+
+
+class Known(NamedTuple):
+    """The same with nothing left open."""
+
+    image: str
+    reference: str | None
+    mask: str | None
+    model: str | None
+    wishes: Wishes
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,21 +126,26 @@ class Mix:
         shares = result.stored[0].as_stored(self.protection.shares)
         return self._with(shares)._pictures(*result.stored)
 
-    def part(self, before: Picture, after: Picture, box: tuple[slice, slice]) -> Picture:
-        """The part of an upright result that lies in a box of it."""
-        mix = self._with(self.protection.shares[box]) if self.protection else self
-        return mix._pictures(before, after)
+    def part(self, result: Result, box: Box) -> Picture:
+        """The part of the upright result that lies in a box of it."""
+        near = box if self.wishes.balance.is_plain else grown(box, REACH, result.before.planes[0].shape[:2])
+        mix = self._with(self.protection.shares[near]) if self.protection else self
+        mixed = mix._pictures(part_of(result.before, near), part_of(result.after, near))
+        return mixed if near is box else part_of(mixed, within(box, near))
 
-    def preview(self, before: FloatImage, after: FloatImage) -> FloatImage:
-        """The result as small as `Result.small`."""
+    def preview(self, before: FloatImage, after: FloatImage, times: float) -> FloatImage:
+        """The result as small as `Result.small`, `times` smaller than it is."""
         mixed = blend(before, after, self.strength)
+        balance = self.wishes.balance
+        balance = replace(balance, grain=balance.grain / times)  # it is too fine to be seen in a small picture
+        mixed = rebalance(before, mixed, balance).astype(np.float32, copy=False)
         if self.protection:
-            self._small().apply(before, mixed)
+            self._small(before).apply(before, mixed)
         return mixed
 
     def protected(self, before: FloatImage) -> ByteImage | None:
         """The small picture, in grey, blue where it is protected; None where nothing is."""
-        return self._small().picture(before) if self.protection and self.protection.area else None
+        return self._small(before).picture(before) if self.protection and self.protection.area else None
 
     @property
     def said(self) -> str:
@@ -135,20 +162,25 @@ class Mix:
         return " ".join(sentences)
 
     def _pictures(self, before: Picture, after: Picture) -> Picture:
-        mixed = blend_pictures(before, after, self.strength)
-        if self.protection:
-            for noisy, clean in zip(before.planes, mixed.planes, strict=True):
+        mixed, balance = blend_pictures(before, after, self.strength), self.wishes.balance
+        if not balance.is_plain:
+            planes = zip(before.planes, mixed.planes, strict=True)
+            mixed = mixed.with_planes(tuple(rebalance(noisy, clean, balance) for noisy, clean in planes))
+        for noisy, clean in zip(before.planes, mixed.planes, strict=True):
+            if self.protection:
                 self.protection.apply(noisy, clean)
+            if before.alpha is not None and not balance.is_plain:
+                clean[before.alpha == 0] = noisy[before.alpha == 0]  # what is hidden stays as it is
         return mixed
 
     def _with(self, shares: ByteImage) -> "Mix":
         assert self.protection
         return replace(self, protection=replace(self.protection, shares=shares))
 
-    def _small(self) -> Protection:
+    def _small(self, pixels: FloatImage) -> Protection:
         assert self.protection
         shares = Image.fromarray(self.protection.shares)
-        shares.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE), Image.Resampling.LANCZOS, reducing_gap=2.0)
+        shares.thumbnail(pixels.shape[1::-1], Image.Resampling.LANCZOS, reducing_gap=2.0)
         return replace(self.protection, shares=np.asarray(shares))
 
 

@@ -20,7 +20,7 @@ from hf_denoise.page.try_tab import try_tab
 KEPT, SWEEP_EVERY = 3600, 600
 
 
-OLD_INPUTS = {"denoise": 5}  # of named endpoints that have more by now
+OLD_INPUTS = {"denoise": (5, 7)}  # of named endpoints that have more by now
 
 
 class _Unknown(defaultdict[Any, Any]):
@@ -53,7 +53,7 @@ class PageBlocks(gr.Blocks):
 
     async def preprocess_data(self, block_fn: Any, inputs: list[Any], *args: Any, **kwargs: Any) -> list[Any]:
         # Calls by plain HTTP that were written when an endpoint had fewer inputs: the others are at rest.
-        if len(inputs) == OLD_INPUTS.get(block_fn.api_name):
+        if len(inputs) in OLD_INPUTS.get(block_fn.api_name, ()):
             inputs = [*inputs, *(field.value for field in block_fn.inputs[len(inputs) :])]
         try:
             return await super().preprocess_data(block_fn, inputs, *args, **kwargs)

@@ -26,7 +26,7 @@ MEASURES = (
 PROBE = (
     "Small defects are put into a copy of the picture, and looked for in what is left after denoising: scratches, "
     "pits, cracks and stains, bright and dark, faint to strong. It takes some seconds, and no reference. Protected "
-    "places keep more than that."
+    "places keep more than that, and so does less luminance or colour noise removed; more than 100 % is not counted."
 )
 CURVES = (
     "What is left of a defect, over its contrast. Dashed: 80 % of it is kept, and half. Shaded: scratch 2 px in four "
@@ -35,6 +35,8 @@ CURVES = (
 PROTECT = [("Nothing", ""), ("The mask", "mask"), ("Wherever needed", "auto")]
 PROTECTED = "Denoised less in these places, so that a defect there survives; noise stays with it."
 KEEP = "Contrast of a scratch 2 px wide. Empty: the mask is left as it was."
+BEYOND = "Beyond 100, what is left is smoothed as well. All three count on top of the strength."
+GRAIN = "Of luminance noise finer than 2 pixels, so that a picture does not look like plastic."
 AUTO = "The strongest at which 80 % of it is kept in most places."
 MAP = "Red: a defect must be stronger here to survive; full red, four times as strong. No red: all parts are alike."
 LIMITS = (

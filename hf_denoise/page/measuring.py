@@ -15,7 +15,7 @@ from hf_denoise.arrays import FloatImage, Mask
 from hf_denoise.metrics.quality import contrast_kept, noise_level, ssim
 from hf_denoise.page.companions import Companions
 from hf_denoise.page.keeping import Mix
-from hf_denoise.page.results import Result, part_of
+from hf_denoise.page.results import Box, Result, grown, part_of, within
 
 SAMPLED = 2_000_000  # pixels; of larger pictures the noise level and SSIM come from samples
 SAMPLES, SAMPLE_SIDE = 225, 64  # their number, and pixels
@@ -23,7 +23,6 @@ CELLS, CELL_SIDE = 25, 192  # the same inside a mask that spans more than that
 ROWS = 1_000_000  # pixels that are compared at a time
 SSIM_REACH, CONTRAST_REACH = 5, 8  # pixels around a mask that count for the figure inside
 
-Box = tuple[slice, slice]
 Pair = tuple[float, float]  # before and after
 Pixels = Callable[[Box], FloatImage]
 
@@ -95,8 +94,7 @@ class Measured:
         return part_of(self.result.before, box).rgb
 
     def _after(self, box: Box) -> FloatImage:
-        before, after = (part_of(picture, box) for picture in (self.result.before, self.result.after))
-        return self.mix.part(before, after, box).rgb
+        return self.mix.part(self.result, box).rgb
 
     def _clean(self, box: Box) -> FloatImage:
         assert self.companions.clean is not None
@@ -128,7 +126,7 @@ class Measured:
         for box in self._cells():
             near = grown(box, SSIM_REACH, self._size)
             mask = np.zeros([side.stop - side.start for side in near], bool)
-            mask[_within(box, near)] = self._mask(box)
+            mask[within(box, near)] = self._mask(box)
             found.append((ssim(pixels(near), self._clean(near), mask), int(mask.sum())))
         values, weights = zip(*found, strict=True) if found else ([math.nan], [1])
         return float(np.average(values, weights=weights))
@@ -161,20 +159,6 @@ class Measured:
         ]
         filled = [cell for cell in cells if self._mask(cell).any()]
         return filled[:: -(-len(filled) // CELLS)]
-
-
-def grown(box: Box, reach: int, size: tuple[int, int]) -> Box:
-    """A box with so many pixels around it, as far as there are."""
-    down, across = (
-        slice(max(side.start - reach, 0), min(side.stop + reach, length))
-        for side, length in zip(box, size, strict=True)
-    )
-    return down, across
-
-
-def _within(box: Box, near: Box) -> Box:
-    down, across = (slice(a.start - b.start, a.stop - b.start) for a, b in zip(box, near, strict=True))
-    return down, across
 
 
 def _spread(length: int, number: int) -> list[slice]:

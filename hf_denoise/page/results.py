@@ -33,7 +33,8 @@ from hf_denoise.probing.report import ProbeReport
 
 # Pixels, about 10 GB in memory: a larger picture could end the process, and with it the page for all others.
 LARGEST_UPLOAD = 100_000_000
-PREVIEW_SIDE = 2048  # pixels; the page shows no more than this, the download has all
+PREVIEW_SIDE = 2048  # pixels; of what the API gives to look at, the download has all
+PAGE_SIDE = 1280  # pixels; of what the page shows, which asks for the others where somebody looks closely
 KEPT_RESULTS = 4
 BLOCKS = 24  # along the longer side, among which the noisiest is looked for
 KEPT_PIXELS = 120_000_000  # of all results that are kept together
@@ -51,15 +52,17 @@ class Result:
     report: ProbeReport | None = None  # at strength 1, once somebody has asked
     probing: threading.Lock = field(default_factory=threading.Lock)
     measured: dict[Any, float] = field(default_factory=dict)  # figures of `before`, see `measuring`
+    _small: dict[int, tuple[FloatImage, FloatImage]] = field(default_factory=dict)
 
-    @cached_property
-    def small(self) -> tuple[FloatImage, FloatImage]:
-        """Both, (h, w, 3) of at most `PREVIEW_SIDE` pixels a side. Half precision is finer than a screen."""
-        with ThreadPoolExecutor(2) as at_once:
-            before, after = at_once.map(
-                lambda picture: shrink(picture.rgb).astype(np.float16), (self.before, self.after)
-            )
-        return before, after
+    def small(self, side: int) -> tuple[FloatImage, FloatImage]:
+        """Both, (h, w, 3) of at most `side` pixels a side. Half precision is finer than a screen."""
+        if side not in self._small:
+            with ThreadPoolExecutor(2) as at_once:
+                before, after = at_once.map(
+                    lambda picture: shrink(picture.rgb, side).astype(np.float16), (self.before, self.after)
+                )
+            self._small[side] = before, after
+        return self._small[side]
 
     @cached_property
     def noisiest(self) -> tuple[int, int]:
@@ -161,15 +164,15 @@ def extension(path: str, picture: Picture) -> str:
     return next(suffix for suffix, format in FORMATS.items() if format == picture.header.format)
 
 
-def shrink(pixels: FloatImage) -> FloatImage:
-    """(H, W, 3) floats, scaled down where a side is longer than a preview's."""
+def shrink(pixels: FloatImage, side: int = PREVIEW_SIDE) -> FloatImage:
+    """(H, W, 3) floats, scaled down where a side is longer."""
     height, width = pixels.shape[:2]
-    if max(height, width) <= PREVIEW_SIDE:
+    if max(height, width) <= side:
         return pixels
 
     def channel(index: int) -> NDArray[Any]:
         image = Image.fromarray(np.ascontiguousarray(pixels[..., index]))
-        image.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE), Image.Resampling.LANCZOS, reducing_gap=2.0)
+        image.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=2.0)
         return np.asarray(image)
 
     return np.dstack([channel(index) for index in range(3)])
@@ -196,15 +199,24 @@ def in_its_colours(picture: Picture, pixels: FloatImage, box: Box = WHOLE) -> Pr
     return Preview(shown, picture.metadata.get("icc_profile") if own else None)
 
 
-def save_previews(previews: dict[str, Preview], folder: Path) -> dict[str, str]:
-    """Save them all as PNGs, which every browser shows: the path of each."""
+def save_previews(previews: dict[str, Preview], folder: Path, *, lossy: bool = False) -> dict[str, str]:
+    """Save them all as PNGs, which every browser shows: the path of each.
+
+    Args:
+        previews: by name.
+        folder: where to.
+        lossy: those without opacity as JPEGs, which take a tenth of the time.
+    """
 
     def save(name: str) -> str:
-        path = folder / f"{name}.png"
-        # Of noise little more can be gained, in any time, than by its runs and the frequencies of its bytes.
-        Image.fromarray(previews[name].pixels).save(
-            path, compress_type=zlib.Z_RLE, icc_profile=previews[name].icc_profile
-        )
+        pixels, profile = previews[name].pixels, previews[name].icc_profile
+        if lossy and pixels.shape[2] == 3:
+            path = folder / f"{name}.jpg"
+            Image.fromarray(pixels).save(path, quality=95, subsampling=0, icc_profile=profile)
+        else:
+            path = folder / f"{name}.png"
+            # Of noise little more can be gained, in any time, than by its runs and the frequencies of its bytes.
+            Image.fromarray(pixels).save(path, compress_type=zlib.Z_RLE, icc_profile=profile)
         return str(path)
 
     with ThreadPoolExecutor(len(previews)) as at_once:  # zlib lets go of the interpreter
@@ -228,6 +240,21 @@ def noisiest_place(before: Picture, after: Picture) -> tuple[int, int]:
         if (found := float(removed.mean())) > best:
             best, place = found, (left + side // 2, top + side // 2)
     return place
+
+
+def grown(box: Box, reach: int, size: tuple[int, int]) -> Box:
+    """A box with so many pixels around it, as far as there are."""
+    down, across = (
+        slice(max(side.start - reach, 0), min(side.stop + reach, length))
+        for side, length in zip(box, size, strict=True)
+    )
+    return down, across
+
+
+def within(box: Box, near: Box) -> Box:
+    """The same box, of what is left of a picture when a larger one is cut out."""
+    down, across = (slice(a.start - b.start, a.stop - b.start) for a, b in zip(box, near, strict=True))
+    return down, across
 
 
 def part_of(picture: Picture, box: Box) -> Picture:

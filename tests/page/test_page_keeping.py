@@ -104,18 +104,18 @@ def test_what_is_protected_is_what_the_denoiser_protects(pictures: Path, picture
     noisy = np.asarray(Image.open(picture))
     mask = str(pictures / "mask.png")
     for protect, keep in (("mask", None), ("mask", 40.0), ("auto", 25.0)):
-        result = np.asarray(Image.open(write(picture, 0.8, mask, None, protect, keep)))
+        result = np.asarray(Image.open(write(Asked(picture, 0.8, None, mask, None, protect, keep))))
         options: dict[str, Any] = {"protect": inside(pictures) if protect == "mask" else protect, "keep": keep}
         expected = Denoiser.from_pretrained()(noisy, 0.8, **options)
         assert np.abs(result.astype(int) - expected).mean() < 0.4  # rounded twice
 
 
 def test_the_strength_that_keeps_a_defect_is_that_of_the_denoiser(picture: str) -> None:
-    said = show(picture, auto=True, keep=10.0)[-1]
-    result = np.asarray(Image.open(write(picture, 1.0, None, None, "", 10.0, True)))
+    said = show(Asked(picture, auto=True, keep=10.0))[-1]
+    result = np.asarray(Image.open(write(Asked(picture, auto=True, keep=10.0))))
     expected = Denoiser.from_pretrained()(np.asarray(Image.open(picture)), "auto", keep=10.0)
     assert np.abs(result.astype(int) - expected).mean() < 0.5
-    metrics = figures(picture, 1, None, None, None, "", 10.0, True)
+    metrics = figures(Asked(picture, auto=True, keep=10.0))
     strength = next(metric["after"] for metric in metrics if metric["name"] == "Strength")
     assert f"Strength {strength:.2f}" in said
     assert 0.2 <= strength < 1
@@ -124,7 +124,7 @@ def test_the_strength_that_keeps_a_defect_is_that_of_the_denoiser(picture: str) 
 def test_what_the_strength_keeps_already_is_not_protected_as_well(picture: str) -> None:
     areas = []
     for auto in (False, True):
-        metrics = figures(picture, 1.0, None, None, None, "auto", 10.0, auto)
+        metrics = figures(Asked(picture, protect="auto", keep=10.0, auto=auto))
         areas.append(next(metric["after"] for metric in metrics if metric["name"] == "Protected"))
     assert areas[1] < 0.75 * areas[0]
 
@@ -138,7 +138,7 @@ def test_a_turned_photo_is_protected_where_the_mask_shows(tmp_path: Path, monkey
     mask[20:50, 30:110] = 255  # upright
     Image.fromarray(mask).save(tmp_path / "mask.png")
     path, mask_path = str(tmp_path / "phone.png"), str(tmp_path / "mask.png")
-    files = path, write(path, 1, mask_path, None, "mask")
+    files = path, write(Asked(path, mask=mask_path, protect="mask"))
     before, after = (np.asarray(Image.open(file)).astype(int) for file in files)
     same = (before == after).all(axis=2)
     stored = np.rot90(mask, 1) > 0  # EXIF 6: turn right to show
