@@ -129,9 +129,10 @@ def mask_editor() -> gr.ImageEditor:
 def settings_column() -> Settings:
     """Lay out where things are set."""
     with gr.Accordion("Luminance, colour and grain", open=False, elem_id="balance"):
-        luminance = CheckedSlider(0, 150, 100, step=5, label="Luminance noise removed, percent")
-        color = CheckedSlider(0, 150, 100, step=5, label="Colour noise removed, percent", info=looks.BEYOND)
-        grain = CheckedSlider(0, 100, 0, step=5, label="Keep fine grain, percent", info=looks.GRAIN)
+        luminance = CheckedSlider(0, 150, 100, step=5, label="Luminance noise removed, %")
+        color = CheckedSlider(0, 150, 100, step=5, label="Colour noise removed, %")
+        grain = CheckedSlider(0, 100, 0, step=5, label="Fine grain kept, %")
+        gr.Markdown(looks.BALANCE, elem_classes="about")
     noisy = [example.noisy for example in EXAMPLES]
     examples = looks.thumbnails(noisy, "Examples, with simulated noise", "examples")
     with gr.Accordion("Measure against a reference or mask", open=False):

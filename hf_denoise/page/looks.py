@@ -35,8 +35,10 @@ CURVES = (
 PROTECT = [("Nothing", ""), ("The mask", "mask"), ("Wherever needed", "auto")]
 PROTECTED = "Denoised less in these places, so that a defect there survives; noise stays with it."
 KEEP = "Contrast of a scratch 2 px wide. Empty: the mask is left as it was."
-BEYOND = "Beyond 100, what is left is smoothed as well. All three count on top of the strength."
-GRAIN = "Of luminance noise finer than 2 pixels, so that a picture does not look like plastic."
+BALANCE = (
+    "On top of the strength. Beyond 100 %, what is left is smoothed as well. Fine grain is luminance noise under 2 "
+    "pixels: with some of it a picture looks less like plastic."
+)
 AUTO = "The strongest at which 80 % of it is kept in most places."
 MAP = "Red: a defect must be stronger here to survive; full red, four times as strong. No red: all parts are alike."
 LIMITS = (

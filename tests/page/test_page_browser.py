@@ -71,6 +71,12 @@ def test_upload_compare_download(page: "Page", pictures: Path, tmp_path: Path) -
     # Half the strength leaves about half of the noise.
     wait_for_result(page, lambda: page.get_by_label("number input for Strength").first.fill("0.5"))
     assert noise[0] / 3 < scores(page)["Estimated noise level"][1] < noise[0] * 2 / 3
+    # Without luminance and colour nothing goes.
+    page.get_by_role("button", name="Luminance, colour and grain").click()
+    wait_for_result(page, lambda: page.get_by_label("number input for Luminance").fill("0"))
+    wait_for_result(page, lambda: page.get_by_label("number input for Colour").fill("0"))
+    before, after = scores(page)["Estimated noise level"]
+    assert after == pytest.approx(before)
     wait_for_result(page, page.get_by_role("button", name="Denoise", exact=True).click)
 
 

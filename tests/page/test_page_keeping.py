@@ -67,17 +67,20 @@ def test_api_protects_wherever_a_defect_would_go(client: Client, pictures: Path)
         areas.append(next(metric["after"] for metric in metrics if metric["name"] == "Protected"))
     assert areas[0] > 90 > areas[1]
     assert changes[0] < 0.5 * changes[1]
+    metrics = client.predict(handle_file(pictures / "noisy.png"), strength="auto", keep=10, api_name="/denoise")[2]
+    assert 0.2 <= next(metric["after"] for metric in metrics if metric["name"] == "Strength") < 1
 
 
 def test_calls_from_before_are_answered(client: Client, server: Server, pictures: Path) -> None:
-    """With the five inputs that the endpoint had, in order."""
+    """With the five or seven inputs that the endpoint had, in order."""
     assert len(client.predict(handle_file(pictures / "noisy.png"), 0.5, None, None, "", api_name="/denoise")) == 5
     with (pictures / "noisy.png").open("rb") as file:
         path = httpx.post(f"{server.url}gradio_api/upload", files={"files": file}).json()[0]
     call = f"{server.url}gradio_api/call/denoise"
     file_data = {"path": path, "meta": {"_type": "gradio.FileData"}}
-    event = httpx.post(call, json={"data": [file_data, 1.0, None, None, None]}).json()["event_id"]
-    assert "event: complete" in httpx.get(f"{call}/{event}", timeout=60).text
+    for inputs in ([1.0, None, None, None], [1.0, None, None, None, "", None]):
+        event = httpx.post(call, json={"data": [file_data, *inputs]}).json()["event_id"]
+        assert "event: complete" in httpx.get(f"{call}/{event}", timeout=60).text
 
 
 @pytest.mark.parametrize(
@@ -88,6 +91,9 @@ def test_calls_from_before_are_answered(client: Client, server: Server, pictures
         ({"keep": 20}, "keep does nothing alone"),
         ({"protect": "auto", "keep": 300}, "keep must be a contrast over 0 and up to 255"),
         ({"protect": "all"}, "all"),
+        ({"strength": "auto"}, "strength 'auto' needs keep"),
+        ({"strength": "much"}, "strength must be a number from 0 to 1, or 'auto', got 'much'"),
+        ({"luminance": 2}, "luminance must be from 0 to 1.5"),
     ],
 )
 def test_what_does_not_go_together_is_one_sentence(
@@ -108,6 +114,21 @@ def test_what_is_protected_is_what_the_denoiser_protects(pictures: Path, picture
         options: dict[str, Any] = {"protect": inside(pictures) if protect == "mask" else protect, "keep": keep}
         expected = Denoiser.from_pretrained()(noisy, 0.8, **options)
         assert np.abs(result.astype(int) - expected).mean() < 0.4  # rounded twice
+
+
+def test_luminance_colour_and_grain_are_those_of_the_denoiser(pictures: Path, picture: str) -> None:
+    noisy = np.asarray(Image.open(picture))
+    corner = gr.EventData(None, {"left": 60, "top": 30, "width": 50, "height": 40, "shrink": 1, "version": "a"})
+    for balance in ((0.3, 1.2, 0.0), (1.0, 0.5, 0.4)):
+        asked = Asked(picture, 0.8, None, None, None, "", None, False, *balance)
+        result = np.asarray(Image.open(write(asked))).astype(int)
+        luminance, color, grain = balance
+        expected = Denoiser.from_pretrained()(noisy, 0.8, luminance=luminance, color=color, grain=grain)
+        assert np.abs(result - expected).mean() < 0.4  # rounded twice
+        part = part_of_shown(asked, 0.0, corner)
+        shown = np.asarray(Image.open(io.BytesIO(b64decode(part["after"].partition(",")[2]))))
+        assert np.abs(shown - result[30:70, 60:110]).mean() < 0.2
+        assert np.asarray(Image.open(show(asked)[0][1])).astype(int) == pytest.approx(result, abs=1)
 
 
 def test_the_strength_that_keeps_a_defect_is_that_of_the_denoiser(picture: str) -> None:
