@@ -13,7 +13,7 @@ from hf_denoise.arrays import FloatImage
 from hf_denoise.page.companions import Companions, companions_of
 from hf_denoise.page.errors import shown_errors
 from hf_denoise.page.keeping import Asked, mix_of
-from hf_denoise.page.results import PAGE_SIDE, Result, as_url, in_its_colours, part_of, result_of
+from hf_denoise.page.results import PAGE_SIDE, Result, as_url, in_its_colours, part_of
 from hf_denoise.page.stop import Watch, register_request
 
 PART = 4_000_000  # pixels that are sent at once, at most; a screen has about that many
@@ -27,9 +27,9 @@ def comparison_of(asked: Asked, pair: tuple[str, str], progress: gr.Progress) ->
         pair: files of its previews.
         progress: where it is no longer in memory.
     """
-    image, reference, mask, model, _ = asked.complete()
-    result = result_of(image, model, progress)
-    companions = companions_of(result, reference, mask)
+    known = asked.complete()
+    result = known.result(progress)
+    companions = companions_of(result, known.reference, known.mask)
     place, span = telling_place(result, companions)
     width, height = result.before.header.size
     return {
@@ -39,7 +39,7 @@ def comparison_of(asked: Asked, pair: tuple[str, str], progress: gr.Progress) ->
         "preview": min(PAGE_SIDE, max(width, height)),
         "at": place,
         "span": span,
-        "key": zlib.crc32(f"{image}\n{mask}".encode()),
+        "key": zlib.crc32(f"{known.image}\n{known.mask}".encode()),
         "version": uuid.uuid4().hex,
     }
 
@@ -75,7 +75,7 @@ def part_of_shown(
     watch = Watch()
     with shown_errors():
         known = asked.complete()
-        result = result_of(known.image, known.model, progress)
+        result = known.result(progress)
         mix = mix_of(result, known.wishes, known.model, progress)
         box, shrink = _checked(event._data or {}, result.before.header.size)
         pixels = [picture.rgb for picture in (part_of(result.before, box), mix.part(result, box))]

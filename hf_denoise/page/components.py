@@ -133,6 +133,15 @@ class StatusLine(gr.HTML):
         )
 
 
+class PictureFacts(gr.HTML):
+    """Shows `facts.facts_of` the picture that was given."""
+
+    TEMPLATE, STYLE = templates.FACTS, templates.FACTS_STYLE
+
+    def __init__(self, value: dict[str, Any] | None = None, **props: Any):
+        super().__init__(value, html_template=self.TEMPLATE, css_template=self.STYLE, padding=False, **props)
+
+
 class ScoreList(gr.HTML):
     """Shows `Scores` as a row of figures."""
 

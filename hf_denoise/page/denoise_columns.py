@@ -8,7 +8,16 @@ import gradio as gr
 from hf_denoise.page import looks
 from hf_denoise.page.actions import figures, show, write
 from hf_denoise.page.comparison import comparison_of
-from hf_denoise.page.components import CheckedSlider, Comparison, ComparisonPart, PageImage, ScoreList, StatusLine
+from hf_denoise.page.components import (
+    CheckedSlider,
+    Comparison,
+    ComparisonPart,
+    PageImage,
+    PictureFacts,
+    ScoreList,
+    StatusLine,
+)
+from hf_denoise.page.facts import facts_of
 from hf_denoise.page.keeping import Asked
 from hf_denoise.page.probe_panel import ProbePanel
 from hf_denoise.page.results import PAGE_SIDE
@@ -38,6 +47,7 @@ class Views:
     difference: PageImage
     editor: gr.ImageEditor
     use_mask: gr.Button
+    mask_said: gr.Markdown
     download: gr.DownloadButton
     metrics: ScoreList
     probe: ProbePanel
@@ -47,6 +57,8 @@ class Views:
 class Settings:
     """The column where things are set."""
 
+    facts: PictureFacts
+    best: gr.Checkbox
     balance: list[CheckedSlider]  # luminance, colour and fine grain, percent
     examples: gr.Dataset
     reference: Any
@@ -88,6 +100,7 @@ def views_column() -> Views:
         with gr.Tab("Mask") as mask_tab:
             editor = mask_editor()
             use_mask = gr.Button("Use this mask")
+            mask_said = gr.Markdown(elem_id="mask-said")
     with gr.Column(elem_id="outcome"):
         download = gr.DownloadButton("Download in full quality", value=result)
         metrics = ScoreList(scores, label="Metrics", elem_id="metrics")
@@ -107,6 +120,7 @@ def views_column() -> Views:
         difference,
         editor,
         use_mask,
+        mask_said,
         download,
         metrics,
         probe,
@@ -128,6 +142,8 @@ def mask_editor() -> gr.ImageEditor:
 
 def settings_column() -> Settings:
     """Lay out where things are set."""
+    facts = PictureFacts(facts_of(None), elem_id="facts")
+    best = gr.Checkbox(False, label="Best quality", info=looks.BEST, elem_id="best")
     with gr.Accordion("Luminance, colour and grain", open=False, elem_id="balance"):
         luminance = CheckedSlider(0, 150, 100, step=5, label="Luminance noise removed, %")
         color = CheckedSlider(0, 150, 100, step=5, label="Colour noise removed, %")
@@ -135,23 +151,23 @@ def settings_column() -> Settings:
         gr.Markdown(looks.BALANCE, elem_classes="about")
     noisy = [example.noisy for example in EXAMPLES]
     examples = looks.thumbnails(noisy, "Examples, with simulated noise", "examples")
-    with gr.Accordion("Measure against a reference or mask", open=False):
-        reference = looks.picture_file("Clean reference", "reference")
-        mask = looks.picture_file("Defect mask", "mask")
-        gr.Markdown(looks.MEASURES, elem_classes="about")
     with gr.Accordion("Keep defects", open=False, elem_id="keeping"):
         protect = gr.Radio(looks.PROTECT, value="", label="Protect", info=looks.PROTECTED)
         keep = gr.Number(40, label="Faintest defect to keep, grey levels", info=looks.KEEP)
         auto = gr.Checkbox(False, label="Choose the strength that keeps it", info=looks.AUTO, elem_id="auto")
         said = gr.Markdown(elem_id="said")
         protected = looks.picture_shown(None, "Protected, in blue", "protected")
-    with gr.Accordion("Webcam", open=False):
+    with gr.Accordion("More: reference, mask, webcam", open=False, elem_id="more"):
+        reference = looks.picture_file("Clean reference", "reference")
+        mask = looks.picture_file("Defect mask", "mask")
+        gr.Markdown(looks.MEASURES, elem_classes="about")
         webcam = PageImage(
             sources=["webcam"],
             type="filepath",
             format="png",
-            show_label=False,
+            label="Webcam",
             elem_id="webcam",
             webcam_options=gr.WebcamOptions(mirror=False),
         )
-    return Settings([luminance, color, grain], examples, reference, mask, webcam, protect, keep, auto, said, protected)
+    keeping = protect, keep, auto, said, protected
+    return Settings(facts, best, [luminance, color, grain], examples, reference, mask, webcam, *keeping)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -12,6 +13,7 @@ from hf_denoise.page.comparison import part_of_shown
 from hf_denoise.page.components import StrengthOrAuto
 from hf_denoise.page.denoise_columns import intake_column, settings_column, views_column
 from hf_denoise.page.events import AT_ONCE, HIDDEN, ONE_AT_A_TIME, QUICK, emptied
+from hf_denoise.page.facts import facts_of
 from hf_denoise.page.keeping import Asked
 from hf_denoise.page.samples import EXAMPLES
 from hf_denoise.page.status import Said, cancelled, failed, said
@@ -44,11 +46,11 @@ class DenoiseTab:
         views, settings = self.views, self.settings
         keeping = [settings.protect, settings.keep, settings.auto]
         beside = [settings.reference, settings.mask, model]
-        self.asked = [self.intake.image, self.intake.strength, *beside, *keeping, *settings.balance]
+        self.asked = [self.intake.image, self.intake.strength, *beside, *keeping, *settings.balance, settings.best]
         self.shown_as = gr.State(Asked())
         self.pictures = [views.comparison, views.removed, views.difference, settings.protected, settings.said]
         self.status = views.status
-        probing = [self.intake.image, self.intake.strength, model, settings.keep, settings.auto, self.at]
+        probing = [self.intake.image, self.intake.strength, model, settings.keep, settings.auto, settings.best, self.at]
         self.started.append(views.probe.listen(*probing))
         self._take_pictures()
         self._take_settings()
@@ -78,6 +80,15 @@ class DenoiseTab:
 
     def _update_picture(self, event: Any) -> None:
         """As `_update`, for another picture or model."""
+        event.then(
+            facts_of,
+            self.intake.image,
+            self.settings.facts,
+            show_progress="hidden",
+            trigger_mode="always_last",
+            **QUICK,
+            **HIDDEN,
+        )
         self._update(event, self.views.probe.findings)
 
     def _update(self, event: Any, outdated: Sequence[Any] = (), *, if_auto: bool = False) -> None:
@@ -148,6 +159,8 @@ class DenoiseTab:
             self._update(changed)
         self._update(self.intake.strength.change(**self._request(strength=True)), views.probe.findings)
         self._update(gr.on([field.change for field in settings.balance], **self._request()))
+        self._update_picture(settings.best.change(_new_picture, self.at, self.status, **_at_once_with_time()))
+        settings.mask.change(_mask_said, settings.mask, views.mask_said, **AT_ONCE)
 
     def _take_keeping(self) -> None:
         """What is protected, and the strength that keeps a defect."""
@@ -203,7 +216,13 @@ def _for_programs(beside: list[Any]) -> list[Any]:
     strength = StrengthOrAuto(1.0, visible=False, label="Strength")
     keep = number(None, "Faintest defect to keep")
     shares = [number(1.0, "Luminance"), number(1.0, "Color"), number(0.0, "Grain")]
-    return [strength, *beside, keep, *shares]
+    return [strength, *beside, keep, *shares, gr.Checkbox(False, visible=False, label="Self-ensemble")]
+
+
+def _mask_said(mask: str | None) -> str:
+    if not mask:
+        return ""
+    return f"In use: '{Path(mask).name}'. The figures inside it are below; under More it can be taken away."
 
 
 def _new_picture(at: float) -> Said:

@@ -15,7 +15,7 @@ from hf_denoise.imaging.blending import blend, blend_pictures
 from hf_denoise.imaging.picture import Picture
 from hf_denoise.inference.protection import AUTO, Protection, Treatment
 from hf_denoise.page.companions import mask_of, with_defaults
-from hf_denoise.page.results import Box, Result, grown, part_of, report_of, within
+from hf_denoise.page.results import Box, Result, grown, part_of, report_of, result_of, within
 
 NO_MASK = "there is no mask to protect; give one, or paint it in the view Mask"
 REACH = 16  # pixels around a part that its balance depends on
@@ -87,14 +87,14 @@ class Asked(NamedTuple):
     luminance: float = 1.0
     color: float = 1.0
     grain: float = 0.0
+    best: bool = False
 
     def complete(self) -> "Known":
         """With the first example where there is no picture, and with what belongs to an example."""
         image, reference, mask = with_defaults(self.image, self.reference, self.mask)
         balance = Balance(self.luminance, self.color, self.grain)
-        return Known(
-            image, reference, mask, self.model, Wishes(self.strength, self.protect, self.keep, self.auto, mask, balance)
-        )
+        wishes = Wishes(self.strength, self.protect, self.keep, self.auto, mask, balance)
+        return Known(image, reference, mask, self.model, self.best, wishes)
 
 
 class Known(NamedTuple):
@@ -104,7 +104,12 @@ class Known(NamedTuple):
     reference: str | None
     mask: str | None
     model: str | None
+    best: bool
     wishes: Wishes
+
+    def result(self, progress: gr.Progress) -> Result:
+        """See `result_of`."""
+        return result_of(self.image, self.model, progress, self.best)
 
 
 @dataclass(frozen=True, eq=False)

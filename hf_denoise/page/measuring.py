@@ -12,6 +12,7 @@ from itertools import product
 import numpy as np
 
 from hf_denoise.arrays import FloatImage, Mask
+from hf_denoise.imaging.picture import Picture
 from hf_denoise.metrics.quality import contrast_kept, noise_level, ssim
 from hf_denoise.page.companions import Companions
 from hf_denoise.page.keeping import Mix
@@ -38,11 +39,7 @@ class Measured:
     def noise(self) -> Pair:
         """Noise level before and after, of 255."""
 
-        def of(pixels: Pixels) -> float:
-            return noise_level(np.stack([pixels(box) for box in boxes]) if self.sampled else pixels(boxes[0]))
-
-        boxes = self._samples()
-        return self._once("noise", lambda: of(self._before)), of(self._after)
+        return self._once("noise", lambda: _noise(self._before, self._size)), _noise(self._after, self._size)
 
     def psnr(self, inside: bool) -> Pair:
         """PSNR before and after in dB, of all pixels or those in the mask: nan where there are none."""
@@ -140,11 +137,7 @@ class Measured:
 
     def _samples(self) -> list[Box]:
         """All of a picture that is not large, or places spread over it."""
-        if not self.sampled:
-            return [_whole(self._size)]
-        height, width = self._size
-        down = min(max(1, round(math.sqrt(SAMPLES * height / width))), SAMPLES)
-        return list(product(_spread(height, down), _spread(width, round(SAMPLES / down))))
+        return _samples(self._size)
 
     def _cells(self) -> list[Box]:
         """What the mask spans, or where that is large places spread over it."""
@@ -159,6 +152,25 @@ class Measured:
         ]
         filled = [cell for cell in cells if self._mask(cell).any()]
         return filled[:: -(-len(filled) // CELLS)]
+
+
+def noise_of(picture: Picture) -> float:
+    """The noise level of a picture, of 255."""
+    height, width = picture.planes[0].shape[:2]
+    return _noise(lambda box: part_of(picture, box).rgb, (height, width))
+
+
+def _noise(pixels: Pixels, size: tuple[int, int]) -> float:
+    parts = [pixels(box) for box in _samples(size)]
+    return noise_level(np.stack(parts) if len(parts) > 1 else parts[0])
+
+
+def _samples(size: tuple[int, int]) -> list[Box]:
+    height, width = size
+    if height * width <= SAMPLED:
+        return [_whole(size)]
+    down = min(max(1, round(math.sqrt(SAMPLES * height / width))), SAMPLES)
+    return list(product(_spread(height, down), _spread(width, round(SAMPLES / down))))
 
 
 def _spread(length: int, number: int) -> list[slice]:

@@ -1,5 +1,6 @@
 """The networks of the page: the operator's, and those that visitors name by their Hub id."""
 
+import copy
 import os
 import re
 import threading
@@ -20,6 +21,8 @@ from hf_denoise.hub.files import WEIGHTS
 from hf_denoise.hub.ids import is_hub_id
 from hf_denoise.imaging.picture import Picture
 from hf_denoise.inference.denoiser import Denoiser
+from hf_denoise.inference.self_ensemble import SelfEnsemble
+from hf_denoise.inference.tiles import grid_step
 from hf_denoise.model.unet import DenoisingUNet
 from hf_denoise.page.stop import Turns, Watch
 from hf_denoise.probing.report import ProbeReport
@@ -121,27 +124,27 @@ def _check_size(model: str) -> None:
 
 
 def fully_denoised(
-    picture: Picture, model: str | None, progress: gr.Progress, description: str = "Denoising"
+    picture: Picture, model: str | None, progress: gr.Progress, description: str = "Denoising", best: bool = False
 ) -> Picture:
-    """The picture at strength 1; Gradio's progress bar counts the tiles.
+    """The picture at strength 1, `best` by the self-ensemble; Gradio's progress bar counts the tiles.
 
     Raises:
         Stopped: nobody waits for it any more.
         UserError: as `denoiser`.
     """
     with _network_alone(model, progress) as loaded:
-        return _run(picture, loaded, progress, description)
+        return _run(picture, loaded, progress, description, best)
 
 
-def probed(picture: Picture, model: str | None, progress: gr.Progress) -> ProbeReport:
-    """Which small defects the network would keep in a picture at strength 1.
+def probed(picture: Picture, model: str | None, progress: gr.Progress, best: bool = False) -> ProbeReport:
+    """Which small defects the network would keep in a picture at strength 1, `best` the self-ensemble.
 
     Raises:
         Stopped: nobody waits for it any more.
         UserError: as `denoiser` and `Denoiser.probe`.
     """
     with _network_alone(model, progress) as loaded:
-        return _probe(picture, loaded, progress)
+        return _probe(picture, loaded, progress, best)
 
 
 @contextmanager
@@ -158,13 +161,22 @@ def _network_alone(model: str | None, progress: gr.Progress) -> Iterator[str]:
 
 
 @lent_gpu
-def _run(picture: Picture, model: str, progress: gr.Progress, description: str) -> Picture:
-    return denoiser(model).picture(picture, progress=_advance(progress, description, "tiles"))
+def _run(picture: Picture, model: str, progress: gr.Progress, description: str, best: bool) -> Picture:
+    return _denoiser(model, best).picture(picture, progress=_advance(progress, description, "tiles"))
 
 
 @lent_gpu
-def _probe(picture: Picture, model: str, progress: gr.Progress) -> ProbeReport:
-    return denoiser(model).probe(picture, progress=_advance(progress, "Trying defects", "steps"))
+def _probe(picture: Picture, model: str, progress: gr.Progress, best: bool) -> ProbeReport:
+    return _denoiser(model, best).probe(picture, progress=_advance(progress, "Trying defects", "steps"))
+
+
+def _denoiser(model: str, best: bool) -> Denoiser:
+    plain = denoiser(model)
+    if not best or plain.self_ensemble:
+        return plain
+    other = copy.copy(plain)  # the network in memory is the same
+    other.self_ensemble, other.network = True, SelfEnsemble(plain.network, grid_step(plain.model))
+    return other
 
 
 def _advance(progress: gr.Progress, description: str, unit: str) -> Callable[[int, int], None]:

@@ -34,12 +34,12 @@ class ProbePanel:
                 hits = gr.DownloadButton("Download all trials (CSV)")
         self.findings: list[Any] = [self.verdict, table, curves, places, hits, removed]
 
-    def listen(self, image: Any, strength: Any, model: Any, keep: Any, auto: Any, at: Any) -> Any:
+    def listen(self, image: Any, strength: Any, model: Any, keep: Any, auto: Any, best: Any, at: Any) -> Any:
         """Answer the button, and calls of the API, with what these fields hold. Gives the event of the button."""
         self.status.begin([self.run.click])
         ran = self.run.click(
             probe_on_page,
-            [image, strength, model, keep, auto, at],
+            [image, strength, model, keep, auto, best, at],
             self.findings,
             js=NOW,
             show_progress_on=self.verdict,

@@ -49,6 +49,7 @@ class Result:
     before: Picture
     after: Picture  # at strength 1
     stored: tuple[Picture, Picture]  # the same as in the file, before they were turned upright
+    best: bool = False  # by the self-ensemble
     report: ProbeReport | None = None  # at strength 1, once somebody has asked
     probing: threading.Lock = field(default_factory=threading.Lock)
     measured: dict[Any, float] = field(default_factory=dict)  # figures of `before`, see `measuring`
@@ -70,11 +71,10 @@ class Result:
         return noisiest_place(self.before, self.after)
 
 
-_results: dict[
-    tuple[str, str | None], Result
-] = {}  # by path and model: Gradio's folder of an upload is named by its contents
+_Key = tuple[str, str | None, bool]  # path, model, best: Gradio's folder of an upload is named by its contents
+_results: dict[_Key, Result] = {}
 _lock = threading.Lock()
-_at_work: WeakValueDictionary[tuple[str, str | None], threading.Lock] = WeakValueDictionary()
+_at_work: WeakValueDictionary[_Key, threading.Lock] = WeakValueDictionary()
 
 
 def read_picture(path: str | Path) -> Picture:
@@ -86,17 +86,17 @@ def read_picture(path: str | Path) -> Picture:
     return read_image(path, LARGEST_UPLOAD)
 
 
-def kept_result(path: str, model: str | None) -> Result | None:
+def kept_result(path: str, model: str | None, best: bool = False) -> Result | None:
     """A result that is still in memory."""
     with _lock:
-        kept = _results.pop((path, model), None)
+        kept = _results.pop((path, model, best), None)
         if kept:
-            _results[path, model] = kept  # the last to go
+            _results[path, model, best] = kept  # the last to go
     return kept
 
 
-def result_of(path: str, model: str | None, progress: gr.Progress) -> Result:
-    """The denoised picture; one that is still kept does not run the network again.
+def result_of(path: str, model: str | None, progress: gr.Progress, best: bool = False) -> Result:
+    """The denoised picture, `best` by the self-ensemble; one that is still kept does not run the network again.
 
     Raises:
         UserError: as `read_image` and `denoiser`.
@@ -104,15 +104,15 @@ def result_of(path: str, model: str | None, progress: gr.Progress) -> Result:
     """
     keep_file(path)
     with _lock:
-        at_work = _at_work.setdefault((path, model), threading.Lock())
+        at_work = _at_work.setdefault((path, model, best), threading.Lock())
     with held(at_work):  # who asks for the same meanwhile gets the same result, or goes on where the first was stopped
-        if kept := kept_result(path, model):
+        if kept := kept_result(path, model, best):
             return kept
         before = read_picture(path)
-        after = fully_denoised(before, model, progress)
-        result = Result(before.upright(), after.upright(), (before, after))
+        after = fully_denoised(before, model, progress, best=best)
+        result = Result(before.upright(), after.upright(), (before, after), best)
         with _lock:
-            _results[path, model] = result
+            _results[path, model, best] = result
             while len(_results) > 1 and (len(_results) > KEPT_RESULTS or _pixels_kept() > KEPT_PIXELS):
                 del _results[next(iter(_results))]
         return result
@@ -126,7 +126,7 @@ def report_of(result: Result, model: str | None, progress: gr.Progress) -> Probe
         Stopped: nobody waits for it any more.
     """
     with held(result.probing):
-        result.report = result.report or probed(result.before, model, progress)
+        result.report = result.report or probed(result.before, model, progress, result.best)
         return result.report
 
 

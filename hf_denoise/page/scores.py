@@ -41,6 +41,7 @@ def quality_scores(measured: Measured) -> Scores:
         kept = measured.contrast_kept()
         about = CONTRAST.format("input" if clean is None else "reference")
         said = f"In the mask ({int(mask.sum()):,} pixels) {_kept(kept)}".replace(",", " ")
+        said = said if mask.any() else "The mask is empty: nothing in it is white, and nothing inside can be measured"
         scores.append(score("Contrast kept", "", None, kept, about=about, said=said))
     return scores
 

@@ -99,3 +99,19 @@ STRUCTURE = """${typeof value === "number" ? `<p>Structure removed: <strong>${va
     lost:</b> a faint defect that goes as a whole looks like noise, and is not counted. The limits above say what
     would have gone.</p>` : ""}"""
 STRUCTURE_STYLE = "p { font-size: 14px; margin: 0; }"
+
+FACTS = """${value ? (() => {
+    const safe = (text) => String(text ?? "").replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`);
+    return `<div class="facts"><img src="${value.thumbnail}" alt="The picture that was given, small">
+        <p><b>${safe(value.name)}</b><span>${value.size}</span><span>${safe(value.kind)}</span>
+        <span>${value.noise}</span></p></div>`;
+})() : ""}"""
+FACTS_STYLE = """
+.facts { display: flex; gap: 12px; align-items: center; }
+img { width: 96px; height: 64px; object-fit: cover; margin: 0; border-radius: var(--radius-sm); flex: none; }
+p { margin: 0; font-size: 13px; line-height: 1.45; color: var(--body-text-color-subdued); min-width: 0;
+    font-variant-numeric: tabular-nums; }
+b { display: block; font-weight: 600; color: var(--body-text-color); overflow: hidden; text-overflow: ellipsis;
+    white-space: nowrap; }
+span:not(:last-child)::after { content: " · "; }
+"""

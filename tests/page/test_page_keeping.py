@@ -215,7 +215,7 @@ def open_keeping(page: "Page") -> None:
 
 def test_the_page_protects_a_mask_and_shows_where(page: "Page", pictures: Path, tmp_path: Path) -> None:
     wait_for_result(page, lambda: upload(page, "#picture", pictures / "noisy.png"))
-    page.get_by_role("button", name="Measure against").click()
+    page.get_by_role("button", name="More").click()
     open_keeping(page)
     wait_for_result(page, page.get_by_label("The mask").click)
     page.get_by_text("Nothing is protected").wait_for()

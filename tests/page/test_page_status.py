@@ -45,7 +45,7 @@ def assert_result_of_noisy(page: "Page") -> None:
 
 def test_a_mistake_keeps_the_last_result_and_says_why(page: "Page", server: Server, pictures: Path) -> None:
     wait_for_result(page, lambda: upload(page, "#picture", pictures / "noisy.png"))
-    page.get_by_role("button", name="Measure against").click()
+    page.get_by_role("button", name="More").click()
 
     def type_strength() -> None:
         page.get_by_label("number input for Strength").first.fill("3")

@@ -53,8 +53,8 @@ function draw() {
     }
     zoomSaid.value = `${scale < 0.1 ? (100 * scale).toFixed(1) : Math.round(100 * scale)} %`;
     const whereabouts = seen();
-    sizeSaid.textContent = `${shown.width} × ${shown.height} pixels`
-        + (whole ? "" : `, shown: ${whereabouts.width} × ${whereabouts.height} from ${whereabouts.left}, ${whereabouts.top}`);
+    sizeSaid.textContent = `${shown.width} x ${shown.height} pixels`
+        + (whole ? "" : `, shown: ${whereabouts.width} x ${whereabouts.height} from ${whereabouts.left}, ${whereabouts.top}`);
     drawOverview();
     clearTimeout(asking);
     asking = setTimeout(askForPixels, 150);
