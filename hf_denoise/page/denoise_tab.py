@@ -15,6 +15,7 @@ from hf_denoise.page.denoise_columns import intake_column, settings_column, view
 from hf_denoise.page.events import AT_ONCE, HIDDEN, ONE_AT_A_TIME, QUICK, emptied
 from hf_denoise.page.facts import facts_of
 from hf_denoise.page.keeping import Asked
+from hf_denoise.page.links import linked_picture
 from hf_denoise.page.samples import EXAMPLES
 from hf_denoise.page.status import Said, cancelled, failed, said
 from hf_denoise.page.stop import NOW, register_request
@@ -77,6 +78,13 @@ class DenoiseTab:
     def follow_model(self, loaded: Any) -> None:
         """Show the result anew once another model is loaded: `loaded` is that event."""
         self._update_picture(loaded.success(_new_picture, self.at, self.status, **_at_once_with_time()))
+
+    def follow_address(self, page: gr.Blocks) -> None:
+        """Show the picture that the address names, see `links`, when the page is opened."""
+        settings = self.settings
+        fields = [self.intake.image, settings.reference, settings.mask]
+        opened = page.load(linked_picture, None, fields, show_progress="hidden", **QUICK, **HIDDEN)
+        self._update_picture(opened.success(_new_picture, self.at, self.status, **_at_once_with_time()))
 
     def _update_picture(self, event: Any) -> None:
         """As `_update`, for another picture or model."""

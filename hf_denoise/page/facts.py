@@ -8,6 +8,7 @@ from PIL import Image
 
 from hf_denoise.errors import UserError
 from hf_denoise.imaging.picture import Picture
+from hf_denoise.page.links import link_to
 from hf_denoise.page.measuring import noise_of
 from hf_denoise.page.results import PAGE_SIDE, as_url, in_its_colours, read_picture, shrink
 from hf_denoise.page.samples import EXAMPLES, example_of
@@ -34,6 +35,7 @@ def facts_of(image: str | None) -> dict[str, Any] | None:
         "thumbnail": as_url(type(small)(np.asarray(thumbnail), small.icc_profile)),
         "size": f"{width} x {height} pixels",
         "kind": kind_of(picture),
+        "link": link_to(path),
         "noise": f"noise {noise_of(picture):.1f} of 255",
     }
 

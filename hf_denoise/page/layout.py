@@ -87,4 +87,5 @@ def build() -> gr.Blocks:
         with gr.Tab("Try it"):
             try_tab(model)
         first.follow_model(model_panel(model))
+        first.follow_address(page)
     return page

@@ -104,7 +104,8 @@ FACTS = """${value ? (() => {
     const safe = (text) => String(text ?? "").replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`);
     return `<div class="facts"><img src="${value.thumbnail}" alt="The picture that was given, small">
         <p><b>${safe(value.name)}</b><span>${value.size}</span><span>${safe(value.kind)}</span>
-        <span>${value.noise}</span></p></div>`;
+        <span>${value.noise}</span>${value.link ? `<span><a href="${safe(value.link)}" title="Opens the page with this
+        picture, as long as it is on the server: about an hour after its last use">link</a></span>` : ""}</p></div>`;
 })() : ""}"""
 FACTS_STYLE = """
 .facts { display: flex; gap: 12px; align-items: center; }
