@@ -1,6 +1,5 @@
 """What the page does with a picture: denoise it, show it, write it, measure it. No tensor is touched here."""
 
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -25,7 +24,6 @@ from hf_denoise.page.results import (
     PREVIEW_SIDE,
     Preview,
     Result,
-    extension,
     in_its_colours,
     kept_result,
     new_folder,
@@ -34,6 +32,7 @@ from hf_denoise.page.results import (
     shrink,
 )
 from hf_denoise.page.samples import EXAMPLES
+from hf_denoise.page.saving import QUALITY, save_as
 from hf_denoise.page.scores import Scores, mix_scores, quality_scores
 from hf_denoise.page.status import FIGURES, FILE, has_come, is_complete, is_missing, is_shown
 from hf_denoise.page.stop import Watch, register_request
@@ -51,6 +50,8 @@ def denoise(
     color: float = 1.0,
     grain: float = 0.0,
     self_ensemble: bool = False,
+    format: str = "",
+    quality: float = QUALITY,
     progress: gr.Progress = gr.Progress(),  # noqa: B008
 ) -> tuple[tuple[str, str], str, Scores, str, str | None]:
     """Denoise a picture, and measure how much better it became and what was taken away.
@@ -71,10 +72,12 @@ def denoise(
         color: the same of colour noise.
         grain: share, from 0 to 1, of the finest luminance noise that stays.
         self_ensemble: the mean over the eight turns and flips of the picture: better, for eight times the time.
+        format: of the result: PNG, JPEG, TIFF or WebP. Empty keeps that of the picture.
+        quality: of a JPEG that `format` asks for, 1 to 100; one that was a JPEG is never made coarser than it came.
 
     Returns:
         Previews before and after: PNG, at most 2048 pixels a side.
-        The result in full quality: size, format, mode and bit depth of the picture.
+        The result in full quality: size, mode and bit depth of the picture, and its format where none is asked for.
         Of each metric its name, unit, before, after, which way is better, what it is about, and the same said in words.
             PSNR and SSIM, or the noise level where there is no reference. Contrast kept: 1 is all of that of the defect
             in the reference, 0 is none. With `protect`, how much is protected, and the noise that stays there.
@@ -85,8 +88,8 @@ def denoise(
     with shown_errors():
         auto = strength == "auto"
         fixed = 1.0 if auto else number(strength)
-        shares = luminance, color, grain
-        asked = Asked(image, fixed, reference, mask, model, protect, keep, auto, *shares, self_ensemble)
+        further = luminance, color, grain, self_ensemble, format, quality
+        asked = Asked(image, fixed, reference, mask, model, protect, keep, auto, *further)
         asked.complete().wishes.check()
     pair, removed, error, *_ = show(asked, progress=progress)
     return pair, write(asked, progress=progress), figures(asked, progress=progress), removed, error
@@ -159,11 +162,10 @@ def write(
     watch = Watch()
     with shown_errors(), new_folder() as folder:
         known = asked.complete()
-        image, result = known.image, known.result(progress)
+        result = known.result(progress)
         stored = mix_of(result, known.wishes, known.model, progress).stored(result)
         watch.check_view()
-        path = folder / f"{Path(image).stem}-denoised{extension(image, stored)}"
-        stored.save(path)
+        path = save_as(stored, known.image, folder, asked.format, asked.quality)
         watch.check_view()
         return str(path)
 
@@ -239,6 +241,8 @@ def show_result(
     color: float,
     grain: float,
     best: bool,
+    format: str,
+    quality: float,
     at: float,
     progress: gr.Progress = gr.Progress(),  # noqa: B008
 ) -> tuple[Any, ...]:
@@ -247,7 +251,7 @@ def show_result(
     `luminance`, `color` and `grain` are in percent.
     """
     shares = luminance / 100, color / 100, grain / 100
-    asked = Asked(image, strength, reference, mask, model, protect, keep, auto, *shares, best)
+    asked = Asked(image, strength, reference, mask, model, protect, keep, auto, *shares, best, format, quality)
     pair, *pictures = show(asked, at, PAGE_SIDE, progress)
     with shown_errors():
         compared = comparison_of(asked, pair, progress)

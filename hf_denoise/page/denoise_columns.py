@@ -22,6 +22,7 @@ from hf_denoise.page.keeping import Asked
 from hf_denoise.page.probe_panel import ProbePanel
 from hf_denoise.page.results import PAGE_SIDE
 from hf_denoise.page.samples import EXAMPLES
+from hf_denoise.page.saving import FORMATS, QUALITY
 
 
 @dataclass
@@ -49,6 +50,8 @@ class Views:
     use_mask: gr.Button
     mask_said: gr.Markdown
     download: gr.DownloadButton
+    format: gr.Dropdown
+    quality: CheckedSlider
     metrics: ScoreList
     probe: ProbePanel
 
@@ -102,7 +105,12 @@ def views_column() -> Views:
             use_mask = gr.Button("Use this mask")
             mask_said = gr.Markdown(elem_id="mask-said")
     with gr.Column(elem_id="outcome"):
-        download = gr.DownloadButton("Download in full quality", value=result)
+        with gr.Row():
+            download = gr.DownloadButton("Download in full quality", value=result, scale=3, min_width=180)
+            kinds = [("Format as it came", ""), *((name, name) for name in FORMATS)]
+            label = "Format of the download"
+            format = gr.Dropdown(kinds, value="", label=label, container=False, min_width=100, elem_id="format")
+        quality = CheckedSlider(50, 100, QUALITY, step=1, label="JPEG quality", info=looks.QUALITY, visible=False)
         metrics = ScoreList(scores, label="Metrics", elem_id="metrics")
     probe = ProbePanel()
     tabs = {
@@ -122,6 +130,8 @@ def views_column() -> Views:
         use_mask,
         mask_said,
         download,
+        format,
+        quality,
         metrics,
         probe,
     )

@@ -17,6 +17,7 @@ from hf_denoise.page.facts import facts_of
 from hf_denoise.page.keeping import Asked
 from hf_denoise.page.links import linked_picture
 from hf_denoise.page.samples import EXAMPLES
+from hf_denoise.page.saving import QUALITY
 from hf_denoise.page.status import Said, cancelled, failed, said
 from hf_denoise.page.stop import NOW, register_request
 from hf_denoise.page.views import painted_mask, picture_to_paint
@@ -47,7 +48,8 @@ class DenoiseTab:
         views, settings = self.views, self.settings
         keeping = [settings.protect, settings.keep, settings.auto]
         beside = [settings.reference, settings.mask, model]
-        self.asked = [self.intake.image, self.intake.strength, *beside, *keeping, *settings.balance, settings.best]
+        further = [*settings.balance, settings.best, views.format, views.quality]
+        self.asked = [self.intake.image, self.intake.strength, *beside, *keeping, *further]
         self.shown_as = gr.State(Asked())
         self.pictures = [views.comparison, views.removed, views.difference, settings.protected, settings.said]
         self.status = views.status
@@ -168,6 +170,8 @@ class DenoiseTab:
         self._update(self.intake.strength.change(**self._request(strength=True)), views.probe.findings)
         self._update(gr.on([field.change for field in settings.balance], **self._request()))
         self._update_picture(settings.best.change(_new_picture, self.at, self.status, **_at_once_with_time()))
+        self._update(gr.on([views.format.change, views.quality.change], **self._request()))
+        views.format.change(lambda format: gr.Slider(visible=format == "JPEG"), views.format, views.quality, **AT_ONCE)
         settings.mask.change(_mask_said, settings.mask, views.mask_said, **AT_ONCE)
 
     def _take_keeping(self) -> None:
@@ -222,9 +226,11 @@ def _for_programs(beside: list[Any]) -> list[Any]:
         return gr.Number(value, visible=False, label=label)
 
     strength = StrengthOrAuto(1.0, visible=False, label="Strength")
+    quality = number(QUALITY, "JPEG quality")
     keep = number(None, "Faintest defect to keep")
     shares = [number(1.0, "Luminance"), number(1.0, "Color"), number(0.0, "Grain")]
-    return [strength, *beside, keep, *shares, gr.Checkbox(False, visible=False, label="Self-ensemble")]
+    ensemble = gr.Checkbox(False, visible=False, label="Self-ensemble")
+    return [strength, *beside, keep, *shares, ensemble, gr.Textbox("", visible=False, label="Format"), quality]
 
 
 def _mask_said(mask: str | None) -> str:

@@ -88,6 +88,8 @@ class Asked(NamedTuple):
     color: float = 1.0
     grain: float = 0.0
     best: bool = False
+    format: str = ""
+    quality: float = 95
 
     def complete(self) -> "Known":
         """With the first example where there is no picture, and with what belongs to an example."""

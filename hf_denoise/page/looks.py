@@ -35,6 +35,7 @@ CURVES = (
 PROTECT = [("Nothing", ""), ("The mask", "mask"), ("Wherever needed", "auto")]
 PROTECTED = "Denoised less in these places, so that a defect there survives; noise stays with it."
 KEEP = "Contrast of a scratch 2 px wide. Empty: the mask is left as it was."
+QUALITY = "A picture that came as a JPEG is never made coarser than it came."
 BEST = "The mean over eight turns and flips of the picture: about 0.15 dB better, for eight times the time."
 BALANCE = (
     "On top of the strength. Beyond 100 %, what is left is smoothed as well. Fine grain is luminance noise under 2 "
