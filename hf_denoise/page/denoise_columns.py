@@ -106,10 +106,10 @@ def views_column() -> Views:
             mask_said = gr.Markdown(elem_id="mask-said")
     with gr.Column(elem_id="outcome"):
         with gr.Row():
-            download = gr.DownloadButton("Download in full quality", value=result, scale=3, min_width=180)
+            download = gr.DownloadButton("Download in full quality", value=result, scale=3, min_width=250)
             kinds = [("Format as it came", ""), *((name, name) for name in FORMATS)]
             label = "Format of the download"
-            format = gr.Dropdown(kinds, value="", label=label, container=False, min_width=100, elem_id="format")
+            format = gr.Dropdown(kinds, value="", label=label, container=False, min_width=160, elem_id="format")
         quality = CheckedSlider(50, 100, QUALITY, step=1, label="JPEG quality", info=looks.QUALITY, visible=False)
         metrics = ScoreList(scores, label="Metrics", elem_id="metrics")
     probe = ProbePanel()

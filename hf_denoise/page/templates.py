@@ -114,5 +114,6 @@ p { margin: 0; font-size: 13px; line-height: 1.45; color: var(--body-text-color-
     font-variant-numeric: tabular-nums; }
 b { display: block; font-weight: 600; color: var(--body-text-color); overflow: hidden; text-overflow: ellipsis;
     white-space: nowrap; }
+a { padding: 0; margin: 0; }
 span:not(:last-child)::after { content: " · "; }
 """

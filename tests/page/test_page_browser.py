@@ -417,7 +417,9 @@ def tab_to(page: "Page", name: str) -> None:
         called = page.evaluate(
             """() => {
                 const focused = document.activeElement;
-                return focused.ariaLabel || focused.innerText || focused.title || focused.querySelector("img")?.alt;
+                const label = focused.labels?.[0]?.innerText;
+                return focused.ariaLabel || focused.innerText || focused.title || label
+                    || focused.querySelector("img")?.alt;
             }"""
         )
         assert called
