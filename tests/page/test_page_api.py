@@ -146,6 +146,15 @@ def test_a_large_picture_is_shown_small_and_given_back_whole(client: Client, tmp
     assert Image.open(result).size == (2200, 40)
 
 
+def test_the_self_ensemble_is_no_worse_and_the_format_is_the_one_asked_for(client: Client, pictures: Path) -> None:
+    given, clean = handle_file(pictures / "noisy.png"), clean_pixels()
+    plain = client.predict(given, api_name="/denoise")[1]
+    best = client.predict(given, self_ensemble=True, format="TIFF", api_name="/denoise")[1]
+    assert not np.array_equal(from_file(plain), from_file(best))
+    assert psnr(from_file(best), clean) > psnr(from_file(plain), clean)
+    assert Path(best).name == "noisy-denoised.tif"
+
+
 def test_mask_of_another_size_is_refused(client: Client, pictures: Path) -> None:
     with pytest.raises(AppError, match=r"small-mask\.png.*160 x 60.*160 x 120"):
         client.predict(

@@ -56,6 +56,8 @@ def test_upload_compare_download(page: "Page", pictures: Path, tmp_path: Path) -
     wait_for_result(page, lambda: upload(page, "#picture", pictures / "noisy.png"))
     noise = scores(page)["Estimated noise level"]
     assert noise[0] == pytest.approx(25, abs=4)
+    given = page.locator("#facts").filter(has_text="noisy.png").inner_text()
+    assert "160 x 120 pixels" in given and "PNG, colour, 8 bits" in given and f"noise {noise[0]:.1f}" in given
     assert noise[1] < noise[0] / 3
 
     with page.expect_download() as download:
@@ -257,6 +259,7 @@ def test_a_mask_is_drawn_on_the_picture(page: "Page", tmp_path: Path) -> None:
     page.mouse.up()
     wait_for_metric(page, page.get_by_role("button", name="Use this mask").click, "Contrast kept")
     assert scores(page)["Contrast kept"] == pytest.approx([1], abs=0.1)
+    assert "In use: 'drawn-mask.png'" in page.locator("#mask-said").inner_text()
     open_measures(page)
     assert "drawn-mask" in page.locator("#mask").inner_text()
 

@@ -69,6 +69,18 @@ def test_the_field_for_a_file_is_marked_while_one_is_dragged(page: "Page", pictu
     assert page.locator("#picture").evaluate(outline) != "dashed"
 
 
+def test_the_address_opens_an_example_or_an_earlier_upload(page: "Page", server: Server, pictures: Path) -> None:
+    wait_for_result(page, lambda: upload(page, "#picture", pictures / "noisy.png"))
+    page.locator("#facts").filter(has_text="noisy.png").wait_for()
+    link = page.locator("#facts a").get_attribute("href")
+    for address, name in (("?image=scan", "Example: Scanned page"), (link, "noisy.png")):
+        page.goto(f"{server.url}{address}")
+        page.locator("#facts").filter(has_text=name).wait_for()
+        page.locator("#metrics dt").filter(has_text="PSNR" if "Example" in name else "Estimated").first.wait_for()
+    page.goto(f"{server.url}?image={'0' * 64}")
+    page.get_by_test_id("toast-body").filter(has_text="no longer here").wait_for()
+
+
 def test_all_that_goes_in_and_comes_out_has_a_name(client: Client) -> None:
     for endpoint in client.view_api(return_format="dict", print_info=False)["named_endpoints"].values():
         labels = [each["label"] for each in (*endpoint["parameters"], *endpoint["returns"])]
