@@ -2,7 +2,7 @@
 
 import sys
 
-from hf_denoise.distributed.launch import start_cpu_processes
+from hf_denoise.distributed.accelerate_cpu import start_cpu_processes
 
 if __name__ == "__main__":
     start_cpu_processes()  # first, as it may leave the work to other processes: these imports take seconds

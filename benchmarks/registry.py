@@ -75,6 +75,7 @@ BENCHMARKS: dict[str, Benchmark] = {
         "benchmarks.page.waiting", "time from dropping a picture on the page to the result", packages=("playwright",)
     ),
     "load_page": Benchmark("benchmarks.page.load", "20 people at once on the page"),
+    "page_memory": Benchmark("benchmarks.page.memory", "memory of the page over 200 pictures of mixed size"),
     "fuzz_page": Benchmark("benchmarks.page.fuzz", "whole, hostile and damaged files through the page"),
     "train_speed": Benchmark("benchmarks.train_speed", "train.py beside a bare PyTorch loop"),
     "kill_resume": Benchmark(

@@ -73,7 +73,7 @@ def synchronize(device: torch.device) -> None:
 def whole_training(config: TrainConfig) -> tuple[float, float]:
     """Images per second of `train`, and its share of time spent waiting for data: medians of what it logs."""
     train(config)
-    events = EventAccumulator(str(next(Path(config.output).rglob("events.out.tfevents.*")).parent))
+    events = EventAccumulator(str(Path(config.output) / "hf_denoise"))
     events.Reload()
     # The first figures hold the start of the workers and the first use of every kernel.
     speed, waiting = (

@@ -9,6 +9,7 @@ from tyro.conf import arg
 
 from hf_denoise.cli.network import Engine, Precision, load_denoiser
 from hf_denoise.distributed.processes import join_processes
+from hf_denoise.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,10 @@ class Evaluate:
     """Gaussian noise added to clean images: one measurement each, on the 0..255 scale, not clipped."""
     degradation: str | None = None
     """Another degradation instead, such as poisson-gaussian:25 or jpeg:40."""
+    dataset_revision: str | None = None
+    """Branch, tag or commit of a dataset on the Hub. Default: the newest."""
+    dataset_config: str | None = None
+    """Which one, where a dataset on the Hub has several configurations."""
     columns: tuple[str, ...] = ()
     """Names of the roles in --data, where they are not the usual ones: `degraded=LQ clean=GT mask=M` names columns of a
     dataset, or folders, or with a * files: `"clean=*_GT"`. `"clean=*"`: all images are clean."""
@@ -37,6 +42,8 @@ class Evaluate:
     """Other denoisers to measure on the same images. bm3d is slow and a package of its own: pip install bm3d."""
     split: str = "test"
     """Split to measure; all takes every image of data without splits of their own."""
+    limit: int | None = None
+    """Measure the first so many images of the split. Default: all."""
     seed: int = 0
     """Seed of the split (that of the training) and of the noise."""
     skip_bad: bool = False
@@ -58,6 +65,8 @@ class Evaluate:
         from hf_denoise.hub.reports import weights_digest
         from hf_denoise.hub.tables import unescape
 
+        if self.limit is not None and self.limit < 1:
+            raise UserError(f"--limit must be at least 1, got {self.limit}")
         processes = join_processes()
         folder = Path(self.model) if self.model and Path(self.model).is_dir() else None
         beside = Path(f"{os.path.normpath(folder)}-report") if folder else Path("evaluation")
@@ -72,8 +81,11 @@ class Evaluate:
             split=self.split,
             seed=self.seed,
             skip_bad=self.skip_bad,
+            revision=self.dataset_revision,
+            config=self.dataset_config,
             columns=parse_columns(self.columns),
             make_degraded=self.make_degraded,
+            limit=self.limit,
             model=self.model or "packaged weights",
             digest=lambda: weights_digest(checkpoint_folder(self.model or PACKAGED, local_files_only=True)),
             overwrite=self.overwrite,

@@ -15,7 +15,8 @@ from hf_denoise.cli.export import Export
 from hf_denoise.cli.make_triplets import MakeTriplets
 from hf_denoise.cli.probe import Probe
 from hf_denoise.cli.push import Push
-from hf_denoise.distributed.launch import rank, say_mistake, start_cpu_processes
+from hf_denoise.distributed.accelerate_cpu import start_cpu_processes
+from hf_denoise.distributed.launch import rank, say_mistake
 from hf_denoise.errors import UserError
 
 COMMANDS: dict[str, Callable[..., Any]] = {

@@ -14,7 +14,7 @@ class MakeTriplets:
     clean: Annotated[Positional[str], arg(metavar="CLEAN")]
     """Images without defects: a folder in a known layout, or the id of a dataset on the Hub."""
     output: Annotated[Positional[Path], arg(metavar="OUT")]
-    """Folder for the dataset, its card and a contact sheet; new or empty."""
+    """Folder for the dataset, its card and contact sheets; new or empty."""
     seed: int = 0
     """Seed of the split, the defects and the noise; the same one gives the same pixels."""
     per_image: int = 1
@@ -29,6 +29,12 @@ class MakeTriplets:
     """Kinds of defects; the variants of an image take turns."""
     degradation: str = "gaussian:25"
     """Noise of the degraded images, such as camera:1-16 or mixture; none: no degraded images, new noise in training."""
+    inside: str | None = None
+    """Masks of surfaces, which defects do not leave: a folder with the names of the images, 255 inside; or auto, which
+    finds objects on a plain ground. Dead rows go across."""
+    contrast: tuple[float, float] | None = None
+    """How much defects change the picture, LOW HIGH in grey levels, such as 40 120 for what is plain to see. Default:
+    from what is hardly seen on."""
     columns: tuple[str, ...] = ()
     """Names of the roles in CLEAN, where they are not the usual ones, such as `clean=GT mask=M`; `"clean=*"`: all are
     clean."""
@@ -46,8 +52,11 @@ class MakeTriplets:
             per_image=self.per_image,
             kinds=self.kinds,
             degradation=self.degradation,
+            inside=self.inside,
+            contrast=self.contrast,
             skip_bad=self.skip_bad,
             columns=parse_columns(self.columns),
         )
         images = ", ".join(f"{sum(count.values())} {split}" for split, count in counts.items())
-        print(f"{self.output}: {images}; look at {self.output / 'contact-sheet.jpg'}")
+        sheet = self.output / "contact-sheet.jpg"
+        print(f"{self.output}: {images}; look at {sheet} and, for each class, {sheet.with_suffix('')}-*.jpg")

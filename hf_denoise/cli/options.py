@@ -86,6 +86,12 @@ def parse(options: type[Options], arguments: Sequence[str], recorded: Recorded[O
     return tyro.cli(options, args=[*as_arguments(before), *recipe, *rest]) if before else parsed
 
 
+def hide(secrets: Sequence[str]) -> None:
+    """Take secrets out of the words that this process was started with: trackers such as W&B record them."""
+    for secret in secrets:
+        sys.argv[:] = [word.replace(secret, "***") for word in sys.argv]
+
+
 def run(
     options: type[Options],
     command: Callable[[Options], object],
@@ -94,7 +100,9 @@ def run(
 ) -> int:
     """Parse and run; a `UserError` becomes one line on stderr and exit status 2, an interruption status 130."""
     try:
-        command(parse(options, arguments, recorded))
+        parsed = parse(options, arguments, recorded)
+        hide([value for name in getattr(options, "SECRETS", ()) if (value := getattr(parsed, name))])
+        command(parsed)
     except UserError as error:
         say_mistake(error)
         return 2

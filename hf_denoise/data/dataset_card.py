@@ -2,7 +2,7 @@
 
 from huggingface_hub import DatasetCard, DatasetCardData
 
-from hf_denoise.data.contact_sheet import SHEET
+from hf_denoise.data.contact_sheet import SHEET, page_name
 from hf_denoise.data.triplet_recipe import TripletRecipe
 from hf_denoise.hub.tables import escape, plain
 
@@ -16,6 +16,8 @@ Photographs with synthetic defects, for training and measuring image denoisers t
 `hf-denoise make-triplets` from `{{ source }}`.
 
 ![Samples of every class: the photograph with the defect, the outline of the mask{{ sheet_degraded }}]({{ sheet }})
+
+More of each class: {{ pages }}.
 
 ## Columns
 
@@ -31,7 +33,10 @@ Photographs with synthetic defects, for training and measuring image denoisers t
 
 ## What was drawn
 
-Into each photograph one to three defects of one class, at random places, from faint to strong. Outside the mask the
+Into each photograph one to three defects of one class, at random places
+{%- if inside %} on its surfaces, which they do not leave{% endif %}, {% if contrast -%}
+of {{ contrast[0] }} to {{ contrast[1] }} grey levels{% else %}from faint to strong{% endif %}; on rough ground they are
+stronger than on smooth. Outside the mask the
 photograph is unchanged.
 {%- if degrades %} A degradation that simulates a camera also changes `clean`: it is the picture of that camera
 without noise.
@@ -58,7 +63,7 @@ data = load_triplets("path/to/this/folder")
 
 ## Limitations
 
-The defects are drawn, not photographed: they vary less than real ones, and do not follow the objects in the picture.
+The defects are drawn, not photographed: they vary less than real ones{{ ends }}.
 Measure on real defects before you rely on a model that was trained on these.
 
 ## Licence
@@ -75,6 +80,7 @@ def dataset_card(source: str, counts: dict[str, dict[str, int]], recipe: Triplet
         counts: for each split the number of images of each kind of defect.
         recipe: how they were made.
     """
+    drawn = [kind for kind in recipe.kinds if any(count[kind] for count in counts.values())]
     data = DatasetCardData(
         license="other",
         task_categories=["image-to-image"],
@@ -96,6 +102,10 @@ def dataset_card(source: str, counts: dict[str, dict[str, int]], recipe: Triplet
         kinds=recipe.kinds,
         per_image=recipe.per_image,
         seed=recipe.seed,
+        inside=recipe.surfaces.inside is not None,
+        contrast=[f"{level:g}" for level in recipe.contrast or ()],
+        pages=", ".join(f"[{kind}]({page_name(kind)})" for kind in drawn),
+        ends="" if recipe.surfaces.inside else ", and do not end where an object does",
         degrades=recipe.degrades,
         degradation=plain(recipe.degradation),
         sheet=SHEET,

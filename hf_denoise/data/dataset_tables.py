@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from huggingface_hub import constants
+from huggingface_hub.errors import RevisionNotFoundError
 
 from hf_denoise.data.layouts import SPLIT_NAMES
 from hf_denoise.data.roles import ROLES
@@ -22,6 +24,10 @@ from hf_denoise.hub.reach import hub_is_out_of_reach
 
 if TYPE_CHECKING:
     import datasets
+
+_CONFIGS = re.compile(
+    r"(?:Available|available configs): \[(.*?)\]"
+)  # in what `datasets` says of a wrong or missing one
 
 
 def _is_saved(folder: Path) -> bool:
@@ -47,6 +53,8 @@ def open_stream(
     data: str | os.PathLike[str],
     shards: int = 64,
     revision: str | None = None,
+    config: str | None = None,
+    token: str | None = None,
     columns: Mapping[str, str] | None = None,
     make_degraded: bool = False,
 ) -> dict[str, datasets.IterableDataset]:
@@ -58,7 +66,7 @@ def open_stream(
         data: a folder that `datasets` reads or wrote, or the id of a dataset on the Hub.
         shards: into how many a folder of `save_to_disk` is cut; others have as many as they have files.
         revision: the commit of a dataset on the Hub that is read; default: the newest.
-        columns, make_degraded: as of `load_triplets`.
+        config, token, columns, make_degraded: as of `load_triplets`.
 
     Returns:
         Splits among `train`, `validation`, `test`, with the columns `name`, `clean`, `mask`, `degraded` as far as the
@@ -74,7 +82,8 @@ def open_stream(
         raise UserError(f"{wrong}; give a `datasets` folder or the id of a dataset on the Hub (user/name).")
     if folder.exists() and not (folder.is_dir() and is_datasets_folder(folder)):
         raise UserError(f"'{data}' is no `datasets` folder: --streaming reads one (Parquet files), or a Hub id.")
-    loaded = _load(folder if folder.exists() else None, str(data), streaming=True, revision=revision)
+    local = folder if folder.exists() else None
+    loaded = _load(local, str(data), streaming=True, revision=revision, config=config, token=token)
     if isinstance(loaded, datasets.Dataset | datasets.IterableDataset):
         loaded = {"train": loaded}
     streams = {}
@@ -88,20 +97,31 @@ def open_stream(
     return streams
 
 
-def _load(folder: Path | None, data: str, streaming: bool = False, revision: str | None = None) -> Any:
+def _load(
+    folder: Path | None,
+    data: str,
+    streaming: bool = False,
+    revision: str | None = None,
+    config: str | None = None,
+    token: str | None = None,
+) -> Any:
     """What `datasets` makes of a folder of `save_to_disk`, one that `load_dataset` reads, or the Hub id `data`."""
     import datasets
 
+    if folder is not None:
+        refuse_version(data, revision, config if _is_saved(folder) else None)
     try:
         if folder is None:
             with _offline_where_out_of_reach():
-                return datasets.load_dataset(data, streaming=streaming, revision=revision)
+                return datasets.load_dataset(data, config, streaming=streaming, revision=revision, token=token)
         if _is_saved(folder):
             return datasets.load_from_disk(str(folder))
         if streaming:
-            return datasets.load_dataset(str(folder), streaming=True)
-        return datasets.load_dataset(str(folder), cache_dir=str(_cache_of(folder)))
+            return datasets.load_dataset(str(folder), config, streaming=True)
+        return datasets.load_dataset(str(folder), config, cache_dir=str(_cache_of(folder)))
     except datasets.exceptions.DatasetNotFoundError as error:
+        if isinstance(error.__cause__, RevisionNotFoundError):
+            raise UserError(f"{data} has no revision '{revision}' on the Hub: correct --dataset-revision.") from error
         raise UserError(
             f"{data} is neither a folder here nor a dataset on the Hub that you may read: correct the name, or log in "
             "with `hf auth login` if it is private."
@@ -114,7 +134,17 @@ def _load(folder: Path | None, data: str, streaming: bool = False, revision: str
             "the path, or the network."
         ) from error
     except Exception as error:  # readers of many formats, each with errors of its own
+        if found := _CONFIGS.search(str(error)):
+            names = found[1].replace("'", "")
+            raise UserError(f"{data} has the configurations {names}: choose one with --dataset-config.") from error
         raise UserError(f"{data} could not be loaded as a dataset: {cause_of(error).rstrip('.')}.") from error
+
+
+def refuse_version(data: str, revision: str | None, config: str | None) -> None:
+    """Raises: UserError: a folder is asked for what only datasets on the Hub have, or those with configurations."""
+    for flag, value in (("--dataset-revision", revision), ("--dataset-config", config)):
+        if value:
+            raise UserError(f"{data} is a folder here, which has no {flag} '{value}': leave that out.")
 
 
 @contextmanager
@@ -147,17 +177,23 @@ def _cache_of(folder: Path) -> Path:
 
 
 def open_tables(
-    folder: Path | None, data: str, revision: str | None = None, columns: Mapping[str, str] | None = None
+    folder: Path | None, data: str, columns: Mapping[str, str], **version: str | None
 ) -> dict[str | None, datasets.Dataset]:
-    """The splits of what `_load` gives, with our columns, of which `columns` may give the names."""
+    """The splits of what `_load` gives, with our columns, of which `columns` may give the names.
+
+    Args:
+        folder: None where the data are on the Hub.
+        data, columns: as of `load_triplets`.
+        version: `revision`, `config` and `token` of `load_triplets`.
+    """
     import datasets
 
-    loaded = _load(folder, data, revision=revision)
+    loaded = _load(folder, data, **version)  # type: ignore[arg-type]
     if isinstance(loaded, datasets.Dataset):
         loaded = datasets.DatasetDict({"train": loaded})
     own: dict[str | None, list[datasets.Dataset]] = {}
     for split, given in loaded.items():
-        table = with_our_names(given, columns or {}, data)
+        table = with_our_names(given, columns, data)
         own_split = SPLIT_NAMES.get(str(split).lower())
         if len(loaded) == 1:
             own[own_split] = [_normalise(table, "", data)]

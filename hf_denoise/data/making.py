@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from hf_denoise.data.contact_sheet import SHEET, contact_sheet
+from hf_denoise.data.contact_sheet import contact_sheets
 from hf_denoise.data.dataset_card import dataset_card
 from hf_denoise.data.decoded import Decoded
+from hf_denoise.data.surfaces import Surfaces
 from hf_denoise.data.triplet_recipe import TripletRecipe
 from hf_denoise.data.triplets import load_triplets
 from hf_denoise.data.walking import is_utf8
@@ -41,12 +42,14 @@ def make_triplets(
     per_image: int = 1,
     kinds: Sequence[str] = tuple(DEFECT_KINDS),
     degradation: str = "gaussian:25",
+    inside: str | os.PathLike[str] | None = None,
+    contrast: tuple[float, float] | None = None,
     skip_bad: bool = False,
     columns: Mapping[str, str] | None = None,
 ) -> dict[str, dict[str, int]]:
     """Draw defects into clean photographs and write a folder of triplets, ready for training and for the Hub.
 
-    The folder holds Parquet files, a dataset card and a contact sheet. Its columns are `name`, `clean` (the photograph
+    The folder holds Parquet files, a dataset card and contact sheets. Its columns are `name`, `clean` (the photograph
     with the defect: what a denoiser should give back), `mask` (255 on the pixels that the defect changed), `degraded`
     (not with the degradation "none") and `defect`, the class. Images are 8-bit PNG, grey ones with one channel. Every
     random choice follows from the seed, the name of the photograph and the number of the variant.
@@ -61,6 +64,9 @@ def make_triplets(
         kinds: which of `hf_denoise.defects.generator.DEFECT_KINDS` to draw; the variants of a photograph take turns.
         degradation: as in `hf_denoise.noise.degradations`, clipped and rounded to 8 bits; where it changes the target,
             as a camera does, the changed one is stored. "none": no `degraded`, so that training draws noise each time.
+        inside: a folder of masks that say where surfaces are, which defects do not leave; or "auto"; see
+            `hf_denoise.data.surfaces.Surfaces`.
+        contrast: from and to, in levels of 255: how much the defects change; see `draw_defects`.
         skip_bad: leave out images that cannot be used instead of raising.
         columns: as of `load_triplets`.
 
@@ -72,11 +78,13 @@ def make_triplets(
     """
     from datasets.exceptions import DatasetGenerationError
 
-    recipe = TripletRecipe(seed, per_image, tuple(dict.fromkeys(kinds)), degradation)
+    surfaces = Surfaces(None if inside is None else str(inside))
+    recipe = TripletRecipe(seed, per_image, tuple(dict.fromkeys(kinds)), degradation, surfaces, contrast)
     output, source = Path(output).expanduser().absolute(), Path(clean_data).expanduser().absolute()
     _check_output(output, source)
     triplets = load_triplets(clean_data, seed=seed, skip_bad=skip_bad, columns=columns)
     photos = _usable(triplets, str(clean_data), skip_bad)
+    surfaces.check(name for table in photos.values() for name in table["name"])
     staging = staging_folder(output)
     try:
         shutil.rmtree(staging, ignore_errors=True)
@@ -85,6 +93,8 @@ def make_triplets(
         swap_in(output)
     except (DatasetGenerationError, OSError) as error:
         cause = error.__cause__ or error
+        if isinstance(cause, UserError):  # a mask of a surface
+            raise cause from None
         reason = getattr(cause, "strerror", None) or str(cause)
         raise UserError(f"could not write '{output}' ({reason}); free space or choose another folder") from error
     finally:
@@ -159,7 +169,8 @@ def _write(
                 part.to_parquet(folder / "data" / f"{split}-{index:05d}-of-{shards:05d}.parquet")
             classes = table.features["defect"].int2str(table["defect"][:])
             counts[split] = {kind: classes.count(kind) for kind in recipe.kinds}
-        contact_sheet(tables).save(folder / SHEET, quality=92, subsampling=0)
+        for name, sheet in contact_sheets(tables).items():
+            sheet.save(folder / name, quality=92, subsampling=0)
         dataset_card(source, counts, recipe).save(folder / "README.md")
         tables.clear()  # before the files they are mapped from
     return counts

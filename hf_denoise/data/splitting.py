@@ -44,3 +44,13 @@ def split_by_source(
     for (split, _), chosen in zip(wanted, np.split(order, np.cumsum(counts)[:-1]), strict=True):
         side.update((distinct[index], split) for index in chosen)
     return {split: [row for row, source in enumerate(sources) if side[source] == split] for split, _ in wanted}
+
+
+def drawn_rows(count: int, wanted: int, seed: int) -> list[int]:
+    """At most `wanted` of `count` rows, ascending; those of a smaller number are among those of a larger one."""
+    return sorted(np.random.default_rng(seed).permutation(count)[:wanted].tolist())
+
+
+def first_of(wanted: int | None, count: int) -> str:
+    """How many of `count` rows are taken where the first `wanted` are, in words."""
+    return f"the first {wanted} of {count}" if wanted and wanted < count else f"{count}"

@@ -45,9 +45,10 @@ class ShardStream:
         seed: of the order and of all that is random in samples.
         side: batches are padded to this height and width.
         skip_bad: leave out, with a logged warning, rows that cannot be used, instead of stopping.
+        rows: take at most so many, the first ones of each shard, of which all have the same number or one less.
 
     Raises:
-        UserError: there are fewer shards than processes, or while iterating, a row that cannot be used.
+        UserError: there are fewer shards or rows than processes, or while iterating, a row that cannot be used.
     """
 
     def __init__(
@@ -62,13 +63,16 @@ class ShardStream:
         seed: int,
         side: int,
         skip_bad: bool = False,
+        rows: int | None = None,
     ):
         if table.num_shards < processes:
             raise UserError(
                 f"the data have {table.num_shards} shards for {processes} processes; start fewer processes, or write "
                 "more shards (push_to_hub(num_shards=...))"
             )
-        self.table, self.seed = table, seed
+        if rows is not None and rows < processes:
+            raise UserError(f"{rows} training samples are too few for {processes} processes; take more of them")
+        self.table, self.seed, self.limit = table, seed, rows
         self.process, self.processes = process, processes
         self.position: Position = (0, 0, 0)
         self.loader = DataLoader(
@@ -129,7 +133,11 @@ class ShardStream:
             epoch, place = epoch + 1, 0
 
     def _blocks(self, shard: int, done: int) -> Iterator[list[dict[str, Any]]]:
-        rows = iter(self.table.shard(self.table.num_shards, shard).skip(done))
+        shards = self.table.num_shards
+        left = None if self.limit is None else max((self.limit - shard - 1) // shards + 1 - done, 0)
+        if left == 0:
+            return
+        rows = islice(self.table.shard(shards, shard).skip(done), left)
         while block := list(islice(rows, MIXED_ROWS)):
             yield block
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_denoise.data.dataset_tables import is_datasets_folder, open_tables
+from hf_denoise.data.dataset_tables import is_datasets_folder, open_tables, refuse_version
 from hf_denoise.data.layout_files import Layout
 from hf_denoise.data.layouts import read_layout
 from hf_denoise.data.roles import check_columns
@@ -37,6 +37,8 @@ def load_triplets(
     skip_bad: bool = False,
     splits: tuple[float, float, float] = (0.7, 0.2, 0.1),
     revision: str | None = None,
+    config: str | None = None,
+    token: str | None = None,
     columns: Mapping[str, str] | None = None,
     make_degraded: bool = False,
 ) -> datasets.DatasetDict:
@@ -51,6 +53,8 @@ def load_triplets(
         splits: shares of train, validation and test; they sum to 1. Only for data without splits of their own (a lone
             `train` is none). Every share above 0 gets at least one source image. `(0, 0, 1)`: all is test.
         revision: branch, tag or commit of a dataset on the Hub.
+        config: which one, where a dataset on the Hub has several configurations.
+        token: access token for a private dataset on the Hub; None takes `HF_TOKEN` or the one that is logged in.
         columns: names of roles that are given by hand, `{"clean": "GT", "degraded": "LQ"}`: columns; or folders, by
             name or path below `data`; or files, a `*` being what partners share. `{"clean": "*"}`: all are clean.
         make_degraded: leave out the degraded images of the data, so that all are made.
@@ -70,8 +74,15 @@ def load_triplets(
             outside, or masks and degraded images of another size than the clean image. Sizes are compared as
             displayed, with the EXIF orientation applied.
     """
-    options: dict[str, Any] = {"revision": revision, "columns": columns, "make_degraded": make_degraded}
-    return find_triplets(data, seed=seed, skip_bad=skip_bad, splits=splits, **options).tables
+    return find_triplets(
+        data,
+        seed=seed,
+        skip_bad=skip_bad,
+        splits=splits,
+        columns=columns,
+        make_degraded=make_degraded,
+        **{"revision": revision, "config": config, "token": token},
+    ).tables
 
 
 @dataclass(frozen=True)
@@ -95,13 +106,13 @@ def find_triplets(
     seed: int = 0,
     skip_bad: bool = False,
     splits: tuple[float, float, float] = (0.7, 0.2, 0.1),
-    revision: str | None = None,
     columns: Mapping[str, str] | None = None,
     make_degraded: bool = False,
+    **version: str | None,
 ) -> Found:
-    """`load_triplets`, with what else is known of the data; the arguments and errors are the same."""
+    """`load_triplets`, with what else is known of the data; the arguments (`version`: three of them) are the same."""
     _check_options(seed, splits, columns or {})
-    tables, problems, layout = _open(data, revision, columns or {})
+    tables, problems, layout = _open(data, columns or {}, version)
     if make_degraded:
         tables = {split: without_degraded(table) for split, table in tables.items()}
     if set(tables) == {"train"}:
@@ -145,7 +156,7 @@ def _name_problems(data: str, problems: list[str], skip_bad: bool) -> None:
 
 
 def _open(
-    data: str | os.PathLike[str], revision: str | None, columns: Mapping[str, str]
+    data: str | os.PathLike[str], columns: Mapping[str, str], version: dict[str, str | None]
 ) -> tuple[dict[str | None, datasets.Dataset], list[str], str]:
     """Tables with our columns for each own split (None: no own splits), what could not be matched, and the layout."""
     folder = Path(data).expanduser()
@@ -157,7 +168,8 @@ def _open(
         raise UserError(f"{data} lies in a path that is not UTF-8: rename the folder.")
     if is_folder:
         if is_datasets_folder(folder):
-            return open_tables(folder, str(data), columns=columns), [], "a folder of the `datasets` library"
+            return open_tables(folder, str(data), columns, **version), [], "a folder of the `datasets` library"
+        refuse_version(str(data), version.get("revision"), version.get("config"))
         layout = read_layout(folder, columns)
         if unread := unread_sentence(visible_files(folder, UNREAD)):
             _logger.warning("%s: %s.", data, unread)
@@ -173,7 +185,7 @@ def _open(
         raise UserError(
             f"{data} does not exist: give a folder of images or the id of a dataset on the Hub (user/name)."
         )
-    return open_tables(None, str(data), revision, columns), [], "a dataset on the Hub"
+    return open_tables(None, str(data), columns, **version), [], "a dataset on the Hub"
 
 
 def _tables_of(layout: Layout) -> tuple[dict[str | None, datasets.Dataset], list[str]]:

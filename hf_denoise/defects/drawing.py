@@ -4,11 +4,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d, zoom
+from scipy.ndimage import gaussian_filter, gaussian_filter1d, zoom
 from scipy.spatial import KDTree
 from scipy.special import erf
 
-from hf_denoise.arrays import FloatImage
+from hf_denoise.arrays import FloatImage, Mask
 
 Array = NDArray[Any]
 Rng = np.random.Generator
@@ -16,6 +16,7 @@ Shape = tuple[int, int]
 
 TEXTURE = 2  # times the mean difference of neighbouring pixels: the least contrast that shows on them
 BLUR = 0.5  # of the optics, standard deviation in pixels: no photograph has sharper edges
+AROUND = 6  # standard deviation in pixels of what counts as around a pixel
 STEP = 0.5  # between the points of a line, pixels
 
 
@@ -30,9 +31,9 @@ def shade(
 ) -> FloatImage:
     """Take light away where `core` (H, W, 0..1) is and add some where `rim` is, or the other way round.
 
-    `contrast` is that of a full core on the ground around it, of the range. It is raised to that of the texture there,
-    which would hide it, and its sign is turned on ground too dark or too bright to show it. At most `largest_share` of
-    the light is taken or added.
+    `contrast` is that of a full core on the ground around it, of the range. Wherever the texture is stronger and would
+    hide it, it is raised to that; its sign is turned on ground too dark or too bright to show it. At most
+    `largest_share` of the light is taken or added.
     """
     touched = np.nonzero(np.maximum(core, rim))
     if not touched[0].size:
@@ -41,11 +42,10 @@ def shade(
     core, rim, ground = core[box], rim[box], image[box]
     brightness = ground.mean(axis=2)
     level = float(np.median(brightness[core >= core.max() / 2]))
-    texture = float(np.abs(np.diff(brightness, axis=1)).mean()) if ground.shape[1] > 1 else 0.0
-    contrast = max(contrast, TEXTURE * texture)
+    raised = np.maximum(contrast, TEXTURE * local_texture(brightness))
     dark = level > (0.06 if dark else 0.94)
-    less = min(contrast / max(level, 0.01), largest_share)
-    more = min(contrast / max(1 - level, 0.01), largest_share)
+    less = np.minimum(raised / max(level, 0.01), largest_share)
+    more = np.minimum(raised / max(1 - level, 0.01), largest_share)
     rim = rim * (1 - core)
     shadow, shine = (core * less, rim * more) if dark else (rim * less, core * more)
     kept = 1 - shadow[..., None] * (np.ones(3) if tint is None else tint)
@@ -53,6 +53,12 @@ def shade(
     result = image.copy()
     result[box] = shaded + (1 - shaded) * shine[..., None].astype(np.float32)
     return result
+
+
+def local_texture(brightness: Array) -> Array:
+    """(H, W) mean difference of neighbouring pixels around each pixel, across and down."""
+    across, down = (np.abs(np.diff(brightness, axis=axis, append=brightness.take([-1], axis))) for axis in (1, 0))
+    return gaussian_filter((across + down) / 2, AROUND, mode="nearest")
 
 
 def draw_line(canvas: Array, points: Array, width: Array, force: Array, shift: Array | float = 0.0) -> None:
@@ -83,9 +89,18 @@ def draw_line(canvas: Array, points: Array, width: Array, force: Array, shift: A
     canvas.flat[flat] = np.maximum(canvas.flat[flat], cover * force[point])
 
 
-def smooth_place(image: FloatImage, rng: Rng) -> Array:
-    """Row and column of a random place: of three, the one on the smoothest ground, where a defect shows best."""
-    places = rng.uniform(0, image.shape[:2], (3, 2))
+def smooth_place(image: FloatImage, rng: Rng, inside: Mask | None = None) -> Array:
+    """Row and column of a random place: of three, the one on the smoothest ground, where a defect shows best.
+
+    Args:
+        image: (H, W, 3).
+        rng: draws them.
+        inside: (H, W), with some pixel; the places lie there. None: anywhere.
+    """
+    if inside is None:
+        places = rng.uniform(0, image.shape[:2], (3, 2))
+    else:
+        places = np.stack(np.divmod(rng.choice(np.flatnonzero(inside), 3), inside.shape[1]), axis=1) + 0.5
     around = [image[window_around(image.shape[:2], at, 16)[0]] for at in places]
     return places[np.argmin([float(np.abs(np.diff(part.mean(axis=2), axis=1)).mean()) for part in around])]
 

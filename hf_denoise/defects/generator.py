@@ -7,6 +7,7 @@ missing to white. So the texture below stays, colours stay colours, grey stays g
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import expit
 
 from hf_denoise.arrays import FloatImage, Mask
@@ -29,56 +30,105 @@ from hf_denoise.defects.drawing import (
     width_unit,
     window_around,
 )
+from hf_denoise.defects.foreground import one_surface
 from hf_denoise.errors import UserError
 
 SMALLEST_SIDE = 8  # pixels; a smaller image has no room for a defect that leaves most of it as it was
 VISIBLE_LEVELS = 2  # levels of 255 that a pixel must change by to belong to the mask
 ATTEMPTS = 10
+MARGIN, MOST_CUT = 0.01, 0.2  # share of its pixels that black and white may cut: below them no texture is left
+TOLERANCE = 1.1  # by which the contrast of a defect may miss what was wanted
 # How much of the darkening each of red, green and blue takes: soot, coffee or rust, oil, ink.
 TINTS = ((1.0, 1.0, 1.0), (0.45, 0.8, 1.0), (0.6, 0.75, 1.0), (1.0, 0.85, 0.6))
 
 
-def draw_defects(clean: FloatImage, kind: str, rng: Rng) -> tuple[FloatImage, Mask]:
+def draw_defects(
+    clean: FloatImage,
+    kind: str,
+    rng: Rng,
+    *,
+    inside: Mask | None = None,
+    contrast: tuple[float, float] | None = None,
+) -> tuple[FloatImage, Mask]:
     """Draw one to three defects of one kind, at random places, from faint to strong.
 
     Args:
         clean: (H, W, 3) float32 in [0, 1]. A grey picture, with three equal channels, stays grey.
         kind: one of `DEFECT_KINDS`.
         rng: the source of every random choice.
+        inside: (H, W), where surfaces are: each defect lies on one connected part of it and ends with that. Dead rows
+            are the sensor's and end nowhere. None, or a mask without a pixel: anywhere.
+        contrast: from and to, in levels of 255, drawn by ratio: how much the strongest pixels of each defect change in
+            brightness, the 95th percentile of those that visibly do, as far as there is a place where they can. None:
+            as the kind has it, down to what is hardly seen.
 
     Returns:
         The picture with the defects, and the mask (H, W) of their pixels. Outside the mask the picture is `clean`, bit
         for bit; inside, every pixel differs by at least two levels in some channel after rounding to 8 bits. The mask
-        is empty where the image is less than 8 pixels high or wide, and only there.
+        is empty where the image is less than 8 pixels high or wide, and where no defect shows `inside`.
 
     Raises:
         UserError: an unknown kind.
     """
     if kind not in DEFECT_KINDS:
         raise UserError(f"unknown kind of defect '{kind}'; choose from {', '.join(DEFECT_KINDS)}")
-    draw = DEFECT_KINDS[kind]
     mask = np.zeros(clean.shape[:2], dtype=bool)
     if min(mask.shape) < SMALLEST_SIDE:
         return clean.copy(), mask
+    bounded = inside if inside is not None and inside.any() and kind != "dead-row" else None
     # A place can hide a defect, such as a dark one in a shadow; then it is drawn elsewhere.
     for _ in range(ATTEMPTS):
-        image = clean
+        image, shown = clean, True
         for _ in range(rng.choice([1, 2, 3], p=[0.6, 0.25, 0.15])):
-            image = draw(image, rng)
-        mask = (np.abs(np.rint(image * 255) - np.rint(clean * 255)) >= VISIBLE_LEVELS).any(axis=2)
-        if np.count_nonzero(mask) >= VISIBLE_LEVELS:
+            image, strong = _draw_one(image, kind, rng, bounded, contrast)
+            shown &= strong
+        mask = changed(image, clean) >= VISIBLE_LEVELS
+        if shown and np.count_nonzero(mask) >= VISIBLE_LEVELS:
             break
     return np.where(mask[..., None], image, clean), mask
 
 
-def scratch(image: FloatImage, rng: Rng) -> FloatImage:
+def _draw_one(
+    image: FloatImage, kind: str, rng: Rng, inside: Mask | None, contrast: tuple[float, float] | None
+) -> tuple[FloatImage, bool]:
+    """One defect, and whether it has the contrast that is wanted."""
+    surface = None if inside is None else one_surface(inside, rng)
+    drawn = DEFECT_KINDS[kind](image, rng, surface)
+    if surface is not None:
+        drawn = np.where(surface[..., None], drawn, image)
+    if contrast is None:
+        return drawn, True
+    wanted = log_uniform(rng, *contrast)
+    # Twice: what grows also becomes visible at its rim, and what black and white cut off weighs less.
+    for _ in range(2):
+        scaled = image + (drawn - image) * np.float32(wanted / max(strength(drawn, image), 1e-3))
+        drawn = scaled.clip(0, 1)
+    cut = np.abs(scaled - drawn).max(axis=2)[changed(drawn, image) >= VISIBLE_LEVELS] > MARGIN
+    fits = contrast[0] / TOLERANCE <= strength(drawn, image) <= contrast[1] * TOLERANCE
+    return drawn, bool(fits and cut.size and cut.mean() < MOST_CUT)
+
+
+def changed(image: FloatImage, clean: FloatImage) -> NDArray[np.float32]:
+    """(H, W) the largest change of each pixel, in levels of 255, after rounding to 8 bits."""
+    levels: NDArray[np.float32] = np.abs(np.rint(image * 255) - np.rint(clean * 255)).max(axis=2)
+    return levels
+
+
+def strength(image: FloatImage, clean: FloatImage) -> float:
+    """How much the brightness of the strongest pixels of a defect changes, in levels of 255: the 95th percentile."""
+    levels = np.abs((image - clean).mean(axis=2)) * 255
+    levels = levels[levels >= min(VISIBLE_LEVELS, levels.max())]
+    return float(np.percentile(levels, 95)) if levels.max() > 0 else 0.0
+
+
+def scratch(image: FloatImage, rng: Rng, inside: Mask | None = None) -> FloatImage:
     """A bundle of long, thin, slightly curved lines, some with a bright burr beside the groove."""
     shape, unit = image.shape[:2], width_unit(image)
     length = min(shape) * log_uniform(rng, 0.12, 0.9)
     count = point_count(length)
     heading = rng.uniform(0, 2 * np.pi) + rng.normal(0, 0.25) * np.linspace(-0.5, 0.5, count)
     heading += 0.02 * noise_1d(count, count / 6, rng)
-    path = walk(heading) + smooth_place(image, rng)
+    path = walk(heading) + smooth_place(image, rng, inside)
     normal = np.stack([np.cos(heading), -np.sin(heading)], axis=1)
 
     width = log_uniform(rng, 0.6, 2.4) * unit
@@ -105,7 +155,7 @@ def scratch(image: FloatImage, rng: Rng) -> FloatImage:
     return shade(image, core, rim, log_uniform(rng, 0.04, 0.7), rng.random() < 0.5)
 
 
-def crack(image: FloatImage, rng: Rng) -> FloatImage:
+def crack(image: FloatImage, rng: Rng, inside: Mask | None = None) -> FloatImage:
     """A dark, jagged, branching line that opens and closes along its length."""
     shape, unit = image.shape[:2], width_unit(image)
     core, rim = empty_maps(shape)
@@ -113,7 +163,9 @@ def crack(image: FloatImage, rng: Rng) -> FloatImage:
     length = min(shape) * log_uniform(rng, 0.15, 0.7)
     jag = rng.uniform(0.25, 0.6)
     # Where, heading, length, width, and whether it is the trunk, which has a tip at both ends.
-    open_ends = [(smooth_place(image, rng), rng.uniform(0, 2 * np.pi), length, log_uniform(rng, 1, 3.2) * unit, True)]
+    open_ends = [
+        (smooth_place(image, rng, inside), rng.uniform(0, 2 * np.pi), length, log_uniform(rng, 1, 3.2) * unit, True)
+    ]
     while open_ends:
         start, towards, length, width, trunk = open_ends.pop()
         count = point_count(length)
@@ -141,13 +193,13 @@ def crack(image: FloatImage, rng: Rng) -> FloatImage:
     return shade(image, core, rim, log_uniform(rng, 0.08, 0.8), True)
 
 
-def pit(image: FloatImage, rng: Rng) -> FloatImage:
+def pit(image: FloatImage, rng: Rng, inside: Mask | None = None) -> FloatImage:
     """A cluster of small holes: the wall towards the light lies in shadow, the rim opposite is lit."""
     shape, unit = image.shape[:2], width_unit(image)
     core, rim = empty_maps(shape)
     light = rng.uniform(0, 2 * np.pi)
     towards_light = np.array([np.sin(light), np.cos(light)])
-    centre = smooth_place(image, rng)
+    centre = smooth_place(image, rng, inside)
     spread = min(shape) * rng.uniform(0.015, 0.06)
     size = log_uniform(rng, 1.2, 4) * unit
     lit = rng.uniform(0.1, 0.7)
@@ -168,11 +220,11 @@ def pit(image: FloatImage, rng: Rng) -> FloatImage:
     return shade(image, core, rim, log_uniform(rng, 0.06, 0.6), True)
 
 
-def stain(image: FloatImage, rng: Rng) -> FloatImage:
+def stain(image: FloatImage, rng: Rng, inside: Mask | None = None) -> FloatImage:
     """A patch of low contrast with a ragged outline, which darkens or tints what stays visible below it."""
     shape = image.shape[:2]
     core, rim = empty_maps(shape)
-    centre = smooth_place(image, rng)
+    centre = smooth_place(image, rng, inside)
     radius = max(min(shape) * log_uniform(rng, 0.04, 0.13), 2.5)
     softness, ragged = log_uniform(rng, 0.8, 4), rng.uniform(0.25, 0.6)
     tide = rng.uniform(0.2, 0.6) if rng.random() < 0.5 else 0.0
@@ -195,8 +247,8 @@ def stain(image: FloatImage, rng: Rng) -> FloatImage:
     return shade(image, core / (1 + tide), rim, log_uniform(rng, 0.04, 0.22), rng.random() < 0.8, tint, 0.45)
 
 
-def dead_row(image: FloatImage, rng: Rng) -> FloatImage:
-    """A row or column of a sensor, whole or in part, that is stuck at a value or off by one."""
+def dead_row(image: FloatImage, rng: Rng, inside: Mask | None = None) -> FloatImage:
+    """A row or column of a sensor, whole or in part, that is stuck at a value or off by one; objects do not end it."""
     turned = bool(rng.integers(2))
     result = image.copy()
     lines = result.transpose(1, 0, 2) if turned else result  # a view: (lines, pixels of a line, channels)
@@ -218,7 +270,7 @@ def dead_row(image: FloatImage, rng: Rng) -> FloatImage:
     return result.clip(0, 1)
 
 
-DEFECT_KINDS: dict[str, Callable[[FloatImage, Rng], FloatImage]] = {
+DEFECT_KINDS: dict[str, Callable[[FloatImage, Rng, Mask | None], FloatImage]] = {
     "scratch": scratch,
     "crack": crack,
     "pit": pit,

@@ -13,6 +13,7 @@ from typing import Any
 from tqdm import tqdm
 
 from hf_denoise._version import __version__
+from hf_denoise.data.splitting import first_of
 from hf_denoise.data.triplets import load_triplets
 from hf_denoise.distributed.processes import Processes
 from hf_denoise.errors import UserError
@@ -132,8 +133,11 @@ def evaluate_data(
     split: str = "test",
     seed: int = 0,
     skip_bad: bool = False,
+    revision: str | None = None,
+    config: str | None = None,
     columns: Mapping[str, str] | None = None,
     make_degraded: bool = False,
+    limit: int | None = None,
     model: str = "",
     digest: Callable[[], str] | None = None,
     overwrite: bool = False,
@@ -154,7 +158,8 @@ def evaluate_data(
         split: a split of the data, or "all" for every image of data without splits of their own.
         seed: seed of the split, of the noise and of the intervals.
         skip_bad: leave out files that cannot be used.
-        columns, make_degraded: as of `load_triplets`.
+        revision, config, columns, make_degraded: as of `load_triplets`.
+        limit: measure the first so many images of the split.
         model: what the model is called in the report.
         digest: gives that of its weights, by which `hf-denoise push` knows that the report is theirs.
         overwrite: replace a report in `output`.
@@ -168,8 +173,12 @@ def evaluate_data(
     """
     processes.once(lambda: _check_free(output, overwrite))
     others = processes.each(lambda: load_peers(peers))
-    options = {"seed": seed, "skip_bad": skip_bad, "columns": columns, "make_degraded": make_degraded}
+    options: dict[str, Any] = {"seed": seed, "skip_bad": skip_bad, "revision": revision, "config": config}
+    options |= {"columns": columns, "make_degraded": make_degraded}
     chosen = processes.once(lambda: _load(data, output, degradations, split, options))
+    images = f"{split}, {first_of(limit, len(chosen))} images"
+    if limit and limit < len(chosen):
+        chosen, split = chosen.select(range(limit)), f"{split}[:{limit}]"  # as `datasets` writes it
     denoiser = load()
     if "degraded" in chosen.column_names:
         degradations = degradations[:1]
@@ -182,7 +191,7 @@ def evaluate_data(
         label = re.sub(r"[^\w.]+", "-", evaluation.result["degradation"])
         processes.once(partial(write_grid, output / f"grid-{label}.png", crops))
     results: list[dict[str, Any]] = [jsonable(evaluation.result) for evaluation in evaluations]
-    facts = _facts(denoiser, results, split, seed, model)
+    facts = _facts(denoiser, results, images, seed, model)
     head = {DIGEST: digest()} if digest and processes.is_main else {}
     processes.once(lambda: _write(output, evaluations, {**head, "results": results}, facts))
     return results
@@ -204,13 +213,13 @@ def _load(data: str, output: Path, degradations: Sequence[str], split: str, opti
     return chosen
 
 
-def _facts(denoiser: Denoiser, results: Sequence[dict[str, Any]], split: str, seed: int, model: str) -> dict[str, str]:
+def _facts(denoiser: Denoiser, results: Sequence[dict[str, Any]], images: str, seed: int, model: str) -> dict[str, str]:
     """What was measured and how, in the order in which the report says it."""
     first = results[0]
     ensemble = ", self-ensemble" if denoiser.self_ensemble else ""
     return {
         "Data": first["dataset"],
-        "Split": f"{split}, {first['images']} images, {first['counts']['defect_psnr'] or 'none'} with a defect mask",
+        "Split": f"{images}, {first['counts']['defect_psnr'] or 'none'} with a defect mask",
         "Degradation": ", ".join(result["degradation"] for result in results),
         "Model": model or "unnamed",
         "Parameters": f"{sum(weights.numel() for weights in denoiser.model.parameters()) / 1e6:.2f} million",

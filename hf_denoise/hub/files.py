@@ -93,8 +93,13 @@ def dataset_revision(data: str | Path) -> str | None:
         return None
 
 
-def newest_revision(data: str | Path) -> str | None:
+def newest_revision(data: str | Path, revision: str | None = None, token: str | None = None) -> str | None:
     """The commit that a dataset on the Hub is at now.
+
+    Args:
+        data: its id.
+        revision: branch, tag or commit; None is the main branch.
+        token: for a private one; None takes `HF_TOKEN` or the one that is logged in.
 
     Returns:
         The commit's hash; None where `data` is a local folder or the Hub does not say: reading it then says why.
@@ -103,7 +108,7 @@ def newest_revision(data: str | Path) -> str | None:
         return None
     try:
         with hub_errors(str(data)):
-            return HfApi().dataset_info(str(data)).sha
+            return HfApi(token=token).dataset_info(str(data), revision=revision).sha
     except UserError:
         return None
 

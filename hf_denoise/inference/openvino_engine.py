@@ -4,6 +4,7 @@ import importlib.util
 import threading
 import warnings
 from collections import OrderedDict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,22 @@ def is_installed() -> bool:
         return False
 
 
-def multiplies_bfloat16() -> bool:
-    """Whether OpenVINO computes in bfloat16 on this CPU; elsewhere it would take float32 without a word."""
+@cache
+def core() -> Any:
+    """OpenVINO's entry, one for the whole process and never freed.
+
+    Each would give the thread that uses it first another stack for signals, and unmap that with itself. Where a second
+    one was there meanwhile, that stack stays in use: the next signal that Python handles, a Ctrl-C or the end of a
+    worker of PyTorch's loader, would end the process with a segmentation fault.
+    """
     import openvino
 
-    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return openvino.Core()
+
+
+def multiplies_bfloat16() -> bool:
+    """Whether OpenVINO computes in bfloat16 on this CPU; elsewhere it would take float32 without a word."""
+    return "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def windows(model: DenoisingUNet) -> list[tuple[int, int]]:
@@ -119,7 +131,6 @@ class OpenVinoEngine:
         return compiled
 
     def _compile(self, height: int, width: int) -> Any:
-        import openvino
 
         shaped = self._network(branches(self.model, height, width), height, width).clone()
         shaped.reshape([1, 3, height, width])
@@ -129,14 +140,13 @@ class OpenVinoEngine:
             "ENABLE_CPU_PINNING": False,  # several processes would all take the first cores
             "INFERENCE_PRECISION_HINT": HINTS[self.precision],
         }
-        return openvino.Core().compile_model(shaped, "CPU", settings)
+        return core().compile_model(shaped, "CPU", settings)
 
     def _network(self, taken: tuple[bool, ...], height: int, width: int) -> Any:
-        import openvino
 
         if taken not in self._converted:
             if self.int8 is not None and taken == branches(self.model, 2**20, 2**20):
-                self._converted[taken] = openvino.Core().read_model(self.int8)
+                self._converted[taken] = core().read_model(self.int8)
             else:
                 self._converted[taken] = convert(self.model, height, width)
         return self._converted[taken]

@@ -101,6 +101,7 @@ CSS = """
 #removed img, #difference img { width: 100%; max-height: 480px; object-fit: contain; }
 :focus-visible { outline: 3px solid var(--color-accent) !important; outline-offset: 1px; }
 .tab-container :focus-visible, .gallery :focus-visible, .block :focus-visible { outline-offset: -3px; }
+.about code { background: none !important; } /* or grey on grey is hard to read */
 #metrics dl { min-height: 48px; }
 /* What a probe found is there once its pictures are. */
 #findings:not(:has(img)) { display: none; }

@@ -31,8 +31,8 @@ try:  # on a ZeroGPU Space a graphics card is lent to functions that ask for one
     from spaces import GPU as lent_gpu  # noqa: N811
 except ImportError:
 
-    def lent_gpu(function: Callable[..., Any]) -> Callable[..., Any]:
-        return function
+    def lent_gpu(*, duration: Callable[..., int]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        return lambda function: function
 
 
 KEPT_MODELS = 3  # of visitors, in memory
@@ -160,12 +160,21 @@ def _network_alone(model: str | None, progress: gr.Progress) -> Iterator[str]:
                 return
 
 
-@lent_gpu
+def seconds_for(picture: Picture, model: str, progress: gr.Progress, description: str, best: bool) -> int:
+    """For how long a ZeroGPU Space is asked for its card, from 10 to 120 seconds: who asks for less waits less.
+
+    With ample room for a card that is slower than the one it was reckoned for: what takes longer is cut off.
+    """
+    height, width = picture.header.size
+    return min(10 + round(height * width * (8 if best else 1) / 2e6), 120)
+
+
+@lent_gpu(duration=seconds_for)
 def _run(picture: Picture, model: str, progress: gr.Progress, description: str, best: bool) -> Picture:
     return _denoiser(model, best).picture(picture, progress=_advance(progress, description, "tiles"))
 
 
-@lent_gpu
+@lent_gpu(duration=lambda picture, model, progress, best: 100 if best else 20)  # the same work for every picture
 def _probe(picture: Picture, model: str, progress: gr.Progress, best: bool) -> ProbeReport:
     return _denoiser(model, best).probe(picture, progress=_advance(progress, "Trying defects", "steps"))
 

@@ -16,7 +16,10 @@ from hf_denoise.model.unet import DenoisingUNet
 
 RANGES: tuple[tuple[tuple[str, ...], str, Callable[[float], bool]], ...] = (
     (
-        ("patch", "batch", "accumulate", "max_steps", "eval_every", "validation_images", "decay_steps"),
+        (
+            *("patch", "batch", "accumulate", "max_steps", "eval_every", "log_every", "decay_steps"),
+            *("max_train_samples", "validation_images", "save_every", "keep_checkpoints"),
+        ),
         "at least 1",
         lambda value: value >= 1,
     ),
@@ -39,8 +42,7 @@ class TrainConfig:
 
     # Options that are gone, with the value that every run has now: recipes of earlier versions may hold them.
     REMOVED = REMOVED_OPTIONS
-    # What `transformers` calls the same thing. Epochs, `--resume_from_checkpoint PATH` and `--hub_model_id`, which does
-    # not push by itself, are other things.
+    # What `transformers` calls the same thing. Epochs and `--hub_model_id`, which does not push by itself, are others.
     ALIASES = MappingProxyType(
         {
             "output_dir": "output",
@@ -49,8 +51,14 @@ class TrainConfig:
             "mixed_precision": "precision",
             "report_to": "trackers",
             "max_eval_samples": "validation_images",
+            "logging_steps": "log_every",
+            "eval_steps": "eval_every",
+            "save_steps": "save_every",
+            "save_total_limit": "keep_checkpoints",
         }
     )
+
+    SECRETS = ("token",)  # never recorded: not in recipes, reports, logs or trackers
 
     data: str
     """Triplets: a folder in one of the known layouts, or the id of a dataset on the Hub."""
@@ -58,6 +66,15 @@ class TrainConfig:
     """Folder of the run: best/, last/ and TensorBoard logs."""
     resume: bool = False
     """Continue the run in --output from its last/ checkpoint, with the options it began with where none are given."""
+    resume_from_checkpoint: str | None = None
+    """Continue from this folder of --output, such as runs/x/checkpoint-500, instead of last/."""
+    dataset_revision: str | None = None
+    """Branch, tag or commit of a dataset on the Hub. Default: the newest; a resumed run stays at its commit."""
+    dataset_config: str | None = None
+    """Which one, where a dataset on the Hub has several configurations."""
+    token: str | None = dataclasses.field(default=None, repr=False)
+    """For private repositories on the Hub, and to push; it is not recorded. Default: HF_TOKEN, which no list of
+    processes shows, or the one that `hf auth login` has stored."""
     columns: tuple[str, ...] = ()
     """Names of the roles in --data, where they are not the usual ones: `degraded=LQ clean=GT mask=M` names columns of a
     dataset, or folders, or with a * files: `"clean=*_GT"`. `"clean=*"`: all images are clean."""
@@ -67,6 +84,8 @@ class TrainConfig:
     """Read --data, a dataset on the Hub or a `datasets` folder, shard by shard while training; nothing is stored."""
     skip_bad: bool = False
     """Leave out unreadable or unmatched files instead of stopping."""
+    max_train_samples: int | None = None
+    """Train on so many triplets, drawn by --seed; with --streaming on the first ones of the shards. Default: all."""
     seed: int = 0
     """Seed of splits, weights, patches and noise."""
 
@@ -139,12 +158,18 @@ class TrainConfig:
     """Budget: optimizer steps."""
     max_minutes: float | None = None
     """Budget: minutes of training, earlier sittings of a resumed run counted in."""
+    log_every: int = 10
+    """Steps between rows of the log: the mean loss of the steps since the row before, rate and pace."""
     eval_every: int = 500
     """Steps between evaluations, which also save checkpoints."""
     save_minutes: float = 10.0
     """Save a checkpoint in `last/` where the one before is older than so many minutes of training."""
+    save_every: int | None = None
+    """Steps between checkpoints that are kept beside `last/`, as `checkpoint-STEP`. Default: none is."""
+    keep_checkpoints: int | None = None
+    """Keep so many of those of --save-every, the newest ones; `best/` and `last/` always stay. Default: all."""
     validation_images: int | None = None
-    """Evaluate on the first so many validation images. Default: all of them, with --streaming 64."""
+    """Evaluate on the first so many validation images (--max-eval-samples). Default: all, with --streaming 64."""
     early_stopping: int = 0
     """Stop after so many evaluations without a better PSNR; 0 never."""
     precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
@@ -167,6 +192,9 @@ class TrainConfig:
     license_link: str | None = None
     """For --license other: where its text is, a URL or a file of the repository."""
 
+    def __post_init__(self) -> None:
+        self.resume = self.resume or self.resume_from_checkpoint is not None
+
     def check(self) -> None:
         """Raises: UserError: a number is out of range, a path is missing, or `columns` or the licence contradict."""
         for names, allowed, fits in RANGES:
@@ -182,6 +210,12 @@ class TrainConfig:
             # A resumed run has recorded the name of the folder that it started from, not where that lies.
             if value and not self.resume and not Path(value).expanduser().exists() and (wrong := missing_path(value)):
                 raise UserError(f"--{name} {wrong}; give {what}")
+        if self.keep_checkpoints and not self.save_every:
+            raise UserError("--keep-checkpoints counts the checkpoints of --save-every; give that, too")
+        if (folder := self.resume_from_checkpoint) and Path(folder).resolve().parent != Path(self.output).resolve():
+            raise UserError(
+                f"--resume-from-checkpoint '{folder}' is not in --output '{self.output}'; copy that run's folder"
+            )
         given_licence(self.license, self.license_name, self.license_link)
 
     def model_options(self) -> dict[str, Any]:

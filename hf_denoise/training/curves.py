@@ -29,7 +29,7 @@ def learning_curves(log: NDArray[np.void]) -> bytes:
     figure.get_layout_engine().set(w_pad=0.15, h_pad=0.1)  # type: ignore[union-attr, call-arg]
     heights = (3, 3, 1.4, 1.4) if probed else (3, 3, 1.4)
     loss, quality, *limits, rate = figure.subplots(len(heights), sharex=True, height_ratios=heights)
-    labels = ((loss, "training loss"), (quality, "validation, dB"), (rate, "learning rate"))
+    labels = ((loss, "mean training loss"), (quality, "validation, dB"), (rate, "learning rate"))
     for axes, label in (*labels, *((axes, "limit, grey levels") for axes in limits)):
         axes.set_ylabel(label, color=colours["ink"], fontsize=11)
         axes.spines[["top", "right", "left"]].set_visible(False)
@@ -48,8 +48,8 @@ def learning_curves(log: NDArray[np.void]) -> bytes:
     for column, name, colour in (("psnr", "PSNR", colours["loss"]), ("defect_psnr", "defect PSNR", colours["defect"])):
         if np.isfinite(log[column]).any():
             _line(quality, steps, log[column], colour, marker="o", markersize=3, label=name)
-    if np.isfinite(log["psnr"]).any():
-        best = np.nanargmax(np.where(np.isfinite(log["psnr"]), log["psnr"], np.nan))
+    best = kept_row(log)
+    if best is not None:
         for axes in (loss, quality, *limits, rate):
             axes.axvline(steps[best], color=colours["muted"], linewidth=1, linestyle=(0, (3, 3)), zorder=0)
         quality.set_title(
@@ -73,6 +73,12 @@ def learning_curves(log: NDArray[np.void]) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
+
+
+def kept_row(log: NDArray[np.void]) -> int | None:
+    """The row of the evaluation whose weights are in `best/`, if there was one; those of step 0 are not kept."""
+    evaluated = np.isfinite(log["psnr"]) & (log["step"] > 0)
+    return int(np.argmax(np.where(evaluated, log["psnr"], -np.inf))) if evaluated.any() else None
 
 
 def _line(axes: Axes, steps: NDArray[Any], values: NDArray[Any], colour: str, **style: Any) -> None:

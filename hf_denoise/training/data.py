@@ -1,36 +1,24 @@
-"""The data of a training run: batches for this process, and images to evaluate on."""
+"""The data of a training run, found and checked, and decoded where they are not streamed."""
 
-import logging
-import os
 import pickle
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 from accelerate import Accelerator
-from accelerate.utils import broadcast_object_list, gather_object, send_to_device
-from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Subset
+from accelerate.utils import broadcast_object_list, gather_object
 
 from hf_denoise.data.dataset_tables import open_stream
-from hf_denoise.data.decoded import MemoryMapped, Triplets
-from hf_denoise.data.loader import Sample, SampleMaker, SampleStream, TripletDataset, evaluation_loader, training_loader
+from hf_denoise.data.decoded import MemoryMapped
 from hf_denoise.data.roles import parse_columns
-from hf_denoise.data.streaming import ShardStream, first_triplets
+from hf_denoise.data.splitting import drawn_rows
 from hf_denoise.data.triplets import Found, find_triplets
 from hf_denoise.errors import UserError
-from hf_denoise.hub.card import AS_IN_DATA
 from hf_denoise.hub.files import dataset_revision, newest_revision
 from hf_denoise.noise.degradations import parse_degradation
 from hf_denoise.training.config import TrainConfig
 from hf_denoise.training.run_folder import RunFolder
-from hf_denoise.training.survival import probe_crops
-
-STREAMED_VALIDATION = 64  # images, held in memory
-NOT_USED = "%s brings degraded images%s, so --degradation is not used there; --make-degraded uses it all the same"
-
-_logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -52,31 +40,6 @@ class Source:
     tables: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass
-class TrainingData:
-    """What a run trains on.
-
-    Attributes:
-        batches: of this process on its device, those of the budget or endless.
-        validation: whole images.
-        degradation: what the degraded images are, for reports: the noise that is made, or `AS_IN_DATA`.
-        revision: the commit of data that came from the Hub.
-        facts: what there is and what is made of it, for people: name and value.
-        has_test: whether there is a test split, too.
-        stream: where `batches` come from, if it is one.
-        probed: what `scratch_limit` is measured on; None in all processes but the main one, and where images are small.
-    """
-
-    batches: Iterable[Sample]
-    validation: DataLoader[Sample]
-    degradation: str
-    revision: str | None
-    facts: list[tuple[str, str]]
-    has_test: bool
-    stream: ShardStream | None = None
-    probed: NDArray[np.float32] | None = None
-
-
 def find_data(config: TrainConfig, accelerator: Accelerator, run: RunFolder) -> Source:
     """The data that `config` names, of the commit that a resumed run began with.
 
@@ -84,89 +47,34 @@ def find_data(config: TrainConfig, accelerator: Accelerator, run: RunFolder) -> 
         UserError: they cannot be used.
     """
     parse_degradation(config.degradation)
-    # The same commit in all sittings: a split, and the position of a stream, are those of the data they were made of.
-    revision = run.recorded_revision() if config.resume else None
+    (revision,) = broadcast_object_list([wanted_revision(config, run)])
     if not config.streaming:
         return decode_once_per_machine(config, accelerator, revision)
-    if not config.resume:
-        revision = newest_revision(config.data)
-    (revision,) = broadcast_object_list([revision])
-    tables = open_stream(config.data, revision=revision, **roles_of(config))
+    tables = open_stream(config.data, revision=revision, **options_of(config))
     check_splits(config, tables)
     facts = [("Layout", f"streamed, {tables['train'].num_shards} shards; not counted")]
+    if config.max_train_samples:
+        facts.append(("Trained on", f"at most {config.max_train_samples} triplets, the first ones of the shards"))
     return Source(revision, facts, "test" in tables, tables=tables)
 
 
-def open_data(config: TrainConfig, accelerator: Accelerator, run: RunFolder, source: Source, step: int) -> TrainingData:
-    """Batches from optimizer step `step` on, and images to evaluate on.
-
-    Raises:
-        UserError: they cannot be made.
-    """
-    degradation = parse_degradation(config.degradation)
-    workers = config.workers
-    if workers is None:
-        few = (os.cpu_count() or 1) <= 2 * accelerator.num_processes
-        workers = 0 if few and accelerator.device.type == "cpu" else 2
-    make_patch = SampleMaker(
-        degradation, config.patch, grey=config.grey_share, defect=config.defect_share, colour=config.colour_share
-    )
-
-    def evaluation(triplets: Triplets) -> tuple[DataLoader[Sample], NDArray[np.float32] | None]:
-        dataset = TripletDataset(triplets, SampleMaker(degradation), config.seed)
-        first = range(len(triplets))[: config.validation_images]
-        probed = probe_crops(dataset, first) if accelerator.is_main_process else None
-        return accelerator.prepare(evaluation_loader(Subset(dataset, first))), probed
-
-    if source.stored is None:
-        stream = ShardStream(
-            source.tables["train"],
-            make_patch,
-            batch=config.batch,
-            workers=workers,
-            process=accelerator.process_index,
-            processes=accelerator.num_processes,
-            seed=config.seed,
-            side=config.patch,
-            skip_bad=config.skip_bad,
-        )
-        if config.resume:
-            run.load_stream(stream)
-        count = config.validation_images or STREAMED_VALIDATION
-        first = first_triplets(source.tables["validation"], count, config.skip_bad)
-        if not first:
-            raise UserError(f"'{config.data}' has no usable image in its validation split")
-        batches = (send_to_device(batch, accelerator.device, non_blocking=True) for batch in stream)
-        own = "degraded" in (source.tables["train"].column_names or [])
-        name = name_noise(config, int(own), 1, accelerator)
-        validation, probed = evaluation(first)
-        facts = [*source.facts, *making_facts(config, name)]
-        return TrainingData(batches, validation, name, source.revision, facts, source.has_test, stream, probed)
-
-    training, held_out, weights = source.stored
-    per_step = config.batch * accelerator.num_processes * config.accumulate
-    order = SampleStream(len(training), config.max_steps * per_step, config.seed, step * per_step, weights)
-    patches = TripletDataset(training, make_patch, config.seed, side=min(config.patch, training.largest_side))
-    loader = accelerator.prepare(training_loader(patches, config.batch, order, workers))
-    name = name_noise(config, training.degraded_count, len(training), accelerator)
-    validation, probed = evaluation(held_out)
-    facts = [*source.facts, *making_facts(config, name)]
-    return TrainingData(loader, validation, name, source.revision, facts, source.has_test, probed=probed)
+def wanted_revision(config: TrainConfig, run: RunFolder) -> str | None:
+    """The commit to read from the Hub, as far as it is known before."""
+    if config.resume:
+        # The same commit in all sittings: a split, and the position of a stream, are those of the data they were made
+        # of. Another revision than before is one that is wanted now.
+        recorded = run.recorded_report().get("training") or {}
+        if (recorded.get("recipe") or {}).get("dataset_revision") == config.dataset_revision:
+            return None if Path(config.data).expanduser().exists() else recorded.get("revision")
+    if not (config.streaming or config.dataset_revision):
+        return None  # `dataset_revision` says afterwards what was read
+    return newest_revision(config.data, config.dataset_revision, config.token) or config.dataset_revision
 
 
-def roles_of(config: TrainConfig) -> dict[str, Any]:
-    """What of the data is what: options of `load_triplets` and `open_stream`."""
-    return {"columns": parse_columns(config.columns), "make_degraded": config.make_degraded}
-
-
-def name_noise(config: TrainConfig, paired: int, images: int, accelerator: Accelerator) -> str:
-    """What the degraded images are, for reports, where the data bring `paired` of them; --degradation is then named."""
-    if not paired:
-        return config.degradation
-    some = "" if paired == images else f" for {paired} of {images} training images"
-    if accelerator.is_main_process:
-        _logger.warning(NOT_USED, config.data, some)
-    return f"{AS_IN_DATA} in {paired} of {images}, else {config.degradation}" if some else AS_IN_DATA
+def options_of(config: TrainConfig) -> dict[str, Any]:
+    """What `load_triplets` and `open_stream` must be told."""
+    roles = {"columns": parse_columns(config.columns), "make_degraded": config.make_degraded}
+    return {"config": config.dataset_config, "token": config.token, **roles}
 
 
 def decode_once_per_machine(config: TrainConfig, accelerator: Accelerator, revision: str | None) -> Source:
@@ -178,13 +86,18 @@ def decode_once_per_machine(config: TrainConfig, accelerator: Accelerator, revis
             seed=config.seed,
             skip_bad=config.skip_bad,
             revision=revision,
-            **roles_of(config),
+            **options_of(config),
         )
         tables = found.tables
         check_splits(config, tables)
-        weights = tables["train"]["weight"][:] if "weight" in tables["train"].column_names else None
-        stored = (MemoryMapped(tables["train"]), MemoryMapped(tables["validation"]), weights)
+        train, count = tables["train"], len(tables["train"])
+        if config.max_train_samples and config.max_train_samples < count:
+            train = train.select(drawn_rows(count, config.max_train_samples, config.seed))
+        weights = train["weight"][:] if "weight" in train.column_names else None
+        stored = (MemoryMapped(train), MemoryMapped(tables["validation"]), weights)
         facts = found_facts(found, {"train": stored[0], "validation": stored[1]})
+        if len(train) < count:
+            facts.append(("Trained on", f"{len(train)} of {count} triplets, drawn by seed {config.seed}"))
         # Pickled, they are the names of the files, which other machines do not have.
         pickled = pickle.dumps(Source(revision or dataset_revision(config.data), facts, "test" in tables, stored))
     shared = gather_object([pickled])
@@ -211,16 +124,6 @@ def found_facts(found: Found, decoded: Mapping[str, MemoryMapped]) -> list[tuple
         ("Source images", listed(found.sources)),
         ("With a defect in the mask", those("defect_count")),
         ("With a degraded image", those("degraded_count")),
-    ]
-
-
-def making_facts(config: TrainConfig, noise: str) -> list[tuple[str, str]]:
-    """What is made of the triplets, and how."""
-    crops = f"crops of {config.patch} px, flipped and turned, {config.grey_share:.0%} grey"
-    around = f", {config.defect_share:.0%} of those with a defect cut around it" if config.defect_share else ""
-    return [
-        ("Degraded images", noise if noise.startswith(AS_IN_DATA) else f"made, {noise}"),
-        ("Patches", crops + around),
     ]
 
 

@@ -1,27 +1,21 @@
 """The training loop, on Hugging Face Accelerate: from triplets to `best/` and `last/` checkpoints."""
 
-import math
 from contextlib import nullcontext
 from pathlib import Path
 
 import torch
-from accelerate.utils import gather_object
 from torch import Tensor
 from tqdm import tqdm
 
 from hf_denoise.data.loader import Sample
-from hf_denoise.errors import UserError
 from hf_denoise.training.config import TrainConfig
 from hf_denoise.training.interruption import StopRequest
 from hf_denoise.training.losses import WeightedMSELoss, count_pixels
 from hf_denoise.training.pace import Pace
-from hf_denoise.training.schedule import learning_rate
+from hf_denoise.training.recent_steps import READ_EVERY, RecentSteps
+from hf_denoise.training.schedule import is_due, learning_rate
 from hf_denoise.training.setup import Training, set_up
-from hf_denoise.training.summary import announce, outcome, say_time_left
-
-Step = tuple[Tensor, Tensor, list[str]]
-
-READ_EVERY = 10  # steps between readings of the loss and, with several GPUs, agreements on time and interruptions
+from hf_denoise.training.summary import announce, outcome
 
 
 def train(config: TrainConfig) -> Path:
@@ -38,10 +32,10 @@ def train(config: TrainConfig) -> Path:
     training = set_up(config)
     accelerator, progress, config = training.accelerator, training.progress, training.config
     announce(training.facts, accelerator, progress.step)
+    training.evaluate_start()
     pace, recent = Pace(accelerator), RecentSteps(training)
     loss_function = WeightedMSELoss(config.defect_weight)
     batches = iter(training.data.batches)
-    hidden = not accelerator.is_local_main_process
     # Agreeing makes a GPU wait. CPUs step slowly: ten steps may well outlast the patience of who asked to stop.
     agree_every = 1 if accelerator.num_processes == 1 or accelerator.device.type == "cpu" else READ_EVERY
     stopped = False
@@ -49,7 +43,9 @@ def train(config: TrainConfig) -> Path:
     training.set_mode()
     with (
         StopRequest() as stop,
-        tqdm(initial=progress.step, total=config.max_steps, unit="step", disable=hidden) as bar,
+        tqdm(
+            initial=progress.step, total=config.max_steps, unit="step", disable=not accelerator.is_local_main_process
+        ) as bar,
     ):
         while True:
             if progress.step % agree_every == 0:
@@ -66,15 +62,19 @@ def train(config: TrainConfig) -> Path:
             progress.step += 1
             training.average()
             bar.update()
-            evaluates = progress.step % config.eval_every == 0 or progress.step == config.max_steps
-            if progress.step % READ_EVERY == 0 or evaluates:
+            evaluates = is_due(config.eval_every, progress.step) or progress.step == config.max_steps
+            reads = is_due(READ_EVERY, progress.step)
+            saves = is_due(config.save_every, progress.step) or (reads and progress.is_unsaved(config.save_minutes))
+            if evaluates or is_due(config.log_every, progress.step):
                 recent.report(pace, bar)
+            elif reads or saves:
+                recent.read()
             if evaluates:
                 training.evaluate()
                 if training.publisher:
                     training.publisher.evaluated(training.run.best)
                 pace.restart()
-            elif progress.step % READ_EVERY == 0 and progress.minutes - progress.saved_minutes >= config.save_minutes:
+            elif saves:
                 training.save()
                 pace.restart()
     recent.read()
@@ -94,7 +94,7 @@ def finish(training: Training, stopped: bool) -> Path:
     if training.publisher:
         print(training.publisher.finish(training.run.best))
     if training.accelerator.is_main_process:
-        print(outcome(training.config, training.run, training.data))
+        print(outcome(training.config, training.run, training.data, progress))
     return training.run.best
 
 
@@ -121,75 +121,3 @@ def take_step(
     training.optimizer.step()
     training.optimizer.zero_grad()
     return total, counts.sum(), [name for part in parts for name in part["name"]]
-
-
-class RecentSteps:
-    """Losses and pixels of the last few steps, read together: a reading makes a GPU wait."""
-
-    def __init__(self, training: Training):
-        self.training = training
-        self._steps: list[Step] = []
-        self._reports = 0
-
-    def add(self, loss: Tensor, pixels: Tensor, names: list[str]) -> None:
-        """Keep what `take_step` gave."""
-        self._steps.append((loss, pixels, names))
-
-    def report(self, pace: Pace, bar: "tqdm[None]") -> None:
-        """Show and log the figures of these steps."""
-        config, accelerator, progress = self.training.config, self.training.accelerator, self.training.progress
-        per_step = config.batch * config.accumulate * accelerator.num_processes
-        images = len(self._steps) * per_step
-        figures = {
-            "loss": self.read(),
-            "megapixels": progress.pixels / 1e6,
-            "learning_rate": self.training.optimizer.param_groups[0]["lr"],
-            **pace.figures(images),
-        }
-        accelerator.log(figures, step=progress.step)
-        self._reports += 1
-        left = config.max_steps - progress.step
-        if self._reports == 2 and left and not config.max_minutes and accelerator.is_main_process:
-            say_time_left(left * per_step / figures["images_per_second"], left)  # the first steps are slower
-        bar.total = round(progress.step / progress.spent(config))  # minutes may well run out before steps
-        bar.set_postfix(
-            {"psnr": f"{self.training.scores['psnr']:.2f}"} if self.training.scores else {},
-            loss=f"{figures['loss']:.3g}",
-            lr=f"{figures['learning_rate']:.1e}",
-            images_s=f"{figures['images_per_second']:.0f}",
-            data=f"{figures['waiting_for_data']:.0%}",
-        )
-
-    def read(self) -> float:
-        """The loss of the last step over all processes; counts the pixels and forgets the steps.
-
-        Raises:
-            UserError: one of the losses is not finite.
-        """
-        if not self._steps:
-            return math.nan
-        steps, self._steps = self._steps, []
-        losses = torch.stack([loss for loss, _, _ in steps])
-        pixels = torch.stack([count for _, count, _ in steps])
-        self.training.progress.pixels += int(pixels.sum().item())
-        means = self.training.accelerator.reduce(torch.stack([losses[-1], losses.sum()]), reduction="mean")
-        last, total = means.tolist()
-        if not math.isfinite(total):
-            self._raise_not_finite(losses.tolist(), [names for _, _, names in steps])
-        return last
-
-    def _raise_not_finite(self, losses: list[float], names: list[list[str]]) -> None:
-        # The weights of all processes are lost with the first of them that met it.
-        own = [(index, names[index]) for index, loss in enumerate(losses) if not math.isfinite(loss)][:1]
-        found = gather_object(own)
-        first = min(index for index, _ in found)
-        batch = ", ".join(name for index, batch in found for name in batch if index == first)
-        last = self.training.run.last
-        saved = last.exists()
-        raise UserError(
-            f"the loss is no longer finite at step {self.training.progress.step - len(losses) + first + 1}, in the "
-            f"batch of {batch}; "
-            + (f"'{last}' holds the last good checkpoint; " if saved else "")
-            + "look at those images, or lower --learning-rate"
-            + (", and use --resume" if saved else "")
-        )

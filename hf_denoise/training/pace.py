@@ -21,7 +21,7 @@ class Pace:
     def restart(self) -> None:
         """Leave the time since the last look out: it was no training."""
         self._agreed = self._looked = time.monotonic()
-        self._waited = 0.0
+        self._waited, self._steps = 0.0, 0
 
     def agree(self, minutes: float, stop: bool) -> tuple[float, bool]:
         """Minutes of training so far, and whether to stop: the largest of all processes, the same on every one.
@@ -40,15 +40,16 @@ class Pace:
         return minutes, bool(stop)
 
     def wait_for(self, items: Iterator[Item], count: int) -> list[Item]:
-        """The next `count` items; the time until they are there counts as waiting."""
+        """The next `count` items, those of one step; the time until they are there counts as waiting."""
         began = time.monotonic()
         taken = list(islice(items, count))
         self._waited += time.monotonic() - began
+        self._steps += 1
         return taken
 
     def figures(self, images: int) -> dict[str, float]:
-        """Images per second, and the share of the time spent waiting for data, since the last call."""
+        """Images per second, `images` in each step, and the share of the time spent waiting, since the last look."""
         elapsed = time.monotonic() - self._looked
-        figures = {"images_per_second": images / elapsed, "waiting_for_data": self._waited / elapsed}
-        self._looked, self._waited = time.monotonic(), 0.0
+        figures = {"images_per_second": self._steps * images / elapsed, "waiting_for_data": self._waited / elapsed}
+        self._looked, self._waited, self._steps = time.monotonic(), 0.0, 0
         return figures

@@ -30,13 +30,15 @@ class Publisher:
         repo_id: "user/name", or "name" for the owner of the token.
         strategy: "end": in `finish` alone; "every-eval": also in `evaluated`, in the background.
         private: a new repository is private. An old one stays what it is.
+        token: write token; None takes `HF_TOKEN` or the one that is logged in.
 
     Raises:
         UserError: the id is malformed, there is no token or no network, or the Hub refused.
     """
 
-    def __init__(self, repo_id: str, strategy: Strategy = "end", *, private: bool = False):
-        self.repo_id = create_repo(repo_id, private=private)
+    def __init__(self, repo_id: str, strategy: Strategy = "end", *, private: bool = False, token: str | None = None):
+        self.repo_id = create_repo(repo_id, private=private, token=token)
+        self._token = token
         self._strategy = strategy
         self._api = HfApi()
         self._running: Future[None] | None = None
@@ -83,7 +85,7 @@ class Publisher:
         while True:
             try:
                 with quiet_client(bars=True):
-                    upload(folder, self.repo_id, message="Trained DenoisingUNet")
+                    upload(folder, self.repo_id, message="Trained DenoisingUNet", token=self._token)
                 return f"{self._api.endpoint}/{self.repo_id}"
             except UserError as error:
                 pause = next(pauses, None) if isinstance(error, HubUnreachableError) else None
@@ -98,7 +100,7 @@ class Publisher:
     def _push(self, snapshot: Path) -> None:
         try:
             with quiet_client():
-                upload(snapshot, self.repo_id, message="DenoisingUNet in training")
+                upload(snapshot, self.repo_id, message="DenoisingUNet in training", token=self._token)
             self._failed = False
         except Exception as error:  # whatever it is, the training is worth more
             self._tell(error)

@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from hf_denoise.hub.card import AS_IN_DATA
+from hf_denoise.training.batches import TrainingData
 from hf_denoise.training.config import TrainConfig
-from hf_denoise.training.data import TrainingData
 from hf_denoise.training.schedule import Progress
 
 # What belongs to this run, and not to the next one by its recipe.
 NOT_IN_RECIPE = (
-    *("data", "output", "resume", "push_to_hub", "hub_strategy", "hub_private"),
+    *("data", "output", "resume", "resume_from_checkpoint", "push_to_hub", "hub_strategy", "hub_private"),
     *("license", "license_name", "license_link"),
+    *TrainConfig.SECRETS,
 )
 
 
@@ -41,18 +42,13 @@ def training_report(
     commit = {"revision": data.revision} if data.revision else {}
     name = name_of(config, data)
     result = {"dataset": name, **commit, "split": "validation", "degradation": data.degradation, **measured}
-    recipe = {option: value for option, value in dataclasses.asdict(config).items() if option not in NOT_IN_RECIPE}
-    if data.degradation == AS_IN_DATA:
-        del recipe["degradation"]  # it was not used
-    if config.init_from and Path(config.init_from).exists():
-        recipe["init_from"] = Path(config.init_from).name  # the folders above it stay private
     licence = {"license": ancestry["license"]} if "license" in ancestry else {}
     training = {
         **{key: value for key, value in ancestry.items() if key != "license"},
         "data": name,
         **commit,
         "degradation": data.degradation,
-        "recipe": recipe,
+        "recipe": recipe_of(config, data),
         "steps": progress.step,
         "megapixels": round(progress.pixels / 1e6, 6),
         "minutes": round(progress.minutes, 1),
@@ -60,6 +56,25 @@ def training_report(
         "summary": summary,
     }
     return {**licence, "results": [result] if measured else [], "training": training}
+
+
+def recipe_of(config: TrainConfig, data: TrainingData) -> dict[str, Any]:
+    """The options by which another run would be one like this."""
+    recipe = {option: value for option, value in dataclasses.asdict(config).items() if option not in NOT_IN_RECIPE}
+    if data.degradation == AS_IN_DATA:
+        del recipe["degradation"]  # it was not used
+    if config.init_from and Path(config.init_from).exists():
+        recipe["init_from"] = Path(config.init_from).name  # the folders above it stay private
+    return recipe
+
+
+def hyperparameters(config: TrainConfig, data: TrainingData) -> dict[str, Any]:
+    """The data and the recipe as trackers take them: numbers, words and truth values; options without a value not."""
+    recipe = {"data": name_of(config, data), **recipe_of(config, data)}
+    words = {
+        name: " ".join(map(str, value)) if isinstance(value, list | tuple) else value for name, value in recipe.items()
+    }
+    return {name: value for name, value in words.items() if value is not None}
 
 
 def name_of(config: TrainConfig, data: TrainingData) -> str:

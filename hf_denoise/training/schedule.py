@@ -14,8 +14,12 @@ class Progress:
 
     step: int = 0
     pixels: int = 0  # trained on, over all processes, without padding
+    loss_sum: float = 0.0  # of the steps since the last row of the log, over all processes
+    loss_steps: int = 0
     minutes: float = 0.0
     saved_minutes: float = 0.0  # when the last checkpoint was written
+    start_psnr: float = math.nan  # of saved weights that the run started from
+    start_defect_psnr: float = math.nan
     best_psnr: float = -math.inf
     evaluations_since_best: int = 0
     evaluated: int = 0  # step of the last evaluation
@@ -31,12 +35,21 @@ class Progress:
         minutes = self.minutes / config.max_minutes if config.max_minutes else 0.0
         return min(max(self.step / config.max_steps, minutes), 1.0)
 
+    def is_unsaved(self, minutes: float) -> bool:
+        """Whether the last checkpoint was written so many minutes of training ago."""
+        return self.minutes - self.saved_minutes >= minutes
+
     def note_evaluation(self, psnr: float) -> bool:
         """Whether this evaluation is the best of the run so far."""
         improved = psnr > self.best_psnr
         self.best_psnr = max(psnr, self.best_psnr)
         self.evaluations_since_best = 0 if improved else self.evaluations_since_best + 1
         return improved
+
+
+def is_due(every: int | None, step: int) -> bool:
+    """Whether what is done every so many steps, if at all, is done after this one."""
+    return every is not None and step % every == 0
 
 
 def learning_rate(config: TrainConfig, step: int, spent: float) -> float | None:

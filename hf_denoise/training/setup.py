@@ -16,6 +16,7 @@ from accelerate.utils import InitProcessGroupKwargs, set_seed
 from timm.utils import ModelEmaV3
 from torch import nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
+from tqdm import tqdm
 
 from hf_denoise.cpu import bfloat16_is_faster, keep_freed_memory, mixed_precision
 from hf_denoise.distributed.processes import leave_at_exit
@@ -24,13 +25,16 @@ from hf_denoise.errors import UserError
 from hf_denoise.hub.ancestry import given_licence, inherited
 from hf_denoise.hub.files import LOG, PACKAGED
 from hf_denoise.model.unet import DenoisingUNet
+from hf_denoise.training.batches import TrainingData, open_data
 from hf_denoise.training.config import TrainConfig
-from hf_denoise.training.data import TrainingData, find_data, open_data
+from hf_denoise.training.data import find_data
+from hf_denoise.training.examples import show_examples
 from hf_denoise.training.log import TrainingLog
 from hf_denoise.training.publishing import Publisher
-from hf_denoise.training.report import training_report
+from hf_denoise.training.report import hyperparameters, training_report
 from hf_denoise.training.run_folder import RunFolder
-from hf_denoise.training.schedule import Progress, learning_rate
+from hf_denoise.training.schedule import Progress, is_due, learning_rate
+from hf_denoise.training.start import against_start
 from hf_denoise.training.summary import Facts, run_facts
 from hf_denoise.training.survival import scratch_limit
 from hf_denoise.training.validation import validate
@@ -89,18 +93,32 @@ class Training:
             network = self.accelerator.unwrap_model(self.network)
             self.averaged.update(network, step=self.progress.step // AVERAGE_EVERY)
 
+    def evaluate_start(self) -> None:
+        """Evaluate saved weights that the run starts from, so that each evaluation can say what has become of them."""
+        if self.config.init_from and self.progress.step == 0:
+            self._measure()
+            self.progress.start_psnr = self.scores["psnr"]
+            self.progress.start_defect_psnr = self.scores["defect_psnr"]
+
     def evaluate(self) -> None:
         """Evaluate, and save what was evaluated: as the best where it is."""
-        self.scores = validate(self.served, self.data.validation, self.accelerator)
+        self._measure()
         self.progress.evaluated = self.progress.step
+        self.plateau.step(self.scores["psnr"])
+        self.save(is_best=self.progress.note_evaluation(self.scores["psnr"]))
+        self.set_mode()
+        if self.accelerator.is_main_process and (said := against_start(self.scores, self.progress)):
+            tqdm.write(f"step {self.progress.step:,}: {said}", file=sys.stderr)
+
+    def _measure(self) -> None:
+        """Measure what is served, and log it."""
+        self.scores = validate(self.served, self.data.validation, self.accelerator)
         figures = dict(self.scores)
         if self.data.probed is not None:  # in the main process; the others wait for it when they save
             limit = scratch_limit(self.served, self.data.probed, self.accelerator)
             figures |= {} if limit is None else {"limit_80": limit}
+        show_examples(self.served, self.data.examples, self.accelerator, self.progress.step)
         self.accelerator.log({f"validation/{name}": figure for name, figure in figures.items()}, self.progress.step)
-        self.plateau.step(self.scores["psnr"])
-        self.save(is_best=self.progress.note_evaluation(self.scores["psnr"]))
-        self.set_mode()
 
     def save(self, is_best: bool = False) -> None:
         """Write a checkpoint from which the run goes on exactly as it would have."""
@@ -110,7 +128,8 @@ class Training:
         hardware = f"{self.accelerator.num_processes} x {self.accelerator.device.type}"
         summary = {name: value for name, value in self.facts if name not in SAID_OTHERWISE}
         report = training_report(self.config, data, progress, measured, hardware, self.ancestry, summary)
-        self.run.save(self.served, report, data.stream, is_best)
+        number = progress.step if is_due(self.config.save_every, progress.step) else None
+        self.run.save(self.served, report, data.stream, is_best, number)
 
 
 def set_up(config: TrainConfig) -> Training:
@@ -123,7 +142,7 @@ def set_up(config: TrainConfig) -> Training:
     run = RunFolder(config, accelerator)
     publisher = None
     if config.push_to_hub and accelerator.is_main_process:
-        publisher = Publisher(config.push_to_hub, config.hub_strategy, private=config.hub_private)
+        publisher = Publisher(config.push_to_hub, config.hub_strategy, private=config.hub_private, token=config.token)
     source = find_data(config, accelerator, run)  # before any weights are fetched
     model, config = make_model(config, run)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -146,7 +165,7 @@ def set_up(config: TrainConfig) -> Training:
         set_rate(config, accelerator, run, optimizer, progress)
     data = open_data(config, accelerator, run, source, progress.step)
     ancestry = ancestry_of(config, run)
-    accelerator.init_trackers("hf_denoise")
+    start_trackers(accelerator, config, data)
     served = averaged.module if averaged is not None else accelerator.unwrap_model(network)
     return Training(
         *(config, accelerator, run, publisher, network, served, averaged, trained, optimizer, plateau, progress, data),
@@ -181,9 +200,9 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
 
 def make_model(config: TrainConfig, run: RunFolder) -> tuple[DenoisingUNet, TrainConfig]:
     """The network that the run starts from, and the options with those of that network."""
-    start = str(run.last) if config.resume else config.init_from
+    start = str(run.resumed) if config.resume else config.init_from
     if start:
-        model = DenoisingUNet.from_pretrained(start)
+        model = DenoisingUNet.from_pretrained(start, token=config.token)
         # A resumed run goes on to record where its encoder came from, which a saved model does not know.
         fetched = config.encoder_pretrained if config.resume else False
         config = dataclasses.replace(config, **{**model._hub_mixin_config, "encoder_pretrained": fetched})
@@ -228,6 +247,14 @@ def ancestry_of(config: TrainConfig, run: RunFolder) -> dict[str, Any]:
         found = inherited(config.init_from)  # also for a run that began before this was recorded, where it is known
     chosen = given_licence(config.license, config.license_name, config.license_link)
     return {key: value for key, value in {**found, **({"license": chosen} if chosen else {})}.items() if value}
+
+
+def start_trackers(accelerator: Accelerator, config: TrainConfig, data: TrainingData) -> None:
+    """Start them, and tell them the hyperparameters."""
+    accelerator.init_trackers("hf_denoise")
+    for tracker in accelerator.trackers:
+        if not (config.resume and tracker.name == "tensorboard"):  # it has them in this folder, and would add another
+            tracker.store_init_configuration(hyperparameters(config, data))
 
 
 def check_trackers(names: Sequence[str]) -> None:

@@ -14,12 +14,13 @@ from hf_denoise.hub.card import AS_IN_DATA
 from hf_denoise.hub.files import read_report
 from hf_denoise.hub.tables import escape, finite, number
 from hf_denoise.model.encoder import imagenet_repository
+from hf_denoise.training.batches import TrainingData
 from hf_denoise.training.config import TrainConfig
-from hf_denoise.training.data import TrainingData
 from hf_denoise.training.log import TrainingLog
 from hf_denoise.training.report import name_of
 from hf_denoise.training.run_folder import RunFolder
 from hf_denoise.training.schedule import Progress
+from hf_denoise.training.start import against_start
 
 Facts = Sequence[tuple[str, str]]  # name and value, for people
 
@@ -39,12 +40,12 @@ def run_facts(
     device = torch.cuda.get_device_name() if accelerator.device.type == "cuda" else accelerator.device.type
     processes = accelerator.num_processes
     commit = f" at commit {data.revision}" if data.revision else ""
+    part = f", configuration {config.dataset_config}" if config.dataset_config else ""
     factors = f"batch {config.batch} x accumulate {config.accumulate} x processes {processes}"
     budget = f"{config.max_steps:,}, evaluated every {config.eval_every:,}"
     return [
-        ("Data", name_of(config, data) + commit),
+        ("Data", name_of(config, data) + part + commit),
         *data.facts,
-        ("Validation images", f"{len(data.validation.dataset)}"),  # type: ignore[arg-type]
         ("Encoder", f"{config.encoder}, {encoder_origin(config, ancestry)}"),
         ("Parameters", f"{total / 1e6:.2f} million" + (f", {trained / 1e6:.2f} trained" if trained < total else "")),
         ("Device", f"{processes} x {device}"),
@@ -83,7 +84,7 @@ def say_time_left(seconds: float, steps: int) -> None:
     tqdm.write(f"about {took} for the other {steps:,} steps, evaluations not counted", file=sys.stderr)
 
 
-def outcome(config: TrainConfig, run: RunFolder, data: TrainingData) -> str:
+def outcome(config: TrainConfig, run: RunFolder, data: TrainingData, progress: Progress) -> str:
     """The best evaluation, where its weights are, and the commands that measure and use them."""
     if not run.best.is_dir():
         return f"no evaluation gave a PSNR; the last weights are in {run.last}"
@@ -95,14 +96,19 @@ def outcome(config: TrainConfig, run: RunFolder, data: TrainingData) -> str:
     measure += ["--seed", str(config.seed)] if config.seed else []
     measure += ["--skip-bad"] if config.skip_bad else []
     measure += ["--make-degraded"] if config.make_degraded else []
+    for name in ("dataset_revision", "dataset_config"):
+        if value := getattr(config, name):
+            measure += [f"--{name.replace('_', '-')}", value]
     measure += ["--columns", *config.columns] if config.columns else []
     measure += ["--split", "validation"] if not data.has_test else []
     if data.degradation != AS_IN_DATA and not config.degradation.startswith("gaussian"):
         measure += ["--degradation", config.degradation]
     at = f" at step {step:,}" if finite(step) else ""
+    gained = against_start(scores, progress)
     return "\n".join(
         [
             f"best validation PSNR {number(scores.get('psnr'), 2)} dB{at}, in {best}",
+            *([gained] if gained else []),
             f"measure it: {shlex.join(measure)}",
             f"use it:     hf-denoise denoise noisy.jpg -o denoised.png --model {best}",
             f"in Python:  Denoiser.from_pretrained({str(run.best)!r})",

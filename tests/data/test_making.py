@@ -16,6 +16,7 @@ from skimage import data
 from hf_denoise.cli.main import main
 from hf_denoise.cli.make_triplets import MakeTriplets
 from hf_denoise.data import making, triplet_recipe
+from hf_denoise.data.contact_sheet import chosen_samples
 from hf_denoise.data.making import make_triplets
 from hf_denoise.data.triplets import load_triplets
 from hf_denoise.defects.generator import DEFECT_KINDS
@@ -60,6 +61,7 @@ def test_a_folder_of_photos_becomes_a_dataset(tmp_path):
     assert {split: sum(count.values()) for split, count in counts.items()} == {"train": 14, "validation": 4, "test": 2}
     assert sorted(file.name for file in (tmp_path / "out").rglob("*") if file.is_file()) == [
         "README.md",
+        *(f"contact-sheet-{kind}.jpg" for kind in sorted(DEFECT_KINDS)),
         "contact-sheet.jpg",
         "test-00000-of-00001.parquet",
         "train-00000-of-00001.parquet",
@@ -166,6 +168,52 @@ def test_images_with_a_defect_of_their_own_are_left_out(tmp_path, caplog):
     assert "2 of the images" in caplog.text
 
 
+def test_defects_stay_inside_masks_by_the_names_of_the_photographs(tmp_path):
+    source = write_photos(tmp_path / "photos", 4)
+    (tmp_path / "masks").mkdir()
+    inside = np.zeros((60, 72), np.uint8)
+    inside[10:50, 20:60] = 255
+    for number in range(4):
+        Image.fromarray(inside).save(tmp_path / "masks" / f"{number:02d}{'_mask' if number else ''}.png")
+    options: dict = {"kinds": ["scratch", "stain"], "degradation": "none", "contrast": (40, 90)}
+    make_triplets(source, tmp_path / "out", inside=tmp_path / "masks", per_image=2, **options)
+    made = rows(tmp_path / "out")
+    assert len(made) == 8
+    for name, row in made.items():
+        mask = np.asarray(row["mask"]) > 0
+        change = (np.asarray(row["clean"]).astype(int) - photo(int(name[:2]))).mean(axis=2)[mask]
+        assert not (mask & (inside == 0)).any() and np.percentile(np.abs(change), 95) > 25
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "on its surfaces, which they do not leave, of 40 to 90 grey levels" in card
+    assert "[scratch](contact-sheet-scratch.jpg), [stain](contact-sheet-stain.jpg)" in card
+    Image.fromarray(inside[1:]).save(tmp_path / "masks" / "01_mask.png")
+    with pytest.raises(UserError, match=r"01_mask\.png is 72 x 59 pixels and its photograph 72 x 60"):
+        make_triplets(source, tmp_path / "other", inside=tmp_path / "masks", **options)
+    (tmp_path / "masks" / "02_mask.png").unlink()
+    with pytest.raises(UserError, match=r"--inside '.*masks' has no mask for 02; add 02\.png there"):
+        make_triplets(source, tmp_path / "other", inside=tmp_path / "masks", **options)
+    assert not (tmp_path / "other").exists()
+
+
+def test_no_photograph_comes_twice_on_a_page(tmp_path):
+    rng = np.random.default_rng(0)
+    cells: dict[str, list] = {
+        "name": [f"{photograph}_{variant}" for photograph in range(5) for variant in range(4)],
+        "defect": [int(kind) for kind in rng.integers(0, 2, 20)],
+    }
+    features = {"name": datasets.Value("string"), "defect": datasets.ClassLabel(names=["crack", "pit"])}
+    picture = {role: [Image.fromarray(photo(0))] * 20 for role in ("clean", "mask")}
+    table = datasets.Dataset.from_dict(
+        {**cells, **picture},
+        features=datasets.Features({**features, **dict.fromkeys(picture, datasets.Image())}),
+    )
+    chosen = chosen_samples({"train": table})
+    assert list(chosen) == ["contact-sheet.jpg", "contact-sheet-crack.jpg", "contact-sheet-pit.jpg"]
+    for places in chosen.values():
+        shown = [cells["name"][row][0] for _, row in places]
+        assert len(shown) == len(set(shown)) and len(shown) >= 3
+
+
 def test_bad_files_and_tiny_images(tmp_path):
     source = write_photos(tmp_path / "photos", 5)
     (source / "broken.png").write_bytes(b"not an image")
@@ -207,6 +255,9 @@ def test_an_output_that_exists_is_refused(tmp_path):
         ({"per_image": 0}, "--per-image"),
         ({"seed": -1}, "--seed"),
         ({"degradation": "rain:3"}, "rain"),
+        ({"contrast": (80, 40)}, "--contrast is 80 40"),
+        ({"contrast": (0, 40)}, "--contrast is 0 40"),
+        ({"inside": "nowhere"}, "--inside 'nowhere' is no folder"),
     ],
 )
 def test_options_out_of_range_are_refused_before_the_work(tmp_path, options, message):
@@ -215,7 +266,7 @@ def test_options_out_of_range_are_refused_before_the_work(tmp_path, options, mes
 
 
 def test_a_failure_leaves_nothing_behind(tmp_path, monkeypatch):
-    def full(*_):
+    def full(*_, **__):
         raise OSError(28, "No space left on device")
 
     source = write_photos(tmp_path / "photos", 3)

@@ -85,6 +85,14 @@ def test_resume_goes_on_behind_the_last_batch(shards, workers):
             assert ours[0] == theirs[0] and np.array_equal(ours[1], theirs[1])
 
 
+def test_as_many_rows_as_wanted_are_the_first_ones_of_the_shards(shards):
+    readers = [stream(shards, process=process, processes=2, batch=1, rows=8) for process in range(2)]
+    taken = {int(name) for reader in readers for batch in islice(reader, 8) for name in batch["name"]}
+    assert taken == {0, 1, 5, 6, 10, 15, 20, 25}
+    with pytest.raises(UserError, match="too few for 2 processes"):
+        stream(shards, processes=2, rows=1)
+
+
 def test_other_number_of_processes_is_one_sentence(shards):
     with pytest.raises(UserError, match="start fewer processes"):
         stream(shards, processes=SHARDS + 1)

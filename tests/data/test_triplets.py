@@ -380,6 +380,33 @@ def test_dataset_on_the_hub_without_clean(hub, tmp_path):
     np.testing.assert_array_equal(np.asarray(rows(found)["train/000001"]["clean"]), picture(1))
 
 
+def test_revision_and_configuration_of_a_dataset_on_the_hub(hub, tmp_path, table):
+    """The older revision has one configuration; the newer one is private and has two, of which one must be chosen."""
+    hosted(hub, tmp_path, "ada/tiles")
+    first = hub.repos["datasets", "ada/tiles"].resolve("main")
+    shard = (tmp_path / "test.parquet").read_bytes()
+    listed = "".join(f"- config_name: {name}\n  data_files: {name}/*.parquet\n" for name in ("wood", "steel"))
+    card = f"---\nconfigs:\n{listed}---\n".encode()
+    files = {"README.md": card, "wood/train.parquet": shard, "steel/a.parquet": shard}
+    hub.host("ada/tiles", files, kind="datasets").private = True
+    with pytest.raises(UserError, match="ada/tiles is neither a folder here nor a dataset on the Hub that you may"):
+        load_triplets("ada/tiles", config="steel")
+    assert sizes(load_triplets("ada/tiles", revision=first, token="hf_ada")) == {"train": 4, "test": 2}
+    steel = load_triplets("ada/tiles", config="steel", token="hf_ada", splits=(0, 0, 1))
+    assert sizes(steel) == {"test": 2}
+    for config in (None, "glass"):
+        with pytest.raises(UserError, match="has the configurations wood, steel: choose one with --dataset-config"):
+            load_triplets("ada/tiles", config=config, token="hf_ada")
+    with pytest.raises(UserError, match="ada/tiles has no revision 'v9' on the Hub: correct --dataset-revision"):
+        load_triplets("ada/tiles", revision="v9", token="hf_ada")
+    datasets.DatasetDict({"train": table}).save_to_disk(tmp_path / "saved")
+    for folder in (tmp_path / "saved", paired(tmp_path / "pairs")):
+        for version in ("revision", "config"):
+            options: dict = {version: "v1"}
+            with pytest.raises(UserError, match=r"is a folder here, which has no --dataset-\w+ '\w+': leave that out"):
+                load_triplets(folder, **options)
+
+
 def test_missing_dataset_on_the_hub(hub):
     with pytest.raises(UserError, match="ada/some-tiles is neither a folder here nor a dataset on the Hub"):
         load_triplets("ada/some-tiles")

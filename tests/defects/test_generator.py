@@ -5,6 +5,8 @@ import pytest
 from skimage import data
 from skimage.measure import label, regionprops
 
+from hf_denoise.defects.drawing import shade
+from hf_denoise.defects.foreground import EDGE, foreground
 from hf_denoise.defects.generator import DEFECT_KINDS, SMALLEST_SIDE, draw_defects
 from hf_denoise.errors import UserError
 
@@ -135,6 +137,63 @@ def test_stains_may_tint_a_colour_photograph():
         share = image[mask].mean(axis=0) / clean[mask].mean(axis=0)
         tints.append(np.ptp(share))
     assert max(tints) > 0.03
+
+
+def two_objects(height: int = 150, width: int = 200) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A bright ground with a dark square and a dark stripe, and where they are."""
+    square, stripe = np.zeros((2, height, width), bool)
+    square[30:120, 20:110] = True
+    stripe[20:130, 140:170] = True
+    image = np.where((square | stripe)[..., None], 0.35, 0.9)
+    image = image + np.random.default_rng(0).normal(0, 0.01, (height, width, 1))
+    return image.repeat(3, axis=2).astype(np.float32), square, stripe
+
+
+@pytest.mark.parametrize("kind", DEFECT_KINDS)
+def test_a_defect_stays_on_the_surface_it_began_on_and_a_dead_row_does_not(kind):
+    clean, square, stripe = two_objects()
+    places = {"square": 0, "stripe": 0, "ground": 0}
+    for seed in range(12):
+        _, mask = draw_defects(clean, kind, np.random.default_rng(seed), inside=square | stripe)
+        for name, region in (("square", square), ("stripe", stripe), ("ground", ~(square | stripe))):
+            places[name] += bool((mask & region).any())
+    assert (places["ground"] > 0) == (kind == "dead-row")
+    assert places["square"] > 3 and places["stripe"] > 0
+
+
+def test_objects_are_found_on_a_plain_ground_and_what_fills_the_picture_is_all_surface():
+    image, square, stripe = two_objects()
+    found, objects = foreground(image), square | stripe
+    assert not (found & ~objects).any()
+    assert found[30 + EDGE + 1 : 120 - EDGE - 1, 20 + EDGE + 1 : 110 - EDGE - 1].all()
+    patches = np.kron(np.random.default_rng(0).random((20, 24, 3)), np.ones((8, 8, 1))).astype(np.float32)
+    for everywhere in (patches, flat(0.5), image[40:110, 25:100], flat(0.5, 8, 8)):
+        assert foreground(everywhere).all()
+
+
+@pytest.mark.parametrize("kind", DEFECT_KINDS)
+def test_contrast_is_what_was_asked_for(kind):
+    clean = photo()
+    strengths = []
+    for seed in range(10):
+        image, mask = draw_defects(clean, kind, np.random.default_rng(seed), contrast=(40, 80))
+        levels = np.abs((image - clean).mean(axis=2)[mask]) * 255
+        strengths.append(np.percentile(levels, 95))
+        assert image.min() >= 0 and image.max() <= 1 and np.array_equal(image[~mask], clean[~mask])
+    assert min(strengths) > 30 and max(strengths) < 110  # of up to three defects together, which may cross
+    assert np.ptp(strengths) > 10
+
+
+def test_strength_follows_the_texture_along_a_defect():
+    """A stain that lies half on smooth and half on rough ground is stronger on the rough half."""
+    clean = flat(0.5, 120, 160)
+    clean[:, 80:] += np.random.default_rng(0).choice([-0.12, 0.12], (120, 80, 1)).astype(np.float32)
+    core = np.zeros((120, 160), np.float32)
+    core[40:80, 40:120] = 1
+    shaded = shade(clean, core, np.zeros_like(core), 0.05, True)
+    share = 1 - (shaded / clean).mean(axis=2)
+    assert share[40:80, 40:60].mean() == pytest.approx(0.1, abs=0.01)
+    assert share[40:80, 100:120].mean() > 3 * share[40:80, 40:60].mean()
 
 
 def test_an_unknown_kind_is_refused():

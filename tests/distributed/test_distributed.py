@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from hf_denoise.cli.main import main
-from hf_denoise.distributed.launch import torchrun_options
+from hf_denoise.distributed.accelerate_cpu import torchrun_options
 
 pytestmark = pytest.mark.slow
 

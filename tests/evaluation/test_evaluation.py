@@ -97,9 +97,11 @@ def test_triplets_are_measured_as_they_are_and_inside_the_masks(tmp_path, capsys
         for folder, image in (("clean", clean), ("mask", mask), ("degraded", noisy)):
             Image.fromarray(image).save(tmp_path / "data" / folder / f"{number}.png")
     arguments = ["evaluate", "--data", str(tmp_path / "data"), "--split", "all", "--sigma", "15", "25"]
-    assert main([*arguments, "-o", str(tmp_path / "report")]) == 0
+    assert main([*arguments, "--limit", "2", "-o", str(tmp_path / "report")]) == 0
     [result] = json.loads((tmp_path / "report" / "evaluation.json").read_text())["results"]
     assert result["degradation"] == "as in the data"
+    assert (result["images"], result["split"]) == (2, "all[:2]")
+    assert "all, the first 2 of 3 images, 2 with a defect mask" in (tmp_path / "report/evaluation.html").read_text()
     assert result["defect_psnr"] > result["input_defect_psnr"] + 2
 
 
@@ -113,9 +115,10 @@ def test_options_that_are_not_used_are_named_and_can_be_used_all_the_same(tmp_pa
     arguments += ["--columns", "clean=sauber", "degraded=LQ_2"]
     for options, degradations in (([], ["as in the data"]), (["--make-degraded"], ["gaussian:15", "gaussian:50"])):
         caplog.clear()
-        assert main([*arguments, *options, "-o", str(tmp_path / "report"), "--overwrite"]) == 0
+        more_than_there_are = ("--limit", "9")
+        assert main([*arguments, *options, *more_than_there_are, "-o", str(tmp_path / "report"), "--overwrite"]) == 0
         results = json.loads((tmp_path / "report" / "evaluation.json").read_text())["results"]
-        assert [result["degradation"] for result in results] == degradations
+        assert [result["degradation"] for result in results] == degradations and results[0]["split"] == "all"
         said = "brings degraded images, so --sigma and --degradation are not used; --make-degraded uses them"
         assert (said in caplog.text) == (not options)
 
@@ -128,6 +131,8 @@ def test_options_that_are_not_used_are_named_and_can_be_used_all_the_same(tmp_pa
         (["--columns", "sharp"], "give each role once and its name"),
         (["--split", "tset"], "has no split 'tset'"),
         (["--seed", "-1"], "The seed is -1"),
+        (["--dataset-revision", "v1"], "is a folder here, which has no --dataset-revision 'v1': leave that out"),
+        (["--limit", "0"], "--limit must be at least 1, got 0"),
         (["--degradation", "blur:3"], "unknown kind 'blur'"),
         (["--output", "/dev/null/x"], "cannot write to '/dev/null/x'"),
     ],

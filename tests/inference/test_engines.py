@@ -1,6 +1,8 @@
 """Engines and precisions: the same picture from each, the faster one by measurement, and PyTorch where one fails."""
 
 import builtins
+import subprocess
+import sys
 import threading
 from functools import cache
 from typing import Any
@@ -100,6 +102,30 @@ def test_few_shapes_are_kept_and_threads_do_not_mix(
     for image in images:
         engine(torch.from_numpy(image).permute(2, 0, 1)[None])
     assert len(engine._compiled) == 2
+
+
+SIGNALLED = """
+import gc, signal
+import numpy as np
+from hf_denoise import Denoiser, DenoisingUNet
+signal.signal(signal.SIGUSR1, lambda *_: print("handled"))
+network = DenoisingUNet(encoder="resnet10t", decoder_channels=(8, 8, 8))
+first, second = (Denoiser(network, engine="openvino", precision="float32", device="cpu") for _ in range(2))
+for denoise in first, second:
+    denoise(np.zeros((8, 8, 3), np.float32))
+    assert denoise.engine == "openvino"
+del denoise, first
+gc.collect()
+del second
+gc.collect()
+signal.raise_signal(signal.SIGUSR1)
+"""
+
+
+def test_signals_are_handled_when_engines_are_gone() -> None:
+    """In a process of its own: each engine with a Core of its own ended it with a segmentation fault."""
+    done = subprocess.run([sys.executable, "-c", SIGNALLED], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr
 
 
 def test_as_many_threads_as_torch(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,9 +7,11 @@ import json
 import os
 import re
 import resource
+import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -27,7 +29,7 @@ from train_command import ROOT, command, here, picture, run
 
 from hf_denoise import DenoisingUNet
 from hf_denoise.cli.options import parse
-from hf_denoise.distributed.launch import torchrun_options
+from hf_denoise.distributed.accelerate_cpu import torchrun_options
 from hf_denoise.errors import UserError
 from hf_denoise.metrics.quality import psnr
 from hf_denoise.noise.degradations import parse_degradation
@@ -64,7 +66,7 @@ def scratched(tmp_path_factory) -> Path:
 
 
 def logged(output: Path, name: str) -> list[float]:
-    events = EventAccumulator(str(next(output.rglob("events.out.tfevents.*")).parent))
+    events = EventAccumulator(str(output / "hf_denoise"))
     events.Reload()
     return [event.value for event in events.Scalars(name)]
 
@@ -91,7 +93,8 @@ def test_training_learns_to_denoise(photos, tmp_path):
 
 def test_killed_run_resumes_to_the_same_weights(photos, tmp_path):
     # With a precision of its own: what is fastest is measured by each process, and may differ where others work, too.
-    options = ["--max-steps", "60", "--eval-every", "10", "--batch", "4", "--precision", "no"]
+    options = ["--max-steps", "60", "--eval-every", "10", "--batch", "4", "--precision", "no", "--log-every", "4"]
+    options += ["--save-every", "15", "--keep-checkpoints", "2"]
     assert here(photos, tmp_path / "whole", *options).returncode == 0
     env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
@@ -108,7 +111,34 @@ def test_killed_run_resumes_to_the_same_weights(photos, tmp_path):
     assert resumed.returncode == 0, resumed.stderr
     whole, killed = (load_file(tmp_path / name / "last" / "model.safetensors") for name in ("whole", "killed"))
     assert all(torch.equal(tensor, killed[name]) for name, tensor in whole.items())
+    assert_logged_the_same(tmp_path / "killed", tmp_path / "whole")
+    # And from a numbered checkpoint, of which the last two are kept.
+    for name in ("whole", "killed"):
+        kept = sorted(path.name for path in (tmp_path / name).glob("checkpoint-*"))
+        assert kept == ["checkpoint-45", "checkpoint-60"]
+    (tmp_path / "killed/checkpoint-45.new").mkdir()  # as a kill leaves it
+    best = (tmp_path / "killed/best/model.safetensors").read_bytes()
+    back = here(photos, tmp_path / "killed", "--resume_from_checkpoint", str(tmp_path / "killed/checkpoint-45"))
+    assert back.returncode == 0 and "60; 45 are done" not in back.stdout, back.stderr
+    assert re.search("Steps .*; 45 are done", back.stderr)
+    assert torch.equal(all_weights(tmp_path / "whole"), all_weights(tmp_path / "killed"))
+    assert (tmp_path / "killed/best/model.safetensors").read_bytes() == best
+    assert_logged_the_same(tmp_path / "killed", tmp_path / "whole")
+    assert sorted(path.name for path in (tmp_path / "killed").glob("checkpoint-*")) == kept
+    no_such = here(photos, tmp_path / "killed", "--resume-from-checkpoint", str(tmp_path / "killed/checkpoint-30"))
+    assert "checkpoint-30' is no checkpoint; there are checkpoint-45, checkpoint-60" in no_such.stderr
+    elsewhere = here(photos, tmp_path / "killed", "--resume-from-checkpoint", str(tmp_path / "whole/checkpoint-45"))
+    assert elsewhere.returncode == 2 and "is not in --output" in elsewhere.stderr
+    DenoisingUNet.from_pretrained(tmp_path / "killed" / "checkpoint-45")
     DenoisingUNet.from_pretrained(tmp_path / "killed" / "best")
+
+
+def assert_logged_the_same(one: Path, two: Path) -> None:
+    """But for how fast it went."""
+    ours, theirs = (read_log(output / "log.csv") for output in (one, two))
+    assert ours is not None and theirs is not None
+    for name in ("step", "megapixels", "loss", "learning_rate", "psnr", "ssim"):
+        np.testing.assert_array_equal(ours[name], theirs[name])
 
 
 def test_a_run_starts_from_a_saved_model_with_the_network_of_that_model(photos, tmp_path):
@@ -201,7 +231,7 @@ def report(checkpoint: Path) -> dict:
 
 
 STOPPED = ("--max-steps", "60", "--eval-every", "30", "--batch", "4", "--seed", "3", "--degradation", "speckle:20",
-           "--precision", "no")  # fmt: skip  # what is fastest is measured by each process
+           "--precision", "no", "--log-every", "7")  # fmt: skip  # what is fastest is measured by each process
 
 
 @pytest.fixture(scope="module")
@@ -219,6 +249,7 @@ def assert_goes_on_as_it_began(photos: Path, stopped: Path, undisturbed: Path, t
     resumed = here(photos, stopped, "--resume")
     assert resumed.returncode == 0, resumed.stderr
     assert torch.equal(all_weights(undisturbed), all_weights(stopped))
+    assert_logged_the_same(stopped, undisturbed)  # also the row whose losses were those of two sittings
     ours, theirs = (report(run / "last") for run in (stopped, undisturbed))
     assert ours["results"] == theirs["results"] and ours["training"]["recipe"]["degradation"] == "speckle:20"
 
@@ -263,6 +294,8 @@ def test_a_resumed_run_records_where_it_began(photos, tmp_path):
     for more in (["--max-steps", "2", *options], ["--max-steps", "4", "--resume"]):
         result = here(photos, tmp_path / "run", *more)
         assert result.returncode == 0, result.stderr
+        beside = r"images: \d\d\.\d\d dB, [+-]0\.\d\d against the start; no validation image has a defect"
+        assert re.search(f"step {more[1]}: {beside}", result.stderr) and re.search(beside, result.stdout)
     recipe = report(tmp_path / "run" / "last")["training"]["recipe"]
     assert (recipe["init_from"], recipe["freeze_encoder"], recipe["max_steps"]) == ("saved", True, 4)
     refused = here(photos, tmp_path / "run", "--resume", "--max-steps", "6", "--no-freeze-encoder")
@@ -331,13 +364,16 @@ def test_the_names_of_transformers_mean_what_ours_mean(tmp_path, capsys):
     ours = ["--output", "runs/x", "--batch", "8", "--accumulate", "4", "--precision", "bf16", "--trackers", "wandb"]
     theirs = ["--output_dir", "runs/x", "--per_device_train_batch_size=8", "--gradient-accumulation-steps", "4"]
     theirs += ["--mixed_precision", "bf16", "--report_to", "wandb", "--max_eval_samples", "50"]
+    ours += ["--validation-images", "50", "--log-every", "5", "--eval-every", "6", "--save-every", "7"]
+    theirs += ["--logging_steps", "5", "--eval_steps", "6", "--save_steps", "7", "--save_total_limit", "3"]
     config = parse(TrainConfig, ["--data", "d", *theirs])
-    assert config == parse(TrainConfig, ["--data", "d", *ours, "--validation-images", "50"])
+    assert config == parse(TrainConfig, ["--data", "d", *ours, "--keep-checkpoints", "3"])
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text("output_dir: runs/x\nper_device_train_batch_size: 8\n")
     assert parse(TrainConfig, ["--data", "d", "--config", str(recipe)]).batch == 8
-    # Named alike and not the same thing: epochs, a path to resume from, a repository that is not pushed to by itself.
-    for name in ("num_train_epochs", "resume_from_checkpoint", "hub_model_id"):
+    assert parse(TrainConfig, ["--data", "d", *theirs, "--resume_from_checkpoint", "runs/x/checkpoint-7"]).resume
+    # Named alike and not the same thing: epochs, and a repository that is not pushed to by itself.
+    for name in ("num_train_epochs", "hub_model_id"):
         assert name not in TrainConfig.ALIASES
 
 
@@ -378,19 +414,35 @@ def test_streamed_run_resumes_to_the_same_weights_from_a_folder_or_the_hub(hub, 
     assert "at commit" not in (tmp_path / "whole" / "last" / "README.md").read_text()
 
 
-def test_a_resumed_run_reads_the_commit_it_began_with(hub, tmp_path):
+def test_a_resumed_run_reads_the_commit_it_began_with(hub, tmp_path, monkeypatch):
+    """Of one revision and configuration of private data, with a token that is written nowhere."""
+    token = ["--token", "hf_ada"]
     buffer = io.BytesIO()
     images = [Image.fromarray(picture(np.random.default_rng(number))) for number in range(10)]
     table = datasets.Dataset.from_dict({"clean": images}, features=datasets.Features({"clean": datasets.Image()}))
     table.to_parquet(buffer)
-    hub.host("ada/photos", {"data/train-00000-of-00001.parquet": buffer.getvalue()}, kind="datasets")
-    commit = hub.repos["datasets", "ada/photos"].resolve("main")
-    options = ["--batch", "2", "--eval-every", "2", "--validation-images", "1"]
-    assert here("ada/photos", tmp_path / "run", *options, "--max-steps", "2").returncode == 0
-    hub.host("ada/photos", {"data/train-00000-of-00001.parquet": b"newer"}, kind="datasets")
-    resumed = here("ada/photos", tmp_path / "run", "--resume", "--max-steps", "4")
+    card = b"---\nconfigs:\n- config_name: raw\n  data_files: data/*\n- config_name: other\n  data_files: none/*\n---\n"
+    files = {"README.md": card, "data/train-00000-of-00001.parquet": buffer.getvalue()}
+    hub.host("ada/photos", files, kind="datasets", branch="v1", private=True)
+    hub.host("ada/photos", {"data/train-00000-of-00001.parquet": b"other"}, kind="datasets")
+    commit = hub.repos["datasets", "ada/photos"].resolve("v1")
+    options = ["--batch", "2", "--eval-every", "2", "--validation-images", "1", "--push-to-hub", "ada/trained"]
+    options += ["--dataset-revision", "v1", "--dataset-config", "raw", *token]
+    monkeypatch.setattr(sys, "argv", ["train.py", *options])
+    first = here("ada/photos", tmp_path / "run", *options, "--max-steps", "2")
+    assert first.returncode == 0, first.stderr
+    assert re.search(f"Data +ada/photos, configuration raw at commit {commit}", first.stderr)
+    assert "--dataset-revision v1 --dataset-config raw" in first.stdout
+    hub.host("ada/photos", {"data/train-00000-of-00001.parquet": b"newer"}, kind="datasets", branch="v1")
+    resumed = here("ada/photos", tmp_path / "run", "--resume", "--max-steps", "4", *token)
     assert resumed.returncode == 0, resumed.stderr
     assert report(tmp_path / "run" / "last")["training"]["revision"] == commit
+    # The token is in none of all these files, words and trackers; the last of them take the command line.
+    places = [path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()]
+    places += [*hub.repos["models", "ada/trained"].files.values(), str(sys.argv).encode()]
+    assert len(places) > 15 and not any(b"hf_ada" in place for place in places)
+    config = parse(TrainConfig, ["--data", "d", "--output", "o", *token])
+    assert "hf_ada" not in first.stderr + first.stdout + resumed.stderr + repr(config)
 
 
 @pytest.mark.parametrize("streaming", [False, True])
@@ -403,8 +455,10 @@ def test_card_says_where_the_degraded_images_came_from(photos, tmp_path, streami
         table.to_parquet(tmp_path / "own" / f"{split}.parquet")
         table.remove_columns("degraded").to_parquet(tmp_path / "made" / f"{split}.parquet")
     for name, degradation in (("own", "as in the data"), ("made", "gaussian:0-55")):
-        result = here(tmp_path / name, tmp_path / "runs" / name, *few)
+        result = here(tmp_path / name, tmp_path / "runs" / name, *few, "--max-train-samples", "3")
         assert result.returncode == 0, result.stderr
+        taken = "at most 3 triplets, the first ones of the shards" if streaming else "3 of 4 triplets, drawn by seed 0"
+        assert re.search(f"Trained on +{taken}", result.stderr)
         card = (tmp_path / "runs" / name / "last" / "README.md").read_text()
         assert f"Degraded images: {degradation}" in card and f"| {degradation} |" in card
         assert ("gaussian:0-55" in card) == (name == "made")
@@ -452,6 +506,9 @@ def test_a_cpu_that_is_slower_in_bf16_is_named(photos, tmp_path, monkeypatch, ca
 
 def test_disk_full_while_saving_is_one_sentence(photos, tmp_path):
     """A limit on the size of files stands in for the full disk: the write fails in the middle, as there."""
+    few = ("--max-steps", "1", "--batch", "2", "--validation-images", "1")
+    assert here(photos, tmp_path / "first", *few).returncode == 0  # the decoded images are in the cache from here on
+    shutil.rmtree(tmp_path / "first")
     limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))  # noqa: E731
     result = run(command(photos, tmp_path / "run", "--max-steps", "4", "--eval-every", "2", "--batch", "2"),
                  preexec_fn=limit)  # fmt: skip
@@ -487,6 +544,10 @@ def test_bad_options_are_one_sentence(photos, tmp_path, monkeypatch):
         "--learning-rate 0": "--learning-rate must be above 0, got 0",
         "--plateau-factor 1": "--plateau-factor must be above 0 and below 1",
         "--trackers tensorbord": "tensorboard",
+        "--keep-checkpoints 2": "give that, too",
+        "--save-every 0": "--save-every must be at least 1, got 0",
+        "--log-every 0": "--log-every must be at least 1, got 0",
+        "--max-train-samples 0": "--max-train-samples must be at least 1, got 0",
         f"--config {tmp_path}/typo.yaml": "did you mean 'encoder'",
     }
     for options, sentence in cases.items():

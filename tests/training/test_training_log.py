@@ -10,7 +10,7 @@ from accelerate import Accelerator
 from numpy.typing import NDArray
 from PIL import Image
 
-from hf_denoise.training.curves import learning_curves
+from hf_denoise.training.curves import kept_row, learning_curves
 from hf_denoise.training.log import TrainingLog, read_log
 
 SCORES = {"validation/psnr": 30.5, "validation/ssim": 0.9, "validation/defect_psnr": math.nan}
@@ -122,6 +122,15 @@ def test_curves_are_opaque_on_white_and_follow_the_log(tmp_path):
 def test_curves_of_a_run_that_just_began(tmp_path, steps):
     """No evaluation yet, or no loss yet."""
     assert (picture(tmp_path / "log.csv", steps)[..., :3] < 128).any()
+
+
+def test_weights_of_the_start_are_not_the_kept_ones(tmp_path):
+    log = TrainingLog(tmp_path / "log.csv")
+    log.log({**SCORES, "validation/psnr": 99}, step=0)
+    assert kept_row(logged(log.path)) is None
+    learning_curves(logged(log.path))
+    train(log, range(1, 31))
+    assert logged(log.path)["step"][kept_row(logged(log.path))] == 25
 
 
 def test_curves_show_the_limit_where_it_was_measured(tmp_path):

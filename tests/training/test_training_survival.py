@@ -69,7 +69,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_training_logs_the_limit_and_comes_to_the_weights_that_it_would_have(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert here(photos, tmp_path / "with", *OPTIONS).returncode == 0
+    assert here(photos, tmp_path / "with", *OPTIONS, "--log-every", "1").returncode == 0
     monkeypatch.setattr("hf_denoise.training.survival.LEAST_SIDE", 1000)
     assert here(photos, tmp_path / "without", *OPTIONS).returncode == 0
     rows, others = (read_log(tmp_path / name / "log.csv") for name in ("with", "without"))
@@ -77,6 +77,9 @@ def test_training_logs_the_limit_and_comes_to_the_weights_that_it_would_have(
     evaluated = np.isfinite(rows["psnr"])
     assert evaluated.sum() == 2 and (rows["limit_80"][evaluated] >= 5).all()
     assert np.isnan(rows["limit_80"][~evaluated]).all() and np.isnan(others["limit_80"]).all()
+    # A row holds the mean loss of the steps since the row before.
+    assert others["step"].tolist() == [2, 4]
+    assert others["loss"].tolist() == pytest.approx(rows["loss"].reshape(2, 2).mean(axis=1).tolist(), rel=1e-8)
     ours, theirs = (load_file(tmp_path / name / "last/model.safetensors") for name in ("with", "without"))
     assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
 
