@@ -54,7 +54,8 @@ def test_api_is_documented(client: Client) -> None:
         endpoint: [parameter["parameter_name"] for parameter in described["parameters"]]
         for endpoint, described in endpoints.items()
     }
-    assert names["/denoise"] == ["image", "strength", "reference", "mask", "model", "protect", "keep"]
+    plain = ["image", "strength", "reference", "mask", "model", "protect", "keep"]
+    assert names["/denoise"] == [*plain, "luminance", "color", "grain", "self_ensemble", "format", "quality"]
     assert names["/denoise_many"] == ["files", "strength", "model"]
     assert names["/probe"] == ["image", "strength", "model"]
     assert all(endpoint["description"] for endpoint in endpoints.values())

@@ -93,7 +93,7 @@ function askForPixels() {
     const dots = view.scale * (window.devicePixelRatio || 1), finest = shown.preview / Math.max(shown.width, shown.height);
     if (finest >= 1 || dots <= 1.05 * finest) return;
     const box = seen(), kept = layers[0].children[1].box, shrink = Math.max(1, Math.floor(1 / dots + 1e-6));
-    const within = kept && kept.shrink <= shrink && kept.left <= box.left && kept.top <= box.top
+    const within = kept && !kept.old && kept.shrink <= shrink && kept.left <= box.left && kept.top <= box.top
         && kept.left + kept.width >= box.left + box.width && kept.top + kept.height >= box.top + box.height;
     if (!within) trigger("look", {...box, shrink, version: shown.version});
 }
@@ -129,10 +129,12 @@ function update() {
     const pair = [next.before, next.after];
     layers.forEach((layer, index) => {
         layer.children[0].src = pair[index].url;
-        layer.children[1].box = null;
+        const part = layer.children[1]; // of the same picture in another way the part before stays until the next is there
+        part.box = fresh || !part.box ? null : {...part.box, old: true};
     });
     layers[1].children[0].onload = () => view.scale && drawOverview();
     layout();
+    askForPixels();
 }
 
 function layout() {
