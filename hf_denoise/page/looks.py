@@ -8,7 +8,7 @@ from hf_denoise.imaging.formats import READ
 from hf_denoise.page.components import CheckedSlider, PageImage, PictureFile
 
 INTRODUCTION = """# hf_denoise
-Removes noise from pictures, and keeps the defects that are in them.
+Removes noise from pictures, keeps the defects that are in them, and says which would not survive.
 <span class="by-mouse">Drop a picture anywhere here, or paste one.</span>"""
 ABOUT = [
     "**What it was trained on.** Photographs, in colour and in grey, some with drawn or real defects, and noise of "
