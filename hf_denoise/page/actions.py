@@ -118,8 +118,8 @@ def show(
     Args:
         asked: what is wanted.
         at: see `register_request`.
-        side: pixels that a side of the pictures has at most. Where the page makes them smaller they are JPEGs, for speed,
-            else PNGs.
+        side: pixels that a side of the pictures has at most. Those that the page makes smaller are JPEGs, which is
+            quicker, others PNGs.
         progress: of the network.
     """
     register_request(at)
