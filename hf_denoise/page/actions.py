@@ -118,8 +118,8 @@ def show(
     Args:
         asked: what is wanted.
         at: see `register_request`.
-        side: pixels that a side of the pictures has at most. Of a larger one they are PNGs only where that is more than
-            the page shows.
+        side: pixels that a side of the pictures has at most. Those that the page makes smaller are JPEGs, which is
+            quicker, others PNGs.
         progress: of the network.
     """
     register_request(at)

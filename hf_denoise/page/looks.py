@@ -127,7 +127,7 @@ CSS = """
     color: var(--button-primary-text-color); }
 /* The line above a result tells the reason, and what is below this layer is still good. */
 [data-testid="status-tracker"]:has(> .error) { display: none; }
-:is(.status-line, #facts, #comparison, #metrics) .html-container { padding: 0; }
+:is(.status-line, #facts, #comparison, #metrics, #noisy-metrics) .html-container { padding: 0; }
 /* What is there in a moment needs no veil: of a slider there would be one at every step. */
 #comparison [data-testid="status-tracker"] { opacity: 0; animation: veil 0.2s 0.5s forwards; }
 @keyframes veil { to { opacity: 1; } }

@@ -11,6 +11,7 @@ from hf_denoise.page.companions import Companions
 from hf_denoise.page.keeping import Mix, Wishes
 from hf_denoise.page.measuring import Measured
 from hf_denoise.page.results import Result
+from hf_denoise.page.scores import quality_scores
 
 
 @pytest.fixture
@@ -70,9 +71,10 @@ def test_another_strength_measures_the_picture_before_no_second_time(
     assert first[1] < half[1] < half[0]
 
 
-def test_an_empty_mask_is_no_number(pictures: tuple[Result, Companions]) -> None:
+def test_an_empty_mask_is_no_number_and_the_reason_is_said(pictures: tuple[Result, Companions]) -> None:
     result, companions = pictures
     assert companions.inside is not None
     empty = Companions("clean", "empty", companions.clean, np.zeros_like(companions.inside))
     measured = Measured(result, Mix(Wishes(), 1.0), empty)
     assert all(np.isnan([*measured.psnr(True), *measured.ssim(True), measured.contrast_kept()]))
+    assert "The mask is empty" in quality_scores(measured)[-1]["said"]
