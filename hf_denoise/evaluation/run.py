@@ -70,7 +70,7 @@ def evaluate(
         the images are too small. And crops (degraded, denoised, clean) of the first images.
     """
     measurer = SplitMeasurer(denoiser, triplets, degradation, peers, seed)
-    title = " ".join([name, degradation]).strip()
+    title = " ".join([name, measurer.degradation]).strip()
     measure = partial(_measure_part, measurer, processes, title)
     # The extremes of all images are among the extremes of each part: added in order, they make the same gallery.
     rows: list[Row] = []
