@@ -109,7 +109,7 @@ def views_column() -> Views:
             download = gr.DownloadButton("Download in full quality", value=result, scale=3, min_width=250)
             kinds = [("Format as it came", ""), *((name, name) for name in FORMATS)]
             label = "Format of the download"
-            format = gr.Dropdown(kinds, value="", label=label, container=False, min_width=160, elem_id="format")
+            format = gr.Dropdown(kinds, value="", label=label, container=False, min_width=200, elem_id="format")
         quality = CheckedSlider(50, 100, QUALITY, step=1, label="JPEG quality", info=looks.QUALITY, visible=False)
         metrics = ScoreList(scores, label="Metrics", elem_id="metrics")
     probe = ProbePanel()
