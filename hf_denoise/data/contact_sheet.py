@@ -80,8 +80,10 @@ def _sheet(tables: dict[str, datasets.Dataset], places: list[Place]) -> Image.Im
         row = tables[split][index]
         label = f"{tables[split].features['defect'].int2str(row['defect'])}   {plain(row['name'])[-40:]}"
         panels.append((label, _crops(row)))
-    width = max(len(crops) for _, crops in panels) * (CROP + 4) + 8
-    height = CROP + 26
+    side = max(max(crop.size) for _, crops in panels for crop in crops)  # of small photographs less than CROP
+    larger = max(CROP // side, 1)
+    width = max(len(crops) for _, crops in panels) * (larger * side + 4) + 8
+    height = larger * side + 26
     sheet_rows = math.ceil(len(panels) / SHEET_COLUMNS)
     sheet = Image.new("RGB", (min(len(panels), SHEET_COLUMNS) * width, sheet_rows * height), "white")
     draw = ImageDraw.Draw(sheet)
@@ -89,7 +91,8 @@ def _sheet(tables: dict[str, datasets.Dataset], places: list[Place]) -> Image.Im
         top, left = (number // SHEET_COLUMNS) * height, (number % SHEET_COLUMNS) * width
         draw.text((left + 2, top + 3), label, fill="black", font_size=13)
         for column, crop in enumerate(crops):
-            sheet.paste(crop, (left + column * (CROP + 4), top + 22))
+            shown = crop.resize((larger * crop.width, larger * crop.height), Image.Resampling.NEAREST)
+            sheet.paste(shown, (left + column * (larger * side + 4), top + 22))
     return sheet
 
 

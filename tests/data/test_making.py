@@ -88,6 +88,7 @@ def test_a_folder_of_photos_becomes_a_dataset(tmp_path):
     assert set(triplets["train"]["defect"]) <= set(DEFECT_KINDS)
     sheet = Image.open(tmp_path / "out" / "contact-sheet.jpg")
     assert sheet.width > 3 * 72 and sheet.height > 60
+    assert (np.asarray(sheet.convert("L")) > 250).mean() < 0.5  # small photographs are shown larger
 
 
 def test_variants_of_a_photo_are_on_one_side_and_take_turns(tmp_path):
