@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from urllib.parse import quote
 
 import gradio as gr
 from gradio.utils import get_upload_folder
@@ -18,7 +19,7 @@ def link_to(image: str) -> str:
         return f"?image={example.name}"
     folder = Path(image).parent
     known = folder.parent == Path(get_upload_folder()) and UPLOAD.fullmatch(folder.name)
-    return f"?image={folder.name}" if known else ""
+    return f"?image={folder.name}/{quote(Path(image).name)}" if known else ""
 
 
 def linked_picture(request: gr.Request) -> tuple[str, None, None]:
@@ -34,8 +35,14 @@ def linked_picture(request: gr.Request) -> tuple[str, None, None]:
     for example in EXAMPLES:
         if example.name == name:
             return example.noisy, None, None
-    folder = Path(get_upload_folder()) / name
-    files = sorted(folder.iterdir()) if UPLOAD.fullmatch(name) and folder.is_dir() else []
+    # The same contents may lie there under the names of several people.
+    contents, _, own = name.partition("/")
+    folder = Path(get_upload_folder()) / contents
+    files = (
+        [file for file in folder.iterdir() if file.name == own]
+        if UPLOAD.fullmatch(contents) and folder.is_dir()
+        else []
+    )
     if not files:
         message = "the picture of this address is no longer here; uploads are deleted an hour after their last use"
         raise gr.Error(message, print_exception=False)

@@ -311,6 +311,7 @@ def test_another_picture_takes_the_place_of_one_at_work(page: "Page", pictures: 
         page.locator("#comparison").get_by_text("/20").wait_for()  # tiles: it was stopped the time before, not finished
         ask()
         page.wait_for_function("document.querySelector('#comparison img')?.naturalWidth === 160")
+        page.locator("#metrics dt").filter(has_text="Estimated noise level").wait_for()  # an example has a reference
         page.locator("#metrics dd").filter(has_text=re.compile(r"^2[1-9]\.\d → ")).wait_for()  # of the noisy one
         page.wait_for_timeout(1500)
         assert page.locator("#comparison img").last.evaluate("(image) => image.naturalWidth") == 160
