@@ -16,6 +16,7 @@ from hf_denoise.page import looks
 from hf_denoise.page.layout import KEPT, SWEEP_EVERY, build
 from hf_denoise.page.models import operators_denoiser
 from hf_denoise.page.samples import EXAMPLE_FOLDER
+from hf_denoise.page.script import SCRIPT
 from hf_denoise.page.sweep import sweep
 
 
@@ -31,7 +32,7 @@ def main() -> None:
     page.launch(
         theme=looks.THEME,
         css=looks.CSS,
-        js=looks.SCRIPT,
+        js=SCRIPT,
         max_file_size="200mb",
         footer_links=["api", "gradio", "settings"],
         state_session_capacity=500,  # Gradio keeps some 80 KB for each of them

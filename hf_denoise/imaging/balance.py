@@ -5,6 +5,7 @@ far as asked for. Beyond 1, what the network has left is smoothed as well, where
 was there: by the guided filter of He, Sun and Tang, "Guided Image Filtering" (ECCV 2010), guided by the picture itself.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,13 +75,17 @@ def rebalance(noisy: Plane, clean: Plane, balance: Balance) -> Plane:
     full = full_scale(clean.dtype)
     top = max(full, float(clean.max(initial=0))) if clean.dtype.kind == "f" else full
     result = np.empty_like(clean)
-    for start in range(0, len(clean), _STRIP):
+
+    def fill(start: int) -> None:
         first = max(start - _MARGIN, 0)
         seen = slice(first, start + _STRIP + _MARGIN)
         before = noisy[seen].astype(np.float32).clip(0, top)  # what lies beyond is cut off, and that is no correction
         mixed = _mixed(before, clean[seen].astype(np.float32), balance)
         rows = mixed[start - first : start - first + _STRIP]
         result[start : start + _STRIP] = (np.rint(rows) if clean.dtype.kind == "u" else rows).clip(0, top)
+
+    with ThreadPoolExecutor(2) as at_once:  # NumPy lets go of the interpreter
+        list(at_once.map(fill, range(0, len(clean), _STRIP)))
     return result
 
 

@@ -4,6 +4,7 @@ import math
 import warnings
 
 import numpy as np
+import pywt
 from scipy.ndimage import distance_transform_edt, find_objects
 from skimage.metrics import structural_similarity
 from skimage.restoration import estimate_sigma
@@ -17,6 +18,7 @@ SSIM_WINDOW = 11  # side of the Gaussian window of Wang et al.: sigma 1.5, cut a
 # 8 % below without a gap. A wide ring has a steady mean; a narrow one does not run into other things.
 RING_GAP = 2
 RING_WIDTH = 5
+NORMAL_QUARTILE = 0.6744897501960817  # half of what is normally distributed is nearer to the mean, in deviations
 MIN_CONTRAST = 2 / 255  # below, the ratio of two contrasts is mostly noise and rounding
 
 
@@ -110,12 +112,19 @@ def noise_level(image: FloatImage) -> float:
     """Estimated standard deviation of the noise on the 0..255 scale (Donoho & Johnstone, 1994, on wavelets).
 
     Args:
-        image: (H, W, 3), [0, 1]. An image too small for a wavelet step gives 0, and a channel that is all black does
-            not count.
+        image: (H, W, 3), [0, 1], or (N, H, W, 3), parts of one image. An image too small for a wavelet step gives 0,
+            and a channel that is all black does not count.
     """
-    if min(image.shape[:2]) < 2:
+    if min(image.shape[-3:-1]) < 2:
         return 0.0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of a channel that is all black: it gives nan
-        sigmas = [sigma for sigma in estimate_sigma(image, channel_axis=-1) if math.isfinite(sigma)]
+        found = _sigmas_of_parts(image) if image.ndim == 4 else estimate_sigma(image, channel_axis=-1)
+        sigmas = [sigma for sigma in found if math.isfinite(sigma)]
     return 255 * float(np.mean(sigmas)) if sigmas else 0.0
+
+
+def _sigmas_of_parts(parts: FloatImage) -> list[float]:
+    """As `estimate_sigma` for each channel of (N, H, W, C), without what the edges of the parts make up."""
+    details = np.moveaxis(pywt.dwtn(parts, "db2", axes=(1, 2))["dd"][:, 1:-1, 1:-1], -1, 0)
+    return [float(np.median(np.abs(channel[channel != 0])) / NORMAL_QUARTILE) for channel in details]

@@ -1,53 +1,65 @@
 """What the page does with a picture: denoise it, show it, write it, measure it. No tensor is touched here."""
 
-from pathlib import Path
+from typing import Any
 
 import gradio as gr
 import numpy as np
 from PIL import Image
 
 from hf_denoise.arrays import to_8_bits
+from hf_denoise.errors import UserError
 from hf_denoise.imaging.blending import check_strength
 from hf_denoise.imaging.conversion import from_pil
 from hf_denoise.inference.removed import removed_view
 from hf_denoise.noise.degradations import parse_degradation
-from hf_denoise.page.companions import read_companions, with_defaults
+from hf_denoise.page.companions import Companions, companions_of, keep_companions, read_companions
+from hf_denoise.page.comparison import comparison_of
 from hf_denoise.page.errors import shown_errors
 from hf_denoise.page.events import download_update
-from hf_denoise.page.keeping import NO_MASK, Wishes, mix_of
+from hf_denoise.page.keeping import NO_MASK, Asked, Mix, Wishes, mix_of
+from hf_denoise.page.measuring import Measured
 from hf_denoise.page.models import fully_denoised
 from hf_denoise.page.results import (
+    PAGE_SIDE,
+    PREVIEW_SIDE,
     Preview,
     Result,
-    extension,
+    in_its_colours,
     kept_result,
     new_folder,
-    pair_of_previews,
     read_picture,
-    result_of,
     save_previews,
     shrink,
 )
 from hf_denoise.page.samples import EXAMPLES
-from hf_denoise.page.scores import Scores, quality_scores
+from hf_denoise.page.saving import QUALITY, save_as
+from hf_denoise.page.scores import Scores, mix_scores, quality_scores
+from hf_denoise.page.status import FIGURES, FILE, has_come, is_complete, is_missing, is_shown
 from hf_denoise.page.stop import Watch, register_request
 
 
 def denoise(
     image: str | None,
-    strength: float = 1.0,
+    strength: float | str = 1.0,
     reference: str | None = None,
     mask: str | None = None,
     model: str | None = None,
     protect: str = "",
     keep: float | None = None,
+    luminance: float = 1.0,
+    color: float = 1.0,
+    grain: float = 0.0,
+    self_ensemble: bool = False,
+    format: str = "",
+    quality: float = QUALITY,
     progress: gr.Progress = gr.Progress(),  # noqa: B008
 ) -> tuple[tuple[str, str], str, Scores, str, str | None]:
     """Denoise a picture, and measure how much better it became and what was taken away.
 
     Args:
         image: picture file of any size and depth. None takes the first example; examples know their own reference.
-        strength: from 0, the picture as it is, to 1, fully denoised.
+        strength: from 0, the picture as it is, to 1, fully denoised; or "auto", the strongest at which a scratch of the
+            contrast `keep` survives.
         reference: clean version of the picture, of the same size, to measure PSNR and SSIM against.
         mask: picture of the same size, white where a defect is, to measure how much of its contrast is kept, and with
             a reference PSNR and SSIM inside it.
@@ -56,10 +68,16 @@ def denoise(
             survive. Empty: nowhere.
         keep: contrast of the faintest defect that is to survive, in grey levels, 0 to 255. None leaves the pixels of a
             mask as they were.
+        luminance: from 0, none of the luminance noise is removed, to 1.5; beyond 1 what is left is smoothed as well.
+        color: the same of colour noise.
+        grain: share, from 0 to 1, of the finest luminance noise that stays.
+        self_ensemble: the mean over the eight turns and flips of the picture: better, for eight times the time.
+        format: of the result: PNG, JPEG, TIFF or WebP. Empty keeps that of the picture.
+        quality: of a JPEG that `format` asks for, 1 to 100; one that was a JPEG is never made coarser than it came.
 
     Returns:
         Previews before and after: PNG, at most 2048 pixels a side.
-        The result in full quality: size, format, mode and bit depth of the picture.
+        The result in full quality: size, mode and bit depth of the picture, and its format where none is asked for.
         Of each metric its name, unit, before, after, which way is better, what it is about, and the same said in words.
             PSNR and SSIM, or the noise level where there is no reference. Contrast kept: 1 is all of that of the defect
             in the reference, 0 is none. With `protect`, how much is protected, and the noise that stays there.
@@ -68,80 +86,74 @@ def denoise(
             none without a reference.
     """
     with shown_errors():
-        image, reference, mask = with_defaults(image, reference, mask)
-        Wishes(strength, protect, keep, mask=mask).check()
-    pair, removed, error, *_ = show(image, strength, reference, mask, model, protect, keep, progress=progress)
-    file, scores = finish(image, strength, reference, mask, model, protect, keep, progress)
-    return pair, file, scores, removed, error
+        auto = strength == "auto"
+        fixed = 1.0 if auto else number(strength)
+        further = luminance, color, grain, self_ensemble, format, quality
+        asked = Asked(image, fixed, reference, mask, model, protect, keep, auto, *further)
+        asked.complete().wishes.check()
+    pair, removed, error, *_ = show(asked, progress=progress)
+    return pair, write(asked, progress=progress), figures(asked, progress=progress), removed, error
+
+
+def number(strength: float | str) -> float:
+    """A strength that may have come as text.
+
+    Raises:
+        UserError: it is no number.
+    """
+    try:
+        return float(strength)
+    except ValueError:
+        raise UserError(f"strength must be a number from 0 to 1, or 'auto', got '{str(strength)[:100]}'") from None
 
 
 def show(
-    image: str | None,
-    strength: float = 1.0,
-    reference: str | None = None,
-    mask: str | None = None,
-    model: str | None = None,
-    protect: str = "",
-    keep: float | None = None,
-    auto: bool = False,
+    asked: Asked,
     at: float | None = None,
+    side: int = PREVIEW_SIDE,
     progress: gr.Progress = gr.Progress(),  # noqa: B008
 ) -> tuple[tuple[str, str], str, str | None, str | None, str]:
     """The pictures of `denoise`, without what takes longer for a large picture; one of what is protected; a sentence.
 
-    `auto`: see `Wishes`; `at`: see `register_request`.
+    Args:
+        asked: what is wanted.
+        at: see `register_request`.
+        side: pixels that a side of the pictures has at most. Those that the page makes smaller are JPEGs, which is
+            quicker, others PNGs.
+        progress: of the network.
     """
     register_request(at)
     watch = Watch()
     with shown_errors(), new_folder() as folder:
-        check_strength(strength)
-        image, reference, mask = with_defaults(image, reference, mask)
-        wishes = Wishes(strength, protect, keep, auto, mask)
-        result = kept_result(image, model)
-        clean = None
-        if reference or mask:  # they are read before the network runs
-            clean, _ = read_companions(reference, mask, result.before if result else read_picture(image).upright())
-        result = result or result_of(image, model, progress)
+        check_strength(asked.strength)
+        known = asked.complete()
+        image, reference, mask, model, best, wishes = known
+        result = kept_result(image, model, best)
+        companions = None
+        if result is None and (reference or mask):  # they are read before the network runs
+            companions = read_companions(reference, mask, read_picture(image).upright().header.size)
+        result = result or known.result(progress)
+        companions = keep_companions(result, companions) if companions else companions_of(result, reference, mask)
         mix = mix_of(result, wishes, model, progress)
         watch.check_view()
-        before, after = (pixels.astype(np.float32) for pixels in result.small)
-        after = mix.preview(before, after)
-        previews = pair_of_previews(result, before, after)
+        before, after = (pixels.astype(np.float32) for pixels in result.small(side))
+        times = max(result.before.header.size) / max(before.shape[:2])
+        after = mix.preview(before, after, times)
+        previews = {name: in_its_colours(result.before, each) for name, each in (("before", before), ("after", after))}
         previews["removed"] = Preview(to_8_bits(removed_view(before - after)))
-        if clean is not None:
-            previews["difference"] = Preview(to_8_bits(4 * np.abs(after - shrink(clean))))
+        if (clean := companions.small(side)) is not None:
+            previews["difference"] = Preview(to_8_bits(4 * np.abs(after - clean)))
         if (protected := mix.protected(before)) is not None:
             previews["protected"] = Preview(protected)
-        paths = save_previews(previews, folder)
+        paths = save_previews(previews, folder, lossy=times > 1 and side < PREVIEW_SIDE)
         watch.check_view()
         said = f"Nothing is protected: {NO_MASK}." if wishes.lacks_mask else mix.said
         pair = paths["before"], paths["after"]
         return pair, paths["removed"], paths.get("difference"), paths.get("protected"), said
 
 
-def finish(
-    image: str | None,
-    strength: float = 1.0,
-    reference: str | None = None,
-    mask: str | None = None,
-    model: str | None = None,
-    protect: str = "",
-    keep: float | None = None,
-    progress: gr.Progress = gr.Progress(),  # noqa: B008
-) -> tuple[str, Scores]:
-    """The file and the metrics of `denoise`."""
-    file = write(image, strength, mask, model, protect, keep, progress=progress)
-    return file, figures(image, strength, reference, mask, model, protect, keep, progress=progress)
-
-
 def write(
-    image: str | None,
-    strength: float,
-    mask: str | None,
-    model: str | None,
-    protect: str = "",
-    keep: float | None = None,
-    auto: bool = False,
+    asked: Asked,
     at: float | None = None,
     progress: gr.Progress = gr.Progress(),  # noqa: B008
 ) -> str:
@@ -149,25 +161,17 @@ def write(
     register_request(at, view=False)
     watch = Watch()
     with shown_errors(), new_folder() as folder:
-        image, _, mask = with_defaults(image, None, mask)
-        result = result_of(image, model, progress)
-        stored = mix_of(result, Wishes(strength, protect, keep, auto, mask), model, progress).stored(result)
+        known = asked.complete()
+        result = known.result(progress)
+        stored = mix_of(result, known.wishes, known.model, progress).stored(result)
         watch.check_view()
-        path = folder / f"{Path(image).stem}-denoised{extension(image, stored)}"
-        stored.save(path)
+        path = save_as(stored, known.image, folder, asked.format, asked.quality)
         watch.check_view()
         return str(path)
 
 
 def figures(
-    image: str | None,
-    strength: float,
-    reference: str | None,
-    mask: str | None,
-    model: str | None,
-    protect: str = "",
-    keep: float | None = None,
-    auto: bool = False,
+    asked: Asked,
     at: float | None = None,
     progress: gr.Progress = gr.Progress(),  # noqa: B008
 ) -> Scores:
@@ -175,15 +179,15 @@ def figures(
     register_request(at, view=False)
     watch = Watch()
     with shown_errors():
-        image, reference, mask = with_defaults(image, reference, mask)
-        result = result_of(image, model, progress)
-        mix = mix_of(result, Wishes(strength, protect, keep, auto, mask), model, progress)
+        known = asked.complete()
+        result = known.result(progress)
+        mix = mix_of(result, known.wishes, known.model, progress)
         progress(0, desc="Measuring")
-        clean, inside = read_companions(reference, mask, result.before)
+        companions = companions_of(result, known.reference, known.mask)
         watch.check_view()
-        scores = quality_scores(result, mix.upright(result).rgb, clean, inside)
+        scores = quality_scores(Measured(result, mix, companions))
         watch.check_view()
-        return [*scores, *mix.scores]
+        return [*scores, *mix_scores(mix)]
 
 
 def add_noise(
@@ -213,24 +217,59 @@ def add_noise(
         noisy = from_pil(Image.fromarray(to_8_bits(degraded)))  # as an image file would hold it
         denoised = fully_denoised(noisy, model, progress)
         result = Result(noisy, denoised, (noisy, denoised))
-        previews = pair_of_previews(result, *(pixels.astype(np.float32) for pixels in result.small))
+        small = zip(("before", "after"), result.small(PREVIEW_SIDE), strict=True)
+        previews = {name: in_its_colours(noisy, each.astype(np.float32)) for name, each in small}
         paths = save_previews({**previews, "clean": Preview(to_8_bits(shrink(clean)))}, folder)
-        return (paths["before"], paths["after"]), paths["clean"], quality_scores(result, denoised.rgb, clean, None)
+        beside = Companions(clean=noisy.with_planes((clean,)))
+        scores = quality_scores(Measured(result, Mix(Wishes(), 1.0), beside))
+        return (paths["before"], paths["after"]), paths["clean"], scores
 
 
 # What the page itself asks for
 
 
-def download_result(
+def show_result(
     image: str | None,
     strength: float,
+    reference: str | None,
     mask: str | None,
     model: str | None,
     protect: str,
     keep: float | None,
     auto: bool,
+    luminance: float,
+    color: float,
+    grain: float,
+    best: bool,
+    format: str,
+    quality: float,
     at: float,
     progress: gr.Progress = gr.Progress(),  # noqa: B008
-) -> gr.DownloadButton:
-    """`write`, for the button of the page."""
-    return download_update(write(image, strength, mask, model, protect, keep, auto, at, progress))
+) -> tuple[Any, ...]:
+    """`show`, what empties the download and the metrics of the result before, and what it was asked with.
+
+    `luminance`, `color` and `grain` are in percent.
+    """
+    shares = luminance / 100, color / 100, grain / 100
+    asked = Asked(image, strength, reference, mask, model, protect, keep, auto, *shares, best, format, quality)
+    pair, *pictures = show(asked, at, PAGE_SIDE, progress)
+    with shown_errors():
+        compared = comparison_of(asked, pair, progress)
+    is_shown(asked.image or EXAMPLES[0].noisy)
+    return compared, *pictures, download_update(None), None, asked
+
+
+def figures_of_shown(asked: Asked, at: float, progress: gr.Progress = gr.Progress()) -> Any:  # noqa: B008
+    """`figures` of the result that is shown, unless they are."""
+    if (number := is_missing(FIGURES)) is None:
+        return gr.skip()
+    found = figures(asked, at, progress)
+    return found if has_come(FIGURES, number) else gr.skip()
+
+
+def download_of_shown(asked: Asked, at: float, progress: gr.Progress = gr.Progress()) -> tuple[Any, Any]:  # noqa: B008
+    """`write` of the result that is shown, for the button of the page, unless it is; that is complete then."""
+    if (number := is_missing(FILE)) is None:
+        return gr.skip(), gr.skip()
+    path = write(asked, at, progress)
+    return (download_update(path), is_complete(at)) if has_come(FILE, number) else (gr.skip(), gr.skip())

@@ -12,6 +12,12 @@ from gradio.route_utils import API_PREFIX
 from gradio.utils import get_upload_folder
 from gradio_client.utils import is_http_url_like
 
+from hf_denoise.page import templates
+
+EXAMPLE_FILE = "noisy.png"
+FILE_TYPE = "gradio.FileData"
+_FOLDER = Path(__file__).resolve().parent / "browser"
+
 
 def no_address(path: Any) -> Any:
     """The path of a file. An address is refused: Gradio would download it, of any size, for whoever calls the API.
@@ -32,6 +38,11 @@ class PictureFile(gr.File):
 
     is_template = True  # shown in the browser as a `gr.File`
 
+    def example_payload(self) -> Any:
+        """What the snippets of "Use via API" give: a file that their reader has, as Gradio's own is no picture."""
+        file = {"path": EXAMPLE_FILE, "url": EXAMPLE_FILE, "orig_name": EXAMPLE_FILE, "meta": {"_type": FILE_TYPE}}
+        return [file] if self.file_count == "multiple" else file
+
     async def async_move_resource_to_block_cache(self, url_or_file_path: Any) -> str | None:
         return await super().async_move_resource_to_block_cache(no_address(url_or_file_path))
 
@@ -51,33 +62,90 @@ class PageImage(gr.Image):
         return await super().async_move_resource_to_block_cache(no_address(url_or_file_path))
 
 
+class CheckedSlider(gr.Slider):
+    """A slider whose number can be typed, too."""
+
+    is_template = True
+
+    def preprocess(self, payload: float) -> float:
+        try:
+            return super().preprocess(payload)
+        except gr.Error:
+            limits = f"between {self.minimum:g} and {self.maximum:g}"
+            raise gr.Error(f"{self.label} must lie {limits}, got {payload}", print_exception=False) from None
+
+
+class StrengthOrAuto(gr.Number):
+    """A strength as programs give it: a number, or "auto"."""
+
+    is_template = True
+
+    def preprocess(self, payload: Any) -> Any:
+        return payload if isinstance(payload, str) else super().preprocess(payload)
+
+    def api_info(self) -> dict[str, Any]:
+        return {"anyOf": [{"type": "number"}, {"type": "string"}], "description": "from 0 to 1, or 'auto'"}
+
+
+class StatusLine(gr.HTML):
+    """Shows what is `status.said` last, activates a Cancel while something is at work, and marks `result` as old then.
+
+    Args:
+        elem_id: of the line.
+        cancel, result: `elem_id` of these; an empty one is none.
+    """
+
+    TEMPLATE = """<p role="status"></p>"""
+    STYLE = """
+    p { margin: 0; padding: 8px 12px; font-size: 14px; border-left: 4px solid var(--color-accent);
+        background: var(--background-fill-secondary); border-radius: var(--radius-sm); overflow-wrap: anywhere; }
+    &[data-state=failed] p { border-color: var(--error-border-color, #dc2626); background: var(--error-background-fill);
+        color: var(--body-text-color); }
+    """
+    ON_LOAD = """
+    let last = {at: -1, state: "done", text: ""};
+    const follow = () => {
+        const next = props.value;
+        if (next && next.state && next.at >= last.at) last = next;
+        const line = element.querySelector("p"), working = last.state === "working";
+        if (line.textContent !== last.text) line.textContent = last.text;
+        element.dataset.state = last.state;
+        const [cancel, result] = [props.cancel, props.result].map((id) => id && document.getElementById(id));
+        if (cancel) cancel.disabled = !working;
+        if (result) result.inert = working;
+    };
+    follow();
+    watch("value", follow);
+    """
+
+    def __init__(self, elem_id: str | None = None, *, cancel: str = "", result: str = "", **props: Any):
+        super().__init__(
+            None,
+            html_template=self.TEMPLATE,
+            css_template=self.STYLE,
+            js_on_load=self.ON_LOAD,
+            padding=False,
+            elem_id=elem_id,
+            elem_classes="status-line",
+            cancel=cancel,
+            result=result,
+            **props,
+        )
+
+
+class PictureFacts(gr.HTML):
+    """Shows `facts.facts_of` the picture that was given."""
+
+    TEMPLATE, STYLE = templates.FACTS, templates.FACTS_STYLE
+
+    def __init__(self, value: dict[str, Any] | None = None, **props: Any):
+        super().__init__(value, html_template=self.TEMPLATE, css_template=self.STYLE, padding=False, **props)
+
+
 class ScoreList(gr.HTML):
     """Shows `Scores` as a row of figures."""
 
-    TEMPLATE = """${(value || []).some(({said}) => said) ? `<p>${
-        value.map(({said}) => said).filter((said) => said).join(". ")}.</p>` : ""}
-    <dl>${(value || []).map(({name, unit, before, after, better, about}) => {
-        const figure = (x) => typeof x === "number" ? x.toPrecision(3) : x;
-        const from = before === null ? "" : `${figure(before)} → `;
-        const [was, is] = [before, after].map((x) => x === "∞" ? Infinity : x);
-        const up = is > was, changed = better && figure(before) !== figure(after) && (up || is < was);
-        const good = up === (better === "higher");
-        const [look, word] = good ? ["good", "better"] : ["bad", "worse"];
-        const sign = `<span class="${look}" role="img" aria-label="${word}" title="${word}">${up ? "▲" : "▼"}</span>`;
-        return `<div title="${about || ""}"><dt>${name}</dt>
-            <dd>${from}<strong>${figure(after)}</strong> ${unit} ${changed ? sign : ""}</dd></div>`;
-    }).join("")}</dl>"""
-    STYLE = """
-    p { margin: 0 0 10px; font-size: 16px; line-height: 1.4; text-wrap: pretty; }
-    dl { display: flex; flex-wrap: wrap; gap: 8px 16px; margin: 0; }
-    div[title]:not([title=""]) { cursor: help; }
-    dt { font-size: 13px; color: var(--body-text-color-subdued); }
-    div[title]:not([title=""]) dt { text-decoration: underline dotted; text-underline-offset: 3px; }
-    dd { margin: 0; font-size: 15px; font-variant-numeric: tabular-nums; white-space: nowrap; }
-    .good, .bad { font-size: 11px; }
-    .good { color: color-mix(in srgb, #16a34a 70%, var(--body-text-color)); }
-    .bad { color: color-mix(in srgb, #ea580c 70%, var(--body-text-color)); }
-    """
+    TEMPLATE, STYLE = templates.SCORES, templates.SCORES_STYLE
 
     def __init__(self, value: list[dict[str, Any]] | None = None, **props: Any):
         super().__init__(value, html_template=self.TEMPLATE, css_template=self.STYLE, padding=False, **props)
@@ -93,37 +161,7 @@ class ScoreList(gr.HTML):
 class FigureTable(gr.HTML):
     """Shows rows of `batch.TABLE_COLUMNS`. On a phone each row is a card: Gradio's table would hide the messages."""
 
-    TEMPLATE = """${value && value.length ? `<table>
-        <thead><tr>
-            <th>File</th><th>Noise before</th><th>Noise after</th><th>Message</th>
-        </tr></thead>
-        <tbody>${value.map(([file, ...cells]) => {
-            const safe = (text) => String(text ?? "").replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`);
-            const figures = cells.slice(0, 2).map((x, i) => x === null || x === "" ? `<td class="none"></td>`
-                : `<td data-label="${["before", "after"][i]}">${x.toFixed(2)}</td>`).join("");
-            return `<tr><th scope="row">${safe(file)}</th>${figures}<td class="message">${safe(cells[2])}</td></tr>`;
-        }).join("")}</tbody></table>` : `<p>The figures of each picture come here.</p>`}"""
-    STYLE = """
-    p { color: var(--body-text-color-subdued); text-align: center; padding: 48px 16px; margin: 0;
-        border: 1px dashed var(--border-color-primary); border-radius: var(--radius-sm); }
-    table, tr { border: 0 !important; } /* Gradio frames the tables of texts */
-    table { width: 100%; border-collapse: collapse; font-size: 14px; font-variant-numeric: tabular-nums; }
-    table th, table td { padding: 8px; text-align: right; vertical-align: top;
-        border: 0 solid var(--border-color-primary); border-bottom-width: 1px; }
-    table thead th { font-size: 13px; font-weight: 400; color: var(--body-text-color-subdued); vertical-align: bottom; }
-    table tbody th { font-weight: 500; overflow-wrap: anywhere; }
-    table th:first-child, table th:last-child, table .message { text-align: left; }
-    .message { width: 40%; }
-    @media (max-width: 640px) {
-        thead { display: none; }
-        table tr { display: flex; flex-wrap: wrap; gap: 4px 16px; padding: 8px 0;
-            border-bottom: 1px solid var(--border-color-primary) !important; }
-        table th, table td { display: block; padding: 0; border: 0; width: auto; }
-        table tbody th, table .message { width: 100%; }
-        table .none, table .message:empty { display: none; }
-        td[data-label]::before { content: attr(data-label) " "; color: var(--body-text-color-subdued); }
-    }
-    """
+    TEMPLATE, STYLE = templates.TABLE, templates.TABLE_STYLE
 
     def __init__(self, **props: Any):
         super().__init__(None, html_template=self.TEMPLATE, css_template=self.STYLE, padding=False, **props)
@@ -139,15 +177,7 @@ class FigureTable(gr.HTML):
 class Verdict(gr.HTML):
     """Shows a sentence that is to be seen first."""
 
-    TEMPLATE = (
-        """${value ? `<p class="said">${value}</p>` : `<p class="none">The limits in this picture come here.</p>`}"""
-    )
-    STYLE = """
-    p { margin: 0; min-height: 56px; display: flex; align-items: center; }
-    .said { font-size: 20px; line-height: 1.35; font-weight: 600; text-wrap: pretty; }
-    .none { color: var(--body-text-color-subdued); justify-content: center; text-align: center; padding: 8px 16px;
-        border: 1px dashed var(--border-color-primary); border-radius: var(--radius-sm); }
-    """
+    TEMPLATE, STYLE = templates.VERDICT, templates.VERDICT_STYLE
 
     def __init__(self, **props: Any):
         super().__init__(None, html_template=self.TEMPLATE, css_template=self.STYLE, padding=False, **props)
@@ -156,34 +186,7 @@ class Verdict(gr.HTML):
 class LimitTable(gr.HTML):
     """Shows the rows of `probe.table_of`."""
 
-    TEMPLATE = """${value && value.length ? (() => {
-        const rated = value.some((row) => "a90/95" in row);
-        const missing = {};
-        value.forEach((row) => row["a90/95 note"] && (missing[row["a90/95 note"]] ??= []).push(row.kind));
-        const notes = Object.entries(missing).map(([note, kinds]) =>
-            `<p>No a90/95 for ${kinds.length === value.length ? "any kind" : kinds.join(", ")}: ${note}.</p>`);
-        if (rated) notes.unshift(`<p>a90/95: from this contrast on at least half is kept, with a probability of 90 %
-            and a confidence of 95 %.</p>`);
-        return `<table><thead>
-            <tr><th>Defect</th><th>80 % kept from</th><th>Half kept from</th>
-                ${rated ? "<th>a90/95</th>" : ""}<th>Tried</th></tr>
-        </thead><tbody>${value.map((row) => `<tr><th scope="row">${row.kind}</th>
-            <td>${row["keeps 80 % from"]}</td><td>${row["keeps 50 % from"]}</td>
-            ${rated ? `<td>${row["a90/95"] ?? "none"}</td>` : ""}<td class="tried">${row.probes}</td></tr>`).join("")}
-        </tbody></table>${notes.join("")}`;
-    })() : ""}"""
-    STYLE = """
-    table, tr { border: 0 !important; } /* Gradio frames the tables of texts */
-    table { width: 100%; border-collapse: collapse; font-size: 14px; font-variant-numeric: tabular-nums; }
-    table th, table td { padding: 5px 4px; text-align: right; border: 0 solid var(--border-color-primary);
-        border-bottom-width: 1px; }
-    table thead th { font-size: 13px; font-weight: 400; color: var(--body-text-color-subdued); vertical-align: bottom; }
-    table tbody th { font-weight: 500; }
-    table tbody th, table td { white-space: nowrap; }
-    table th:first-child { text-align: left; padding-left: 0; }
-    table .tried { color: var(--body-text-color-subdued); }
-    p { font-size: 13px; color: var(--body-text-color-subdued); margin: 6px 0 0; }
-    """
+    TEMPLATE, STYLE = templates.LIMITS, templates.LIMITS_STYLE
 
     def __init__(self, **props: Any):
         super().__init__(None, html_template=self.TEMPLATE, css_template=self.STYLE, padding=False, **props)
@@ -199,11 +202,7 @@ class LimitTable(gr.HTML):
 class StructureFigure(gr.HTML):
     """Shows how much structure was removed, and what that does not say."""
 
-    TEMPLATE = """${typeof value === "number" ? `<p>Structure removed: <strong>${value.toFixed(3)}</strong> of 1:
-        lines and shapes in what was taken away, at the place where they are most. <b>0 is no proof that nothing was
-        lost:</b> a faint defect that goes as a whole looks like noise, and is not counted. The limits above say what
-        would have gone.</p>` : ""}"""
-    STYLE = "p { font-size: 14px; margin: 0; }"
+    TEMPLATE, STYLE = templates.STRUCTURE, templates.STRUCTURE_STYLE
 
     def __init__(self, **props: Any):
         super().__init__(None, html_template=self.TEMPLATE, css_template=self.STYLE, padding=False, **props)
@@ -212,43 +211,24 @@ class StructureFigure(gr.HTML):
         return {"type": "number", "description": "structure removed, 0 to 1"}
 
 
-class PixelView(gr.HTML):
-    """Before | after at a whole number of pixels of the screen for each of the picture, never smoothed.
+class Comparison(gr.HTML):
+    """Before | after of one picture at any zoom, see `comparison.comparison_of` and `browser/comparison.js`.
 
-    Gradio's `ImageSlider` scales a picture to the room there is. Where there is less than the picture needs, the middle
-    of it is shown.
+    It triggers `look` where it needs a part of the full picture, which a `ComparisonPart` brings.
     """
 
-    TEMPLATE = """${value ? `<div class="frame" style="max-width: ${value.width}px; height: ${value.height}px">
-        <div><img src="${value.after}" style="width: ${value.width}px" alt="After, every pixel of this part"></div>
-        <div class="before">
-            <img src="${value.before}" style="width: ${value.width}px" alt="Before, every pixel of this part">
-        </div>
-        <span>Before</span><span>After</span>
-        <input type="range" min="0" max="100" value="50" aria-label="Place of the line between before and after">
-    </div><p>${value.caption}</p>` : ""}"""
-    STYLE = """
-    & { --split: 50%; min-height: 240px; }
-    .frame { position: relative; overflow: hidden; margin: 0 auto; border-radius: var(--radius-sm); }
-    .frame > div { position: absolute; inset: 0; overflow: hidden; display: flex; justify-content: center; }
-    .frame > .before { clip-path: inset(0 calc(100% - var(--split)) 0 0); }
-    .frame::after { content: ""; position: absolute; inset: 0 auto 0 var(--split); width: 2px; margin-left: -1px;
-        background: white; box-shadow: 0 0 2px black; pointer-events: none; }
-    .frame:has(:focus-visible) { outline: 3px solid var(--color-accent); }
-    img { image-rendering: pixelated; max-width: none; height: 100%; margin: 0; flex: none; }
-    span { position: absolute; bottom: 8px; left: 8px; padding: 0 6px; border-radius: 4px; font-size: 13px;
-        background: #000a; color: white; }
-    span + span { left: auto; right: 8px; }
-    input { position: absolute; inset: 0; width: 100%; height: 100%; margin: 0; opacity: 0; cursor: ew-resize; }
-    p { font-size: 13px; text-align: center; margin: 4px 0 0; color: var(--body-text-color-subdued); }
-    """
+    def __init__(self, value: dict[str, Any] | None = None, **props: Any):
+        template, style, script = (_FOLDER.joinpath(f"comparison.{kind}").read_text() for kind in ("html", "css", "js"))
+        super().__init__(value, html_template=template, css_template=style, js_on_load=script, padding=False, **props)
+
+
+class ComparisonPart(gr.HTML):
+    """Takes a part of the full picture to the `Comparison` of the id `to`. Nothing of it is seen."""
+
     ON_LOAD = """
-    const place = () => element.querySelector("input");
-    element.addEventListener("input", () => element.style.setProperty("--split", `${place().value}%`));
-    watch("value", () => {
-        if (place()) place().value = parseFloat(element.style.getPropertyValue("--split") || "50");
-    });
+    const bring = () => document.querySelector(`#${props.to} .frame`)?.parentElement.takePart(props.value);
+    watch("value", bring);
     """
 
-    def __init__(self, **props: Any):
-        super().__init__(None, html_template=self.TEMPLATE, css_template=self.STYLE, js_on_load=self.ON_LOAD, **props)
+    def __init__(self, to: str = "", **props: Any):
+        super().__init__(None, html_template="", js_on_load=self.ON_LOAD, visible="hidden", to=to, **props)

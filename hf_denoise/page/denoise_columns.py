@@ -6,10 +6,23 @@ from typing import Any
 import gradio as gr
 
 from hf_denoise.page import looks
-from hf_denoise.page.actions import finish, show
-from hf_denoise.page.components import PageImage, PixelView, ScoreList
+from hf_denoise.page.actions import figures, show, write
+from hf_denoise.page.comparison import comparison_of
+from hf_denoise.page.components import (
+    CheckedSlider,
+    Comparison,
+    ComparisonPart,
+    PageImage,
+    PictureFacts,
+    ScoreList,
+    StatusLine,
+)
+from hf_denoise.page.facts import facts_of
+from hf_denoise.page.keeping import Asked
 from hf_denoise.page.probe_panel import ProbePanel
+from hf_denoise.page.results import PAGE_SIDE
 from hf_denoise.page.samples import EXAMPLES
+from hf_denoise.page.saving import FORMATS, QUALITY
 
 
 @dataclass
@@ -20,25 +33,25 @@ class Intake:
     dropped: Any  # hidden; what is dropped or pasted anywhere comes through it
     run: gr.Button
     cancel: gr.Button
+    strength: CheckedSlider
 
 
 @dataclass
 class Views:
     """The column where the result is seen."""
 
-    problem: gr.Markdown
+    status: StatusLine
     tabs: dict[str, gr.Tab]
-    comparison: gr.ImageSlider
-    pixels: PixelView
-    overview: PageImage
-    zoom: gr.Radio
-    across: gr.Slider
-    down: gr.Slider
+    comparison: Comparison
+    part: ComparisonPart
     removed: PageImage
     difference: PageImage
     editor: gr.ImageEditor
     use_mask: gr.Button
+    mask_said: gr.Markdown
     download: gr.DownloadButton
+    format: gr.Dropdown
+    quality: CheckedSlider
     metrics: ScoreList
     probe: ProbePanel
 
@@ -47,7 +60,9 @@ class Views:
 class Settings:
     """The column where things are set."""
 
-    strength: gr.Slider
+    facts: PictureFacts
+    best: gr.Checkbox
+    balance: list[CheckedSlider]  # luminance, colour and fine grain, percent
     examples: gr.Dataset
     reference: Any
     mask: Any
@@ -65,22 +80,21 @@ def intake_column() -> Intake:
     dropped = looks.picture_file("Dropped or pasted", "intake")
     with gr.Row():
         run = gr.Button("Denoise", variant="primary", min_width=120)
-        cancel = gr.Button("Cancel", min_width=80)
-    return Intake(image, dropped, run, cancel)
+        cancel = gr.Button("Cancel", interactive=False, min_width=80, elem_id="denoise-cancel")
+    strength = looks.strength_slider()  # here, as on a phone the result comes next
+    return Intake(image, dropped, run, cancel, strength)
 
 
 def views_column() -> Views:
     """Lay out where the result is seen, with that of the first example."""
-    pair, removed_preview, error_preview, *_ = show(None)
-    result, scores = finish(None)
-    problem = gr.Markdown(visible=False, elem_id="problem")
+    pair, removed_preview, error_preview, *_ = show(Asked(), side=PAGE_SIDE)
+    compared = comparison_of(Asked(), pair, gr.Progress())
+    result, scores = write(Asked()), figures(Asked())
+    status = StatusLine("denoise-status", cancel="denoise-cancel", result="outcome")
     with gr.Tabs(elem_id="views"):
         with gr.Tab("Compare") as compare_tab:
-            comparison = looks.slider(pair, "Before | after", 480, "comparison")
-        with gr.Tab("Pixels") as pixels_tab:
-            pixels = PixelView(elem_id="pixels")
-            with gr.Row():
-                overview, zoom, across, down = pixel_controls()
+            comparison = Comparison(compared, elem_id="comparison")
+            part = ComparisonPart("comparison")
         with gr.Tab("Removed") as removed_tab:
             removed = looks.picture_shown(removed_preview, "Taken away, 4 times amplified", "removed")
         with gr.Tab("Difference") as difference_tab:
@@ -89,57 +103,38 @@ def views_column() -> Views:
         with gr.Tab("Mask") as mask_tab:
             editor = mask_editor()
             use_mask = gr.Button("Use this mask")
-    download = gr.DownloadButton("Download in full quality", value=result)
-    metrics = ScoreList(scores, elem_id="metrics")
+            mask_said = gr.Markdown(elem_id="mask-said")
+    with gr.Column(elem_id="outcome"):
+        with gr.Row():
+            download = gr.DownloadButton("Download in full quality", value=result, scale=3, min_width=250)
+            kinds = [("Format as it came", ""), *((name, name) for name in FORMATS)]
+            label = "Format of the download"
+            format = gr.Dropdown(kinds, value="", label=label, container=False, min_width=200, elem_id="format")
+        quality = CheckedSlider(50, 100, QUALITY, step=1, label="JPEG quality", info=looks.QUALITY, visible=False)
+        metrics = ScoreList(scores, label="Metrics", elem_id="metrics")
     probe = ProbePanel()
     tabs = {
         "compare": compare_tab,
-        "pixels": pixels_tab,
         "removed": removed_tab,
         "difference": difference_tab,
         "mask": mask_tab,
     }
     return Views(
-        problem,
+        status,
         tabs,
         comparison,
-        pixels,
-        overview,
-        zoom,
-        across,
-        down,
+        part,
         removed,
         difference,
         editor,
         use_mask,
+        mask_said,
         download,
+        format,
+        quality,
         metrics,
         probe,
     )
-
-
-def pixel_controls() -> tuple[PageImage, gr.Radio, gr.Slider, gr.Slider]:
-    """The small picture to click on, the zoom, and the place across and down."""
-    overview = looks.picture_shown(
-        None,
-        "Whole picture",
-        "overview",
-        type="filepath",
-        height=170,
-        min_width=200,
-        buttons=[],
-        show_label=False,
-    )
-    with gr.Column(min_width=200):
-        zoom = gr.Radio(
-            [(f"{times}:1", times) for times in (1, 2, 4, 8)],
-            value=2,
-            label="Zoom",
-            info="Click on the small picture to move there.",
-        )
-        across = gr.Slider(0, 100, 50, step=0.1, label="Across, percent")
-        down = gr.Slider(0, 100, 50, step=0.1, label="Down, percent")
-    return overview, zoom, across, down
 
 
 def mask_editor() -> gr.ImageEditor:
@@ -157,26 +152,32 @@ def mask_editor() -> gr.ImageEditor:
 
 def settings_column() -> Settings:
     """Lay out where things are set."""
-    strength = gr.Slider(0, 1, 1, step=0.05, label="Strength")
+    facts = PictureFacts(facts_of(None), elem_id="facts")
+    best = gr.Checkbox(False, label="Best quality", info=looks.BEST, elem_id="best")
+    with gr.Accordion("Luminance, colour and grain", open=False, elem_id="balance"):
+        luminance = CheckedSlider(0, 150, 100, step=5, label="Luminance noise removed, %")
+        color = CheckedSlider(0, 150, 100, step=5, label="Colour noise removed, %")
+        grain = CheckedSlider(0, 100, 0, step=5, label="Fine grain kept, %")
+        gr.Markdown(looks.BALANCE, elem_classes="about")
     noisy = [example.noisy for example in EXAMPLES]
     examples = looks.thumbnails(noisy, "Examples, with simulated noise", "examples")
-    with gr.Accordion("Measure against a reference or mask", open=False):
-        reference = looks.picture_file("Clean reference", "reference")
-        mask = looks.picture_file("Defect mask", "mask")
-        gr.Markdown(looks.MEASURES, elem_classes="about")
     with gr.Accordion("Keep defects", open=False, elem_id="keeping"):
         protect = gr.Radio(looks.PROTECT, value="", label="Protect", info=looks.PROTECTED)
         keep = gr.Number(40, label="Faintest defect to keep, grey levels", info=looks.KEEP)
         auto = gr.Checkbox(False, label="Choose the strength that keeps it", info=looks.AUTO, elem_id="auto")
         said = gr.Markdown(elem_id="said")
         protected = looks.picture_shown(None, "Protected, in blue", "protected")
-    with gr.Accordion("Webcam", open=False):
+    with gr.Accordion("More: reference, mask, webcam", open=False, elem_id="more"):
+        reference = looks.picture_file("Clean reference", "reference")
+        mask = looks.picture_file("Defect mask", "mask")
+        gr.Markdown(looks.MEASURES, elem_classes="about")
         webcam = PageImage(
             sources=["webcam"],
             type="filepath",
             format="png",
-            show_label=False,
+            label="Webcam",
             elem_id="webcam",
             webcam_options=gr.WebcamOptions(mirror=False),
         )
-    return Settings(strength, examples, reference, mask, webcam, protect, keep, auto, said, protected)
+    keeping = protect, keep, auto, said, protected
+    return Settings(facts, best, [luminance, color, grain], examples, reference, mask, webcam, *keeping)

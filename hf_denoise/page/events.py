@@ -6,8 +6,9 @@ from typing import Any
 import gradio as gr
 
 HIDDEN: dict[str, Any] = {"api_visibility": "private"}
-# Whatever runs the network: one picture at a time.
-ONE_AT_A_TIME: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "network"}
+# Whatever runs the network: that takes one picture at a time, see `models`, where who waits is told for how many. Not
+# all wait there, as each holds a picture in memory.
+ONE_AT_A_TIME: dict[str, Any] = {"concurrency_limit": 4, "concurrency_id": "network"}
 # Quick where the result is in memory, so that it need not wait for the network that works for somebody else.
 QUICK: dict[str, Any] = {"concurrency_limit": 4}
 # Gradio would drop an event that comes before the one before it is answered.

@@ -1,6 +1,7 @@
 """What a result keeps: it is denoised less where a defect would go, by a blend of what is in memory."""
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 import gradio as gr
@@ -9,14 +10,15 @@ from PIL import Image
 
 from hf_denoise.arrays import ByteImage, FloatImage
 from hf_denoise.errors import UserError
+from hf_denoise.imaging.balance import PLAIN, Balance, rebalance
 from hf_denoise.imaging.blending import blend, blend_pictures
 from hf_denoise.imaging.picture import Picture
 from hf_denoise.inference.protection import AUTO, Protection, Treatment
-from hf_denoise.page.companions import read_companions
-from hf_denoise.page.results import PREVIEW_SIDE, Result, report_of
-from hf_denoise.page.scores import Scores, score
+from hf_denoise.page.companions import mask_of, with_defaults
+from hf_denoise.page.results import Box, Result, grown, part_of, report_of, result_of, within
 
 NO_MASK = "there is no mask to protect; give one, or paint it in the view Mask"
+REACH = 16  # pixels around a part that its balance depends on
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Wishes:
         keep: contrast of the faintest defect that is to survive, grey levels; None: a mask is left as it was.
         auto: the strongest strength at which a scratch of that contrast survives, in the place of `strength`.
         mask: path of the mask.
+        balance: how far luminance and colour noise go, and fine grain.
     """
 
     strength: float = 1.0
@@ -36,6 +39,7 @@ class Wishes:
     keep: float | None = None
     auto: bool = False
     mask: str | None = None
+    balance: Balance = PLAIN
 
     def check(self) -> None:
         """Raise a `UserError` where one does not go with another, or is out of range."""
@@ -48,7 +52,7 @@ class Wishes:
     def treatment(self, mask: object) -> Treatment:
         """The same as options of a `Denoiser`; `mask` is what is protected where the mask is to be."""
         protect = {"": None, "mask": mask, AUTO: AUTO}[self.protect]
-        return Treatment("auto" if self.auto else self.strength, self.keep, protect)
+        return Treatment("auto" if self.auto else self.strength, self.keep, protect, self.balance)
 
     @property
     def possible(self) -> "Wishes":
@@ -60,12 +64,54 @@ class Wishes:
             self.keep if protect or self.auto else None,
             self.auto,
             self.mask if protect == "mask" else None,
+            self.balance,
         )
 
     @property
     def lacks_mask(self) -> bool:
         """Whether a mask is to be protected that nobody has given yet."""
         return self.protect == "mask" and not self.mask
+
+
+class Asked(NamedTuple):
+    """All that a result is asked with, see `Wishes` and `actions.denoise`."""
+
+    image: str | None = None
+    strength: float = 1.0
+    reference: str | None = None
+    mask: str | None = None
+    model: str | None = None
+    protect: str = ""
+    keep: float | None = None
+    auto: bool = False
+    luminance: float = 1.0
+    color: float = 1.0
+    grain: float = 0.0
+    best: bool = False
+    format: str = ""
+    quality: float = 95
+
+    def complete(self) -> "Known":
+        """With the first example where there is no picture, and with what belongs to an example."""
+        image, reference, mask = with_defaults(self.image, self.reference, self.mask)
+        balance = Balance(self.luminance, self.color, self.grain)
+        wishes = Wishes(self.strength, self.protect, self.keep, self.auto, mask, balance)
+        return Known(image, reference, mask, self.model, self.best, wishes)
+
+
+class Known(NamedTuple):
+    """The same with nothing left open."""
+
+    image: str
+    reference: str | None
+    mask: str | None
+    model: str | None
+    best: bool
+    wishes: Wishes
+
+    def result(self, progress: gr.Progress) -> Result:
+        """See `result_of`."""
+        return result_of(self.image, self.model, progress, self.best)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,21 +133,26 @@ class Mix:
         shares = result.stored[0].as_stored(self.protection.shares)
         return self._with(shares)._pictures(*result.stored)
 
-    def part(self, before: Picture, after: Picture, box: tuple[slice, slice]) -> Picture:
-        """The part of an upright result that lies in a box of it."""
-        mix = self._with(self.protection.shares[box]) if self.protection else self
-        return mix._pictures(before, after)
+    def part(self, result: Result, box: Box) -> Picture:
+        """The part of the upright result that lies in a box of it."""
+        near = box if self.wishes.balance.is_plain else grown(box, REACH, result.before.planes[0].shape[:2])
+        mix = self._with(self.protection.shares[near]) if self.protection else self
+        mixed = mix._pictures(part_of(result.before, near), part_of(result.after, near))
+        return mixed if near is box else part_of(mixed, within(box, near))
 
-    def preview(self, before: FloatImage, after: FloatImage) -> FloatImage:
-        """The result as small as `Result.small`."""
+    def preview(self, before: FloatImage, after: FloatImage, times: float) -> FloatImage:
+        """The result as small as `Result.small`, `times` smaller than it is."""
         mixed = blend(before, after, self.strength)
+        balance = self.wishes.balance
+        balance = replace(balance, grain=balance.grain / times)  # it is too fine to be seen in a small picture
+        mixed = rebalance(before, mixed, balance).astype(np.float32, copy=False)
         if self.protection:
-            self._small().apply(before, mixed)
+            self._small(before).apply(before, mixed)
         return mixed
 
     def protected(self, before: FloatImage) -> ByteImage | None:
         """The small picture, in grey, blue where it is protected; None where nothing is."""
-        return self._small().picture(before) if self.protection and self.protection.area else None
+        return self._small(before).picture(before) if self.protection and self.protection.area else None
 
     @property
     def said(self) -> str:
@@ -117,31 +168,26 @@ class Mix:
             sentences.append(sentence[0].upper() + sentence[1:] + ".")
         return " ".join(sentences)
 
-    @property
-    def scores(self) -> Scores:
-        """The same as metrics."""
-        scores = [score("Strength", "", None, self.strength)] if self.wishes.auto else []
-        if self.protection:
-            scores.append(score("Protected", "% of the picture", None, 100 * self.protection.area))
-            if self.protection.noise_left is not None:
-                scores.append(score("Noise left there", "of 255", None, self.protection.noise_left))
-        return scores
-
     def _pictures(self, before: Picture, after: Picture) -> Picture:
-        mixed = blend_pictures(before, after, self.strength)
-        if self.protection:
-            for noisy, clean in zip(before.planes, mixed.planes, strict=True):
+        mixed, balance = blend_pictures(before, after, self.strength), self.wishes.balance
+        if not balance.is_plain:
+            planes = zip(before.planes, mixed.planes, strict=True)
+            mixed = mixed.with_planes(tuple(rebalance(noisy, clean, balance) for noisy, clean in planes))
+        for noisy, clean in zip(before.planes, mixed.planes, strict=True):
+            if self.protection:
                 self.protection.apply(noisy, clean)
+            if before.alpha is not None and not balance.is_plain:
+                clean[before.alpha == 0] = noisy[before.alpha == 0]  # what is hidden stays as it is
         return mixed
 
     def _with(self, shares: ByteImage) -> "Mix":
         assert self.protection
         return replace(self, protection=replace(self.protection, shares=shares))
 
-    def _small(self) -> Protection:
+    def _small(self, pixels: FloatImage) -> Protection:
         assert self.protection
         shares = Image.fromarray(self.protection.shares)
-        shares.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE), Image.Resampling.LANCZOS, reducing_gap=2.0)
+        shares.thumbnail(pixels.shape[1::-1], Image.Resampling.LANCZOS, reducing_gap=2.0)
         return replace(self.protection, shares=np.asarray(shares))
 
 
@@ -160,7 +206,7 @@ def mix_of(result: Result, wishes: Wishes, model: str | None, progress: gr.Progr
     if kept and kept.wishes == wishes:
         return kept
     wishes.check()
-    inside = read_companions(None, wishes.mask, result.before)[1]
+    inside = mask_of(result, wishes.mask) if wishes.mask else None
     treatment = wishes.treatment(inside)
     mix = Mix(wishes, *treatment.decide(result.before.planes[0], lambda: report_of(result, model, progress)))
     if mix.protection:  # the others take no time

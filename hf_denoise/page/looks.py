@@ -1,16 +1,14 @@
-"""How the page looks: texts, theme, styles, scripts, and two components of its own."""
+"""How the page looks: texts, theme, styles, and fields that several tabs have."""
 
-import json
 from typing import Any
 
 import gradio as gr
 
 from hf_denoise.imaging.formats import READ
-from hf_denoise.page.components import PageImage, PictureFile
-from hf_denoise.page.samples import EXAMPLES
+from hf_denoise.page.components import CheckedSlider, PageImage, PictureFile
 
 INTRODUCTION = """# hf_denoise
-Removes noise from pictures, and keeps the defects that are in them.
+Removes noise from pictures, keeps the defects that are in them, and says which would not survive.
 <span class="by-mouse">Drop a picture anywhere here, or paste one.</span>"""
 ABOUT = [
     "**What it was trained on.** Photographs, in colour and in grey, some with drawn or real defects, and noise of "
@@ -28,7 +26,7 @@ MEASURES = (
 PROBE = (
     "Small defects are put into a copy of the picture, and looked for in what is left after denoising: scratches, "
     "pits, cracks and stains, bright and dark, faint to strong. It takes some seconds, and no reference. Protected "
-    "places keep more than that."
+    "places keep more than that, and so does less luminance or colour noise removed; more than 100 % is not counted."
 )
 CURVES = (
     "What is left of a defect, over its contrast. Dashed: 80 % of it is kept, and half. Shaded: scratch 2 px in four "
@@ -37,6 +35,12 @@ CURVES = (
 PROTECT = [("Nothing", ""), ("The mask", "mask"), ("Wherever needed", "auto")]
 PROTECTED = "Denoised less in these places, so that a defect there survives; noise stays with it."
 KEEP = "Contrast of a scratch 2 px wide. Empty: the mask is left as it was."
+QUALITY = "A picture that came as a JPEG is never made coarser than it came."
+BEST = "The mean over eight turns and flips of the picture: about 0.15 dB better, for eight times the time."
+BALANCE = (
+    "On top of the strength. Beyond 100 %, what is left is smoothed as well. Fine grain is luminance noise under 2 "
+    "pixels: with some of it a picture looks less like plastic."
+)
 AUTO = "The strongest at which 80 % of it is kept in most places."
 MAP = "Red: a defect must be stronger here to survive; full red, four times as strong. No red: all parts are alike."
 LIMITS = (
@@ -91,16 +95,14 @@ CSS = """
 .gallery-item .container { width: 100%; max-width: none; height: auto; aspect-ratio: 3 / 2; }
 #clean button, #clean .image-frame { width: 100%; }
 #clean img { width: 100%; max-height: 420px; object-fit: contain; }
-#comparison, #removed, #difference { min-height: clamp(220px, 34vw, 480px); }
+:root { --frame: clamp(206px, 34vw, 480px); }
+#removed, #difference { min-height: calc(var(--frame) + 46px); }
 #removed button, #removed .image-frame, #difference button, #difference .image-frame { width: 100%; }
 #removed img, #difference img { width: 100%; max-height: 480px; object-fit: contain; }
-#overview img { cursor: crosshair; }
 :focus-visible { outline: 3px solid var(--color-accent) !important; outline-offset: 1px; }
 .tab-container :focus-visible, .gallery :focus-visible, .block :focus-visible { outline-offset: -3px; }
 .about code { background: none !important; } /* or grey on grey is hard to read */
 #metrics dl { min-height: 48px; }
-#problem { border-left: 4px solid #d97706; background: color-mix(in srgb, #d97706 12%, transparent); padding: 10px 14px;
-    border-radius: 4px; }
 /* What a probe found is there once its pictures are. */
 #findings:not(:has(img)) { display: none; }
 #findings, #probe-pictures { gap: 12px 16px; }
@@ -112,10 +114,27 @@ CSS = """
 .about * { font-size: 13px; color: var(--body-text-color-subdued); }
 #about { gap: 16px 32px; flex-wrap: wrap; }
 #about > * { flex: 1 1 260px; }
-#intake { display: none; }
-/* A message has told the reason where there is one; what was cancelled has not failed. */
-[data-testid="status-tracker"] :is(.error, .clear-status) { display: none; }
-#difference .empty, #comparison .empty, #removed .empty { height: 100%; flex-direction: column; gap: 8px; }
+#intake, #original-intake { display: none; }
+/* While a file is dragged over the page: where it goes. */
+.file-dragged :is(#picture, #many, #original) { outline: 3px dashed var(--color-accent); outline-offset: 2px; }
+#offer { position: fixed; z-index: 50; left: 50%; bottom: 16px; transform: translateX(-50%); display: flex; gap: 12px;
+    flex-wrap: wrap; align-items: center; width: max-content; max-width: calc(100vw - 32px); padding: 10px 14px;
+    font-size: 14px; background: var(--background-fill-primary); color: var(--body-text-color);
+    box-shadow: 0 4px 16px #0005; border: 1px solid var(--border-color-primary); border-radius: var(--radius-lg); }
+#offer button { padding: 6px 12px; border-radius: var(--radius-md); background: var(--button-secondary-background-fill);
+    color: var(--button-secondary-text-color); }
+#offer button:first-of-type { background: var(--button-primary-background-fill);
+    color: var(--button-primary-text-color); }
+/* The line above a result tells the reason, and what is below this layer is still good. */
+[data-testid="status-tracker"]:has(> .error) { display: none; }
+:is(.status-line, #facts, #comparison, #metrics, #noisy-metrics) .html-container { padding: 0; }
+/* What is there in a moment needs no veil: of a slider there would be one at every step. */
+#comparison [data-testid="status-tracker"] { opacity: 0; animation: veil 0.2s 0.5s forwards; }
+@keyframes veil { to { opacity: 1; } }
+.status-line:has(p:empty), .status-line [data-testid="status-tracker"] { display: none; }
+#outcome { gap: 16px; }
+#outcome[inert] { opacity: 0.5; }
+#difference .empty, #removed .empty { height: 100%; flex-direction: column; gap: 8px; }
 #difference .empty::after { content: "To see what is still wrong, give a clean reference"; font-size: 14px;
     padding: 0 16px; text-align: center; }
 @media (max-width: 800px) { #work { grid-template: "give" "shown" "adjust" / minmax(0, 1fr); } }
@@ -124,82 +143,15 @@ CSS = """
     .tab-container button { padding: 0 5px; font-size: 13px; }
 }
 """
-# Gradio leaves the alternative text of these images empty.
-ALTERNATIVE_TEXTS = {
-    "examples": [f"Example: {example.caption}, noisy" for example in EXAMPLES],
-    "originals": [f"Example: {example.caption}, clean" for example in EXAMPLES],
-    "comparison": ["Before: the picture as it was given", "After: the denoised picture"],
-    "removed": ["What was taken away, amplified around grey"],
-    "difference": ["Difference between the result and the clean reference, amplified"],
-    "overview": ["The whole picture, with a frame around the part that is shown"],
-    "noisy-comparison": ["The picture with noise added", "The denoised picture"],
-    "clean": ["The clean picture"],
-    "webcam": ["Picture of the camera"],
-    "protected": ["The picture in grey, blue where it is protected"],
-    "curves": ["Share of a defect that is kept over its contrast, a curve for each kind"],
-    "map": ["The picture in grey, red where a defect must be stronger to survive"],
-}
-# What is dropped or pasted where no field takes it goes to a hidden field, which is emptied after each use: the field
-# that is seen takes no second file before the first is cleared.
-SCRIPT = f"""() => {{
-    const texts = {json.dumps(ALTERNATIVE_TEXTS)};
-    const describe = () => Object.entries(texts).forEach(([id, alts]) =>
-        document.querySelectorAll(`#${{id}} img`).forEach((img, index) => {{
-            if (alts[index] && img.alt !== alts[index]) img.alt = alts[index];
-        }}));
-    // The line of Gradio's slider can be dragged, but not be reached by keyboard.
-    const handles = () => document.querySelectorAll("#comparison .outer, #noisy-comparison .outer");
-    const share = (handle) => {{
-        const [line, whole] = [handle, handle.parentElement].map((part) => part.getBoundingClientRect());
-        return {{x: line.x + line.width / 2, y: line.y + line.height / 2, width: whole.width,
-            percent: Math.round(100 * (line.x + line.width / 2 - whole.x) / whole.width)}};
-    }};
-    const reach = () => handles().forEach((handle) => {{
-        if (handle.tabIndex === 0) return;
-        handle.tabIndex = 0;
-        const told = {{role: "slider", "aria-label": "Place of the line between before and after",
-            "aria-valuemin": 0, "aria-valuemax": 100, "aria-valuenow": share(handle).percent}};
-        Object.entries(told).forEach(([name, value]) => handle.setAttribute(name, value));
-        handle.addEventListener("keydown", (event) => {{
-            const steps = {{ArrowLeft: -2, ArrowRight: 2, ArrowDown: -2, ArrowUp: 2, PageDown: -20, PageUp: 20,
-                Home: -100, End: 100}};
-            if (!(event.key in steps)) return;
-            event.preventDefault();
-            const {{x, y, width, percent}} = share(handle);
-            const to = Math.min(Math.max(percent + steps[event.key], 0), 100);
-            const mouse = (kind, target, clientX) => target.dispatchEvent(
-                new MouseEvent(kind, {{bubbles: true, cancelable: true, view: window, clientX, clientY: y}}));
-            mouse("mousedown", handle, x);
-            mouse("mousemove", window, x + (to - percent) * width / 100);
-            mouse("mouseup", window, x + (to - percent) * width / 100);
-            handle.setAttribute("aria-valuenow", to);
-        }});
-    }});
-    const tend = () => {{ describe(); reach(); }};
-    new MutationObserver(tend).observe(document.body, {{childList: true, subtree: true}});
-    tend();
-
-    const take = (files) => {{
-        const input = document.querySelector("#intake input[type=file]");
-        if (!input || !files.length || !document.querySelector("#picture")?.offsetParent) return;
-        const transfer = new DataTransfer();
-        transfer.items.add(files[0]);
-        input.files = transfer.files;
-        input.dispatchEvent(new Event("change", {{bubbles: true}}));
-    }};
-    document.addEventListener("paste", (event) => take(event.clipboardData.files));
-    document.addEventListener("dragover", (event) => event.preventDefault());
-    document.addEventListener("drop", (event) => {{
-        if (event.defaultPrevented) return;
-        event.preventDefault(); // or the browser would leave the page for the picture
-        take(event.dataTransfer.files);
-    }});
-}}"""
 
 
 def picture_file(label: str, elem_id: str, **props: Any) -> PictureFile:
     """A field for a picture. Not `gr.Image`: that decodes uploads itself, and no browser shows TIFF."""
     return PictureFile(label=label, elem_id=elem_id, **{"file_types": ["image", *sorted(READ)], "height": 130, **props})
+
+
+def strength_slider() -> CheckedSlider:
+    return CheckedSlider(0, 1, 1, step=0.05, label="Strength")
 
 
 def thumbnails(paths: list[str], label: str, elem_id: str) -> gr.Dataset:

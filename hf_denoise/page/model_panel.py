@@ -1,9 +1,12 @@
-"""The panel below the tabs where a visitor chooses another model."""
+"""The panel below the tabs: the model in use, its card, and another one for a visitor who wants that."""
 
+import os
 from typing import Any
 
 import gradio as gr
+from huggingface_hub import ModelCard, constants
 
+from hf_denoise.hub.files import CARD, PACKAGED, checkpoint_folder
 from hf_denoise.page import looks
 from hf_denoise.page.errors import shown_errors
 from hf_denoise.page.events import HIDDEN, ONE_AT_A_TIME
@@ -17,12 +20,25 @@ def model_panel(model: gr.Textbox) -> Any:
             typed = gr.Textbox(label="Model on the Hub", placeholder="user/name", max_lines=1, scale=3)
             load = gr.Button("Load model", scale=1)
         in_use = gr.Markdown(looks.MODEL, elem_classes="about", elem_id="in-use")
-    return gr.on([load.click, typed.submit], load_model, typed, [model, in_use], **ONE_AT_A_TIME, **HIDDEN)
+        with gr.Accordion("Model card: numbers, training data, licences, papers", open=False):
+            card = gr.Markdown(model_card(""), elem_id="card")
+    return gr.on([load.click, typed.submit], load_model, typed, [model, in_use, card], **ONE_AT_A_TIME, **HIDDEN)
 
 
-def load_model(model: str) -> tuple[str, str]:
-    """Load a model, so that a mistake in its id is told at once: (the id, a sentence)."""
+def load_model(model: str) -> tuple[str, str, str]:
+    """Load a model, so that a mistake in its id is told at once: (the id, a sentence, its card)."""
     with shown_errors():
         network = denoiser(model).model
         size = sum(weight.numel() for weight in network.parameters()) / 1e6
-        return model.strip(), f"In use: {model.strip() or 'the model of this page'}, {size:.1f} million parameters."
+        said = f"In use: {model.strip() or 'the model of this page'}, {size:.1f} million parameters."
+        return model.strip(), said, model_card(model.strip())
+
+
+def model_card(model: str) -> str:
+    """The card of the operator's model, in Markdown without its metadata; a link to that of a visitor's."""
+    if model:
+        return f"[{model}]({model if model.startswith('http') else f'{constants.ENDPOINT}/{model}'})"
+    card = checkpoint_folder(os.environ.get("HF_DENOISE_MODEL") or PACKAGED) / CARD
+    if not card.is_file():
+        return "This model has no card."
+    return str(ModelCard(card.read_text(encoding="utf-8"), ignore_metadata_errors=True).text)

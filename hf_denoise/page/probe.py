@@ -53,7 +53,7 @@ def probe(
         Structure removed, from 0 to 1, at the place where that is most. 0 is no proof that nothing was lost: a faint
             defect that goes as a whole looks like noise.
     """
-    return _findings(image, Wishes(strength), model, None, progress)
+    return _findings(image, Wishes(strength), model, False, None, progress)
 
 
 def probe_on_page(
@@ -62,23 +62,24 @@ def probe_on_page(
     model: str | None,
     keep: float | None,
     auto: bool,
+    best: bool,
     at: float,
     progress: gr.Progress = gr.Progress(),  # noqa: B008
 ) -> tuple[Any, ...]:
-    """`probe`, for the panel of the page; `keep`, `auto`: see `Wishes`; `at`: see `register_request`."""
-    *shown, hits, removed = _findings(image, Wishes(strength, "", keep, auto), model, at, progress)
+    """`probe`, for the panel of the page; `keep`, `auto`, `best`: see `Asked`; `at`: see `register_request`."""
+    *shown, hits, removed = _findings(image, Wishes(strength, "", keep, auto), model, best, at, progress)
     return *shown, download_update(hits), removed
 
 
 def _findings(
-    image: str | None, wishes: Wishes, model: str | None, at: float | None, progress: gr.Progress
+    image: str | None, wishes: Wishes, model: str | None, best: bool, at: float | None, progress: gr.Progress
 ) -> Findings:
     register_request(at, view=False)
     watch = Watch()
     with shown_errors(), new_folder() as folder:
         wishes.possible.check()
         image = image or EXAMPLES[0].noisy
-        result = result_of(image, model, progress)
+        result = result_of(image, model, progress, best)
         whole = report_of(result, model, progress)
         strength = mix_of(result, wishes, model, progress).strength
         watch.check_strength()

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -26,16 +27,19 @@ from hf_denoise.arrays import ByteImage, FloatImage, full_scale, to_8_bits
 from hf_denoise.imaging.formats import FORMATS
 from hf_denoise.imaging.images import read_image
 from hf_denoise.imaging.picture import Picture
-from hf_denoise.metrics.quality import noise_level
 from hf_denoise.page.models import fully_denoised, probed
 from hf_denoise.page.stop import held
 from hf_denoise.probing.report import ProbeReport
 
 # Pixels, about 10 GB in memory: a larger picture could end the process, and with it the page for all others.
 LARGEST_UPLOAD = 100_000_000
-PREVIEW_SIDE = 2048  # pixels; the page shows no more than this, the download has all
+PREVIEW_SIDE = 2048  # pixels; of what the API gives to look at, the download has all
+PAGE_SIDE = 1280  # pixels; of what the page shows, which asks for the others where somebody looks closely
 KEPT_RESULTS = 4
+BLOCKS = 24  # along the longer side, among which the noisiest is looked for
 KEPT_PIXELS = 120_000_000  # of all results that are kept together
+Box = tuple[slice, slice]
+WHOLE: Box = (slice(None), slice(None))
 
 
 @dataclass(eq=False)
@@ -45,28 +49,32 @@ class Result:
     before: Picture
     after: Picture  # at strength 1
     stored: tuple[Picture, Picture]  # the same as in the file, before they were turned upright
+    best: bool = False  # by the self-ensemble
     report: ProbeReport | None = None  # at strength 1, once somebody has asked
     probing: threading.Lock = field(default_factory=threading.Lock)
+    measured: dict[Any, float] = field(default_factory=dict)  # figures of `before`, see `measuring`
+    _small: dict[int, tuple[FloatImage, FloatImage]] = field(default_factory=dict)
+
+    def small(self, side: int) -> tuple[FloatImage, FloatImage]:
+        """Both, (h, w, 3) of at most `side` pixels a side. Half precision is finer than a screen."""
+        if side not in self._small:
+            with ThreadPoolExecutor(2) as at_once:
+                before, after = at_once.map(
+                    lambda picture: shrink(picture.rgb, side).astype(np.float16), (self.before, self.after)
+                )
+            self._small[side] = before, after
+        return self._small[side]
 
     @cached_property
-    def small(self) -> tuple[FloatImage, FloatImage]:
-        """Both, (h, w, 3) of at most `PREVIEW_SIDE` pixels a side. Half precision is finer than a screen."""
-        with ThreadPoolExecutor(2) as at_once:
-            before, after = at_once.map(
-                lambda picture: shrink(picture.rgb).astype(np.float16), (self.before, self.after)
-            )
-        return before, after
-
-    @cached_property
-    def noise_before(self) -> float:
-        return noise_level(self.before.rgb)
+    def noisiest(self) -> tuple[int, int]:
+        """Where most noise was removed, (x, y) in pixels."""
+        return noisiest_place(self.before, self.after)
 
 
-_results: dict[
-    tuple[str, str | None], Result
-] = {}  # by path and model: Gradio's folder of an upload is named by its contents
+_Key = tuple[str, str | None, bool]  # path, model, best: Gradio's folder of an upload is named by its contents
+_results: dict[_Key, Result] = {}
 _lock = threading.Lock()
-_at_work: WeakValueDictionary[tuple[str, str | None], threading.Lock] = WeakValueDictionary()
+_at_work: WeakValueDictionary[_Key, threading.Lock] = WeakValueDictionary()
 
 
 def read_picture(path: str | Path) -> Picture:
@@ -78,17 +86,17 @@ def read_picture(path: str | Path) -> Picture:
     return read_image(path, LARGEST_UPLOAD)
 
 
-def kept_result(path: str, model: str | None) -> Result | None:
+def kept_result(path: str, model: str | None, best: bool = False) -> Result | None:
     """A result that is still in memory."""
     with _lock:
-        kept = _results.pop((path, model), None)
+        kept = _results.pop((path, model, best), None)
         if kept:
-            _results[path, model] = kept  # the last to go
+            _results[path, model, best] = kept  # the last to go
     return kept
 
 
-def result_of(path: str, model: str | None, progress: gr.Progress) -> Result:
-    """The denoised picture; one that is still kept does not run the network again.
+def result_of(path: str, model: str | None, progress: gr.Progress, best: bool = False) -> Result:
+    """The denoised picture, `best` by the self-ensemble; one that is still kept does not run the network again.
 
     Raises:
         UserError: as `read_image` and `denoiser`.
@@ -96,15 +104,15 @@ def result_of(path: str, model: str | None, progress: gr.Progress) -> Result:
     """
     keep_file(path)
     with _lock:
-        at_work = _at_work.setdefault((path, model), threading.Lock())
+        at_work = _at_work.setdefault((path, model, best), threading.Lock())
     with held(at_work):  # who asks for the same meanwhile gets the same result, or goes on where the first was stopped
-        if kept := kept_result(path, model):
+        if kept := kept_result(path, model, best):
             return kept
         before = read_picture(path)
-        after = fully_denoised(before, model, progress)
-        result = Result(before.upright(), after.upright(), (before, after))
+        after = fully_denoised(before, model, progress, best=best)
+        result = Result(before.upright(), after.upright(), (before, after), best)
         with _lock:
-            _results[path, model] = result
+            _results[path, model, best] = result
             while len(_results) > 1 and (len(_results) > KEPT_RESULTS or _pixels_kept() > KEPT_PIXELS):
                 del _results[next(iter(_results))]
         return result
@@ -118,7 +126,7 @@ def report_of(result: Result, model: str | None, progress: gr.Progress) -> Probe
         Stopped: nobody waits for it any more.
     """
     with held(result.probing):
-        result.report = result.report or probed(result.before, model, progress)
+        result.report = result.report or probed(result.before, model, progress, result.best)
         return result.report
 
 
@@ -156,15 +164,15 @@ def extension(path: str, picture: Picture) -> str:
     return next(suffix for suffix, format in FORMATS.items() if format == picture.header.format)
 
 
-def shrink(pixels: FloatImage) -> FloatImage:
-    """(H, W, 3) floats, scaled down where a side is longer than a preview's."""
+def shrink(pixels: FloatImage, side: int = PREVIEW_SIDE) -> FloatImage:
+    """(H, W, 3) floats, scaled down where a side is longer."""
     height, width = pixels.shape[:2]
-    if max(height, width) <= PREVIEW_SIDE:
+    if max(height, width) <= side:
         return pixels
 
     def channel(index: int) -> NDArray[Any]:
         image = Image.fromarray(np.ascontiguousarray(pixels[..., index]))
-        image.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE), Image.Resampling.LANCZOS, reducing_gap=2.0)
+        image.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=2.0)
         return np.asarray(image)
 
     return np.dstack([channel(index) for index in range(3)])
@@ -178,37 +186,84 @@ class Preview:
     icc_profile: bytes | None = None
 
 
-def pair_of_previews(result: Result, before: FloatImage, after: FloatImage) -> dict[str, Preview]:
-    """Before and after, (h, w, 3) in [0, 1], with the opacity of the picture, in the colours its profile says."""
-    header, alpha = result.before.header, result.before.alpha
+def in_its_colours(picture: Picture, pixels: FloatImage, box: Box = WHOLE) -> Preview:
+    """Pixels of a part of a picture, (h, w, 3) in [0, 1], with its opacity there, in the colours its profile says."""
+    header, alpha = picture.header, picture.alpha
     # A profile of grey or ink does not fit the RGB that is shown.
-    own = header.layout in ("RGB", "RGBA", "P") and not result.before.linear
-    profile = result.before.metadata.get("icc_profile") if own else None
-    shown = {"before": to_8_bits(before), "after": to_8_bits(after)}
+    own = header.layout in ("RGB", "RGBA", "P") and not picture.linear
+    shown = to_8_bits(pixels)
     if alpha is not None:
-        image = Image.fromarray(np.rint(alpha * (255 / full_scale(alpha.dtype))).astype(np.uint8))
-        opacity = np.asarray(image.resize((before.shape[1], before.shape[0]), Image.Resampling.LANCZOS))
-        shown = {name: np.dstack([pixels, opacity]) for name, pixels in shown.items()}
-    return {name: Preview(pixels, profile) for name, pixels in shown.items()}
+        image = Image.fromarray(np.rint(alpha[box] * (255 / full_scale(alpha.dtype))).astype(np.uint8))
+        opacity = np.asarray(image.resize((shown.shape[1], shown.shape[0]), Image.Resampling.LANCZOS))
+        shown = np.dstack([shown, opacity])
+    return Preview(shown, picture.metadata.get("icc_profile") if own else None)
 
 
-def save_previews(previews: dict[str, Preview], folder: Path) -> dict[str, str]:
-    """Save them all as PNGs, which every browser shows: the path of each."""
+def save_previews(previews: dict[str, Preview], folder: Path, *, lossy: bool = False) -> dict[str, str]:
+    """Save them all as PNGs, which every browser shows: the path of each.
+
+    Args:
+        previews: by name.
+        folder: where to.
+        lossy: those without opacity as JPEGs, which take a tenth of the time.
+    """
 
     def save(name: str) -> str:
-        path = folder / f"{name}.png"
-        # Of noise little more can be gained, in any time, than by its runs and the frequencies of its bytes.
-        Image.fromarray(previews[name].pixels).save(
-            path, compress_type=zlib.Z_RLE, icc_profile=previews[name].icc_profile
-        )
+        pixels, profile = previews[name].pixels, previews[name].icc_profile
+        if lossy and pixels.shape[2] == 3:
+            path = folder / f"{name}.jpg"
+            Image.fromarray(pixels).save(path, quality=95, subsampling=0, icc_profile=profile)
+        else:
+            path = folder / f"{name}.png"
+            # Of noise little more can be gained, in any time, than by its runs and the frequencies of its bytes.
+            Image.fromarray(pixels).save(path, compress_type=zlib.Z_RLE, icc_profile=profile)
         return str(path)
 
     with ThreadPoolExecutor(len(previews)) as at_once:  # zlib lets go of the interpreter
         return dict(zip(previews, at_once.map(save, previews), strict=True))
 
 
-def as_url(picture: Picture) -> str:
+def noisiest_place(before: Picture, after: Picture) -> tuple[int, int]:
+    """The middle of the block of a picture, (x, y) in pixels, where most noise was removed.
+
+    What is transparent does not count. Samples of rows and columns tell it: 24 megapixels take some milliseconds.
+    """
+    height, width = before.planes[0].shape[:2]
+    side = max(1, max(height, width) // BLOCKS)
+    step = max(1, side // 32)
+    best, place = -1.0, (width // 2, height // 2)
+    for top, left in product(range(0, height - side + 1, side), range(0, width - side + 1, side)):
+        box = slice(top, top + side, step), slice(left, left + side, step)
+        removed = np.square(before.planes[0][box].astype(np.float32) - after.planes[0][box])
+        if before.alpha is not None:
+            removed *= (before.alpha[box] > 0).reshape(*removed.shape[:2], *[1] * (removed.ndim - 2))
+        if (found := float(removed.mean())) > best:
+            best, place = found, (left + side // 2, top + side // 2)
+    return place
+
+
+def grown(box: Box, reach: int, size: tuple[int, int]) -> Box:
+    """A box with so many pixels around it, as far as there are."""
+    down, across = (
+        slice(max(side.start - reach, 0), min(side.stop + reach, length))
+        for side, length in zip(box, size, strict=True)
+    )
+    return down, across
+
+
+def within(box: Box, near: Box) -> Box:
+    """The same box, of what is left of a picture when a larger one is cut out."""
+    down, across = (slice(a.start - b.start, a.stop - b.start) for a, b in zip(box, near, strict=True))
+    return down, across
+
+
+def part_of(picture: Picture, box: Box) -> Picture:
+    """The pixels of a box of a picture, as a picture."""
+    return picture.with_planes(tuple(plane[box] for plane in picture.planes))
+
+
+def as_url(preview: Preview) -> str:
     """A small picture as a PNG in a data URL: no file that is to be deleted."""
     file = io.BytesIO()
-    Image.fromarray(to_8_bits(picture.rgb)).save(file, "PNG", compress_level=1)
+    Image.fromarray(preview.pixels).save(file, "PNG", compress_level=1, icc_profile=preview.icc_profile)
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()

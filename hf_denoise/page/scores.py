@@ -3,9 +3,8 @@
 import math
 from typing import Any
 
-from hf_denoise.arrays import FloatImage, Mask
-from hf_denoise.metrics.quality import contrast_kept, noise_level, psnr, ssim
-from hf_denoise.page.results import Result
+from hf_denoise.page.keeping import Mix
+from hf_denoise.page.measuring import Measured
 
 Scores = list[dict[str, Any]]
 HIGHER, LOWER = "higher", "lower"
@@ -16,32 +15,44 @@ NOISE = (
 )
 PSNR = "Peak signal-to-noise ratio against the clean reference: 10 dB more is a third of the error."
 SSIM = "Structural similarity with the clean reference: 1 is the same picture."
+SAMPLED = " Of a picture as large as this: from samples spread over it."
 CONTRAST = "Contrast of the masked defect with what is around it, as a share of that in the {}: 1 is all of it, 0 none."
 
 
-def quality_scores(result: Result, after: FloatImage, clean: FloatImage | None, mask: Mask | None) -> Scores:
-    """PSNR and SSIM of (H, W, 3) pixels against a clean reference, or the estimated noise where there is none."""
-    before = result.before.rgb
+def quality_scores(measured: Measured) -> Scores:
+    """PSNR and SSIM against a clean reference, or the estimated noise where there is none; inside a mask, too."""
+    clean, mask = measured.companions.clean, measured.companions.inside
+    sampled = SAMPLED if measured.sampled else ""
     scores = []
     if clean is None:
-        noise = result.noise_before, noise_level(after)
+        noise = measured.noise()
         said = f"Noise {_from_to(*noise)} grey levels"
-        scores.append(score("Estimated noise level", "of 255", *noise, better=LOWER, about=NOISE, said=said))
+        scores.append(score("Estimated noise level", "of 255", *noise, better=LOWER, about=NOISE + sampled, said=said))
     else:
-        for where, inside in (("", None), (" in the mask", mask)):
-            if inside is not None or not where:
-                quality = psnr(before, clean, inside), psnr(after, clean, inside)
-                error = [255 * 10 ** (-value / 20) for value in quality]
-                said = "" if where else f"The error against the reference {_from_to(*error)} grey levels"
-                similar = ssim(before, clean, inside), ssim(after, clean, inside)
-                scores.append(score(f"PSNR{where}", "dB", *quality, better=HIGHER, about=PSNR, said=said))
-                scores.append(score(f"SSIM{where}", "", *similar, better=HIGHER, about=SSIM))
+        for where in ("", " in the mask")[: 1 if mask is None else 2]:
+            quality = measured.psnr(bool(where))
+            error = [255 * 10 ** (-value / 20) for value in quality]
+            said = "" if where else f"The error against the reference {_from_to(*error)} grey levels"
+            similar = measured.ssim(bool(where))
+            scores.append(score(f"PSNR{where}", "dB", *quality, better=HIGHER, about=PSNR, said=said))
+            scores.append(score(f"SSIM{where}", "", *similar, better=HIGHER, about=SSIM + sampled))
     if mask is not None:
         # Noise averages out over a defect: the noisy picture tells its contrast nearly as well as a clean one.
-        kept = contrast_kept(after, before if clean is None else clean, mask)
+        kept = measured.contrast_kept()
         about = CONTRAST.format("input" if clean is None else "reference")
         said = f"In the mask ({int(mask.sum()):,} pixels) {_kept(kept)}".replace(",", " ")
+        said = said if mask.any() else "The mask is empty: nothing in it is white, and nothing inside can be measured"
         scores.append(score("Contrast kept", "", None, kept, about=about, said=said))
+    return scores
+
+
+def mix_scores(mix: Mix) -> Scores:
+    """What was done to keep defects, as metrics."""
+    scores = [score("Strength", "", None, mix.strength)] if mix.wishes.auto else []
+    if mix.protection:
+        scores.append(score("Protected", "% of the picture", None, 100 * mix.protection.area))
+        if mix.protection.noise_left is not None:
+            scores.append(score("Noise left there", "of 255", None, mix.protection.noise_left))
     return scores
 
 

@@ -10,10 +10,10 @@ What is newer is told by the clock of the browser, `NOW`: events arrive, start a
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import gradio as gr
@@ -38,6 +38,11 @@ class Page:
     picture: float = -1.0  # another picture, another model, or nothing at all
     strength: float = -1.0  # that, or another strength
     view: float = -1.0  # that, or another measure
+    shown: str = ""  # the picture whose result is seen, by name
+    missing: set[str] = field(default_factory=set)  # parts of that result that are not there yet, see `status`
+    results: int = 0  # how many were seen
+    failure: tuple[float | None, str] | None = None  # when what failed was asked for, and why: until it is told
+    told: str = ""  # what failed since that picture was shown
 
 
 _pages: OrderedDict[str, Page] = OrderedDict()
@@ -67,6 +72,22 @@ def register_request(at: float | None, *, view: bool = True, strength: bool = Fa
                 page.picture = max(page.picture, at)
             while len(_pages) > KEPT_PAGES:
                 _pages.popitem(last=False)
+
+
+def page_of(session: str | None) -> Page | None:
+    """What the page of a session asked for; None for programs, which say no time."""
+    with _pages_lock:
+        return _pages.get(session or "")
+
+
+def current_page() -> Page | None:
+    """The page that the current thread works for."""
+    return page_of(session_id())
+
+
+def asked_at() -> float | None:
+    """When the work of this thread was asked for, see `register_request`."""
+    return _asked_at.get()
 
 
 def session_id() -> str | None:
@@ -107,8 +128,43 @@ class Watch:
         return any(event._id == self.event_id and event.alive for event in job)
 
     def _is_before(self, newer: Literal["picture", "strength", "view"]) -> bool:
-        page = _pages.get(self.session or "")
+        page = page_of(self.session)
         return page is not None and self.asked_at is not None and self.asked_at < getattr(page, newer)
+
+
+class Turns:
+    """One at a time, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._line: list[object] = []  # the first is at work
+
+    @contextmanager
+    def turn(self, tell: Callable[[int], object] = lambda ahead: None) -> Iterator[None]:
+        """Wait for the turn of the current thread.
+
+        Args:
+            tell: is called with how many are ahead, whenever that changes.
+
+        Raises:
+            Stopped: nobody waits for it any more.
+        """
+        watch, me, told = Watch(), object(), 0
+        with self._changed:
+            self._line.append(me)
+        try:
+            while ahead := self._line.index(me):
+                if ahead != told:
+                    tell(ahead)
+                    told = ahead
+                with self._changed:
+                    self._changed.wait_for(lambda: self._line[0] is me, 0.2)
+                watch.check()
+            yield
+        finally:
+            with self._changed:
+                self._line.remove(me)
+                self._changed.notify_all()
 
 
 @contextmanager

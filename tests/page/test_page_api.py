@@ -54,7 +54,8 @@ def test_api_is_documented(client: Client) -> None:
         endpoint: [parameter["parameter_name"] for parameter in described["parameters"]]
         for endpoint, described in endpoints.items()
     }
-    assert names["/denoise"] == ["image", "strength", "reference", "mask", "model", "protect", "keep"]
+    plain = ["image", "strength", "reference", "mask", "model", "protect", "keep"]
+    assert names["/denoise"] == [*plain, "luminance", "color", "grain", "self_ensemble", "format", "quality"]
     assert names["/denoise_many"] == ["files", "strength", "model"]
     assert names["/probe"] == ["image", "strength", "model"]
     assert all(endpoint["description"] for endpoint in endpoints.values())
@@ -144,6 +145,15 @@ def test_a_large_picture_is_shown_small_and_given_back_whole(client: Client, tmp
     (before, after), result, _, removed, _ = client.predict(handle_file(tmp_path / "wide.png"), api_name="/denoise")
     assert Image.open(before).width == Image.open(after).width == Image.open(removed).width == 2048
     assert Image.open(result).size == (2200, 40)
+
+
+def test_the_self_ensemble_is_no_worse_and_the_format_is_the_one_asked_for(client: Client, pictures: Path) -> None:
+    given, clean = handle_file(pictures / "noisy.png"), clean_pixels()
+    plain = client.predict(given, api_name="/denoise")[1]
+    best = client.predict(given, self_ensemble=True, format="TIFF", api_name="/denoise")[1]
+    assert not np.array_equal(from_file(plain), from_file(best))
+    assert psnr(from_file(best), clean) > psnr(from_file(plain), clean)
+    assert Path(best).name == "noisy-denoised.tif"
 
 
 def test_mask_of_another_size_is_refused(client: Client, pictures: Path) -> None:
@@ -388,7 +398,7 @@ def test_a_model_dropped_while_its_visitor_waits_is_fetched_again_and_holds_up_n
 ) -> None:
     hub, picture = SlowHub(monkeypatch), results.read_picture(pictures / "noisy.png")
     with ThreadPoolExecutor(2) as at_once:
-        with models._network:
+        with models._network.turn():
             waits = at_once.submit(models.fully_denoised, picture, "ada/one", gr.Progress())
             assert hub.asked["ada/one"].wait(30)
             for name in ("ada/two", "ada/three", "ada/four"):

@@ -21,8 +21,11 @@ def test_a_card_is_asked_for_by_the_size_of_the_picture() -> None:
     assert models.lent_gpu is spaces.GPU  # installed for the tests: every page of theirs runs with it
     inspect.signature(models.seconds_for).bind(*inspect.signature(models._run).parameters)  # it gets the same arguments
     phone, small = (from_pil(Image.new("L", size)) for size in ((6000, 4000), (300, 200)))
-    assert models.seconds_for(small) == 10 and models.seconds_for(phone) == 22
-    assert models.seconds_for(from_pil(Image.new("L", (20000, 15000)))) == 120  # the longest that a Space lends it for
+    usual = ("", gr.Progress(), "Denoising")
+    assert models.seconds_for(small, *usual, False) == 10
+    assert [models.seconds_for(phone, *usual, best) for best in (False, True)] == [22, 106]
+    large = from_pil(Image.new("L", (20000, 15000)))
+    assert models.seconds_for(large, *usual, False) == 120  # the longest that a Space lends it for
 
 
 def test_what_goes_to_the_process_with_the_card_and_back_can_be_sent(tmp_path: Path) -> None:
@@ -31,7 +34,7 @@ def test_what_goes_to_the_process_with_the_card_and_back_can_be_sent(tmp_path: P
     Image.fromarray(noisy).save(tmp_path / "a.png")
     arguments = (read_picture(str(tmp_path / "a.png")), "", gr.Progress())
     sent = pickle.loads(pickle.dumps(arguments))
-    results = models._run(*sent, "Denoising"), models._probe(*sent)
+    results = models._run(*sent, "Denoising", False), models._probe(*sent, False)
     denoised, report = pickle.loads(pickle.dumps(results))
-    assert np.abs(denoised.rgb - models._run(*arguments, "Denoising").rgb).max() < 1 / 255
+    assert np.abs(denoised.rgb - models._run(*arguments, "Denoising", False).rgb).max() < 1 / 255
     assert report.sentence() == results[1].sentence()

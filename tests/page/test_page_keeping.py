@@ -5,6 +5,7 @@ from base64 import b64decode
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import gradio as gr
 import httpx
 import numpy as np
 import pytest
@@ -15,7 +16,8 @@ from PIL import Image
 
 from hf_denoise.inference.denoiser import Denoiser
 from hf_denoise.page.actions import denoise, figures, show, write
-from hf_denoise.page.views import pixel_view
+from hf_denoise.page.comparison import part_of_shown
+from hf_denoise.page.keeping import Asked
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("few_probes")]
 
@@ -65,17 +67,20 @@ def test_api_protects_wherever_a_defect_would_go(client: Client, pictures: Path)
         areas.append(next(metric["after"] for metric in metrics if metric["name"] == "Protected"))
     assert areas[0] > 90 > areas[1]
     assert changes[0] < 0.5 * changes[1]
+    metrics = client.predict(handle_file(pictures / "noisy.png"), strength="auto", keep=10, api_name="/denoise")[2]
+    assert 0.2 <= next(metric["after"] for metric in metrics if metric["name"] == "Strength") < 1
 
 
 def test_calls_from_before_are_answered(client: Client, server: Server, pictures: Path) -> None:
-    """With the five inputs that the endpoint had, in order."""
+    """With the five or seven inputs that the endpoint had, in order."""
     assert len(client.predict(handle_file(pictures / "noisy.png"), 0.5, None, None, "", api_name="/denoise")) == 5
     with (pictures / "noisy.png").open("rb") as file:
         path = httpx.post(f"{server.url}gradio_api/upload", files={"files": file}).json()[0]
     call = f"{server.url}gradio_api/call/denoise"
     file_data = {"path": path, "meta": {"_type": "gradio.FileData"}}
-    event = httpx.post(call, json={"data": [file_data, 1.0, None, None, None]}).json()["event_id"]
-    assert "event: complete" in httpx.get(f"{call}/{event}", timeout=60).text
+    for inputs in ([1.0, None, None, None], [1.0, None, None, None, "", None]):
+        event = httpx.post(call, json={"data": [file_data, *inputs]}).json()["event_id"]
+        assert "event: complete" in httpx.get(f"{call}/{event}", timeout=60).text
 
 
 @pytest.mark.parametrize(
@@ -86,6 +91,9 @@ def test_calls_from_before_are_answered(client: Client, server: Server, pictures
         ({"keep": 20}, "keep does nothing alone"),
         ({"protect": "auto", "keep": 300}, "keep must be a contrast over 0 and up to 255"),
         ({"protect": "all"}, "all"),
+        ({"strength": "auto"}, "strength 'auto' needs keep"),
+        ({"strength": "much"}, "strength must be a number from 0 to 1, or 'auto', got 'much'"),
+        ({"luminance": 2}, "luminance must be from 0 to 1.5"),
     ],
 )
 def test_what_does_not_go_together_is_one_sentence(
@@ -102,18 +110,33 @@ def test_what_is_protected_is_what_the_denoiser_protects(pictures: Path, picture
     noisy = np.asarray(Image.open(picture))
     mask = str(pictures / "mask.png")
     for protect, keep in (("mask", None), ("mask", 40.0), ("auto", 25.0)):
-        result = np.asarray(Image.open(write(picture, 0.8, mask, None, protect, keep)))
+        result = np.asarray(Image.open(write(Asked(picture, 0.8, None, mask, None, protect, keep))))
         options: dict[str, Any] = {"protect": inside(pictures) if protect == "mask" else protect, "keep": keep}
         expected = Denoiser.from_pretrained()(noisy, 0.8, **options)
         assert np.abs(result.astype(int) - expected).mean() < 0.4  # rounded twice
 
 
+def test_luminance_colour_and_grain_are_those_of_the_denoiser(pictures: Path, picture: str) -> None:
+    noisy = np.asarray(Image.open(picture))
+    corner = gr.EventData(None, {"left": 60, "top": 30, "width": 50, "height": 40, "shrink": 1, "version": "a"})
+    for balance in ((0.3, 1.2, 0.0), (1.0, 0.5, 0.4)):
+        asked = Asked(picture, 0.8, None, None, None, "", None, False, *balance)
+        result = np.asarray(Image.open(write(asked))).astype(int)
+        luminance, color, grain = balance
+        expected = Denoiser.from_pretrained()(noisy, 0.8, luminance=luminance, color=color, grain=grain)
+        assert np.abs(result - expected).mean() < 0.4  # rounded twice
+        part = part_of_shown(asked, 0.0, corner)
+        shown = np.asarray(Image.open(io.BytesIO(b64decode(part["after"].partition(",")[2]))))
+        assert np.abs(shown - result[30:70, 60:110]).mean() < 0.2
+        assert np.asarray(Image.open(show(asked)[0][1])).astype(int) == pytest.approx(result, abs=1)
+
+
 def test_the_strength_that_keeps_a_defect_is_that_of_the_denoiser(picture: str) -> None:
-    said = show(picture, auto=True, keep=10.0)[-1]
-    result = np.asarray(Image.open(write(picture, 1.0, None, None, "", 10.0, True)))
+    said = show(Asked(picture, auto=True, keep=10.0))[-1]
+    result = np.asarray(Image.open(write(Asked(picture, auto=True, keep=10.0))))
     expected = Denoiser.from_pretrained()(np.asarray(Image.open(picture)), "auto", keep=10.0)
     assert np.abs(result.astype(int) - expected).mean() < 0.5
-    metrics = figures(picture, 1, None, None, None, "", 10.0, True)
+    metrics = figures(Asked(picture, auto=True, keep=10.0))
     strength = next(metric["after"] for metric in metrics if metric["name"] == "Strength")
     assert f"Strength {strength:.2f}" in said
     assert 0.2 <= strength < 1
@@ -122,7 +145,7 @@ def test_the_strength_that_keeps_a_defect_is_that_of_the_denoiser(picture: str) 
 def test_what_the_strength_keeps_already_is_not_protected_as_well(picture: str) -> None:
     areas = []
     for auto in (False, True):
-        metrics = figures(picture, 1.0, None, None, None, "auto", 10.0, auto)
+        metrics = figures(Asked(picture, protect="auto", keep=10.0, auto=auto))
         areas.append(next(metric["after"] for metric in metrics if metric["name"] == "Protected"))
     assert areas[1] < 0.75 * areas[0]
 
@@ -136,7 +159,7 @@ def test_a_turned_photo_is_protected_where_the_mask_shows(tmp_path: Path, monkey
     mask[20:50, 30:110] = 255  # upright
     Image.fromarray(mask).save(tmp_path / "mask.png")
     path, mask_path = str(tmp_path / "phone.png"), str(tmp_path / "mask.png")
-    files = path, write(path, 1, mask_path, None, "mask")
+    files = path, write(Asked(path, mask=mask_path, protect="mask"))
     before, after = (np.asarray(Image.open(file)).astype(int) for file in files)
     same = (before == after).all(axis=2)
     stored = np.rot90(mask, 1) > 0  # EXIF 6: turn right to show
@@ -167,15 +190,16 @@ def test_another_mask_and_another_contrast_run_no_network_again(
     assert (sorted(runs), len(set(files))) == (["picture", "probe"], 7)
 
 
-def test_the_view_of_single_pixels_is_protected_as_well(pictures: Path, picture: str) -> None:
+def test_a_part_of_the_full_picture_is_protected_as_well(pictures: Path, picture: str) -> None:
     mask = str(pictures / "mask.png")
+    looked_at = gr.EventData(None, {"left": 40, "top": 32, "width": 80, "height": 55, "shrink": 1})
 
     def shown(protect: str) -> tuple[np.ndarray, np.ndarray]:
-        view = pixel_view("pixels", picture, 1.0, mask, None, protect, None, False, 50.0, 50.0, 8)[0]
-        before, after = (io.BytesIO(b64decode(view[name].partition(",")[2])) for name in ("before", "after"))
+        part = part_of_shown(Asked(picture, mask=mask, protect=protect), 0.0, looked_at)
+        before, after = (io.BytesIO(b64decode(part[name].partition(",")[2])) for name in ("before", "after"))
         return np.asarray(Image.open(before)), np.asarray(Image.open(after))
 
-    part = inside(pictures)[32:87, 40:120]  # the middle, 80 x 55 pixels
+    part = inside(pictures)[32:87, 40:120]
     for protect in ("", "mask"):
         before, after = shown(protect)
         assert np.array_equal(before[part], after[part]) == (protect == "mask")
@@ -191,7 +215,7 @@ def open_keeping(page: "Page") -> None:
 
 def test_the_page_protects_a_mask_and_shows_where(page: "Page", pictures: Path, tmp_path: Path) -> None:
     wait_for_result(page, lambda: upload(page, "#picture", pictures / "noisy.png"))
-    page.get_by_role("button", name="Measure against").click()
+    page.get_by_role("button", name="More").click()
     open_keeping(page)
     wait_for_result(page, page.get_by_label("The mask").click)
     page.get_by_text("Nothing is protected").wait_for()

@@ -163,7 +163,9 @@ def test_structure_is_a_low_number_for_noise_and_a_high_one_for_a_lost_defect(
     result = results.kept_result(path, None)
     assert result is not None
     lost = result.before.with_planes(((255 * clean).round().astype(np.uint8),))
-    monkeypatch.setitem(results._results, (path, None), results.Result(result.before, lost, (result.before, lost)))
+    monkeypatch.setitem(
+        results._results, (path, None, False), results.Result(result.before, lost, (result.before, lost))
+    )
     assert probe(path)[-1] > 0.3
 
 
@@ -202,7 +204,7 @@ def test_the_panel_says_what_survives_until_something_changes(page: "Page", pict
     assert download.value.suggested_filename == "noisy-defects.csv"
 
     # A reference changes nothing of it.
-    page.get_by_role("button", name="Measure against").click()
+    page.get_by_role("button", name="More").click()
     wait_for_result(page, lambda: upload(page, "#reference", pictures / "clean.png"))
     assert page.locator("#limits table").is_visible()
     whole = page.locator("#verdict").inner_text()
