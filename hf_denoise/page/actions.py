@@ -16,7 +16,7 @@ from hf_denoise.page.companions import Companions, companions_of, keep_companion
 from hf_denoise.page.comparison import comparison_of
 from hf_denoise.page.errors import shown_errors
 from hf_denoise.page.events import download_update
-from hf_denoise.page.keeping import NO_MASK, Asked, Mix, Wishes, mix_of
+from hf_denoise.page.keeping import NO_MASK, Asked, Mix, Shown, Wishes, mix_of
 from hf_denoise.page.measuring import Measured
 from hf_denoise.page.models import fully_denoised
 from hf_denoise.page.results import (
@@ -34,7 +34,7 @@ from hf_denoise.page.results import (
 from hf_denoise.page.samples import EXAMPLES
 from hf_denoise.page.saving import QUALITY, save_as
 from hf_denoise.page.scores import Scores, mix_scores, quality_scores
-from hf_denoise.page.status import FIGURES, FILE, has_come, is_complete, is_missing, is_shown
+from hf_denoise.page.status import FIGURES, FILE, has_come, is_complete, is_missing, is_seen, new_result
 from hf_denoise.page.stop import Watch, register_request
 
 
@@ -246,30 +246,54 @@ def show_result(
     at: float,
     progress: gr.Progress = gr.Progress(),  # noqa: B008
 ) -> tuple[Any, ...]:
-    """`show`, what empties the download and the metrics of the result before, and what it was asked with.
+    """`show`, what empties the download and the metrics of the result before, what it was asked with, and its number.
 
     `luminance`, `color` and `grain` are in percent.
     """
     shares = luminance / 100, color / 100, grain / 100
     asked = Asked(image, strength, reference, mask, model, protect, keep, auto, *shares, best, format, quality)
     pair, *pictures = show(asked, at, PAGE_SIDE, progress)
+    watch = Watch()
     with shown_errors():
         compared = comparison_of(asked, pair, progress)
-    is_shown(asked.image or EXAMPLES[0].noisy)
-    return compared, *pictures, download_update(None), None, asked
+    watch.check_view()
+    number = new_result(asked.image or EXAMPLES[0].noisy)
+    return compared, *pictures, download_update(None), None, Shown(asked, number), number
 
 
-def figures_of_shown(asked: Asked, at: float, progress: gr.Progress = gr.Progress()) -> Any:  # noqa: B008
-    """`figures` of the result that is shown, unless they are."""
-    if (number := is_missing(FIGURES)) is None:
+def figures_of_shown(
+    shown: Shown,
+    number: int,
+    at: float,
+    progress: gr.Progress = gr.Progress(),  # noqa: B008
+) -> Any:
+    """`figures` of the result that is shown, unless they are.
+
+    Args:
+        shown: the result that was made last; not this but a later event is for it while it is on its way.
+        number: of the result that the browser shows.
+        at: see `register_request`.
+        progress: where the result is no longer in memory.
+    """
+    is_seen(number)
+    if shown.number != number or not is_missing(FIGURES, number):
         return gr.skip()
-    found = figures(asked, at, progress)
+    found = figures(shown.asked, at, progress)
     return found if has_come(FIGURES, number) else gr.skip()
 
 
-def download_of_shown(asked: Asked, at: float, progress: gr.Progress = gr.Progress()) -> tuple[Any, Any]:  # noqa: B008
-    """`write` of the result that is shown, for the button of the page, unless it is; that is complete then."""
-    if (number := is_missing(FILE)) is None:
+def download_of_shown(
+    shown: Shown,
+    number: int,
+    at: float,
+    progress: gr.Progress = gr.Progress(),  # noqa: B008
+) -> tuple[Any, Any]:
+    """`write` of the result that is shown, for the button of the page, unless it is; that is complete then.
+
+    The arguments are those of `figures_of_shown`.
+    """
+    is_seen(number)
+    if shown.number != number or not is_missing(FILE, number):
         return gr.skip(), gr.skip()
-    path = write(asked, at, progress)
+    path = write(shown.asked, at, progress)
     return (download_update(path), is_complete(at)) if has_come(FILE, number) else (gr.skip(), gr.skip())

@@ -12,7 +12,7 @@ from PIL import Image
 from hf_denoise.arrays import FloatImage
 from hf_denoise.page.companions import Companions, companions_of
 from hf_denoise.page.errors import shown_errors
-from hf_denoise.page.keeping import Asked, mix_of
+from hf_denoise.page.keeping import Asked, Shown, mix_of
 from hf_denoise.page.results import PAGE_SIDE, Result, as_url, in_its_colours, part_of
 from hf_denoise.page.stop import Watch, register_request
 
@@ -54,7 +54,7 @@ def telling_place(result: Result, companions: Companions) -> tuple[tuple[int, in
 
 
 def part_of_shown(
-    asked: Asked,
+    shown: Shown,
     at: float,
     event: gr.EventData,
     progress: gr.Progress = gr.Progress(),  # noqa: B008
@@ -62,7 +62,7 @@ def part_of_shown(
     """A part of the full picture that is shown, before and after.
 
     Args:
-        asked: what the result was asked with.
+        shown: the result.
         at: see `register_request`.
         event: left, top, width and height of the part in pixels, and `shrink`: so many of them, along a side, are one
             of what is sent.
@@ -74,7 +74,7 @@ def part_of_shown(
     register_request(at, view=False)
     watch = Watch()
     with shown_errors():
-        known = asked.complete()
+        known = shown.asked.complete()
         result = known.result(progress)
         mix = mix_of(result, known.wishes, known.model, progress)
         box, shrink = _checked(event._data or {}, result.before.header.size)

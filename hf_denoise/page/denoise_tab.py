@@ -14,7 +14,7 @@ from hf_denoise.page.components import StrengthOrAuto
 from hf_denoise.page.denoise_columns import intake_column, settings_column, views_column
 from hf_denoise.page.events import AT_ONCE, HIDDEN, ONE_AT_A_TIME, QUICK, emptied
 from hf_denoise.page.facts import facts_of
-from hf_denoise.page.keeping import Asked
+from hf_denoise.page.keeping import Shown
 from hf_denoise.page.links import linked_picture
 from hf_denoise.page.samples import EXAMPLES
 from hf_denoise.page.saving import QUALITY
@@ -50,7 +50,7 @@ class DenoiseTab:
         beside = [settings.reference, settings.mask, model]
         further = [*settings.balance, settings.best, views.format, views.quality]
         self.asked = [self.intake.image, self.intake.strength, *beside, *keeping, *further]
-        self.shown_as = gr.State(Asked())
+        self.shown_as, self.number = gr.State(Shown()), gr.Number(0, precision=0, visible=False)
         self.pictures = [views.comparison, views.removed, views.difference, settings.protected, settings.said]
         self.status = views.status
         probing = [self.intake.image, self.intake.strength, model, settings.keep, settings.auto, settings.best, self.at]
@@ -113,19 +113,20 @@ class DenoiseTab:
         """
         views = self.views
         options: dict[str, Any] = {"js": NOW, "trigger_mode": "multiple", **QUICK, **HIDDEN}
+        shown_as = [self.shown_as, self.number]
         shown = event.then(
             _showing(outdated, if_auto),
             [*self.asked, self.at],
-            [*self.pictures, views.download, views.metrics, self.shown_as, *outdated],
+            [*self.pictures, views.download, views.metrics, *shown_as, *outdated],
             show_progress_on=views.comparison,
             **options,
         )
         failure = shown.failure(failed, self.at, self.status, **_at_once_with_time())
         self.started.append(shown)
         for after in (shown.success, failure.then):  # what failed may have stopped the file of the one before
-            measured = after(figures_of_shown, [self.shown_as, self.at], views.metrics, **options)
+            measured = after(figures_of_shown, [*shown_as, self.at], views.metrics, **options)
             to_download = [views.download, self.status]
-            written = measured.then(download_of_shown, [self.shown_as, self.at], to_download, **options)
+            written = measured.then(download_of_shown, [*shown_as, self.at], to_download, **options)
             for part in (measured, written):
                 part.failure(failed, self.at, self.status, **_at_once_with_time())
             self.started += [measured, written]

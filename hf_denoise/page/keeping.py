@@ -99,6 +99,13 @@ class Asked(NamedTuple):
         return Known(image, reference, mask, self.model, self.best, wishes)
 
 
+class Shown(NamedTuple):
+    """What the result was asked with that a page shows, and the number of it there, see `status`."""
+
+    asked: Asked = Asked()
+    number: int = 0
+
+
 class Known(NamedTuple):
     """The same with nothing left open."""
 

@@ -30,27 +30,41 @@ def said(at: float | None, state: str, text: str = "") -> Said:
     return {"at": at or 0, "state": state, "text": text}
 
 
-def is_shown(image: str) -> None:
-    """Note that the page shows the result of this picture now."""
-    if page := current_page():
-        example = example_of(image)
-        page.shown = f"the example '{example.caption}'" if example else f"'{Path(image).name}'"
-        page.missing, page.told = {FIGURES, FILE}, ""
-        page.results += 1
-
-
-def is_missing(part: str) -> int | None:
-    """The number of the result that the page shows, where that has not this part yet; None where it has."""
+def new_result(image: str) -> int:
+    """Note that the page is about to show the result of this picture; gives its number."""
     page = current_page()
-    return 0 if page is None else page.results if part in page.missing else None
+    if page is None:
+        return 0
+    page.results += 1
+    example = example_of(image)
+    page.coming[page.results] = f"the example '{example.caption}'" if example else f"'{Path(image).name}'"
+    return page.results
+
+
+def is_seen(number: int) -> None:
+    """Note that the page shows the result of that number now, without the parts that follow its pictures.
+
+    The browser says so, as what it was given earlier may reach it later.
+    """
+    page = current_page()
+    if page and number > page.seen:
+        page.seen, page.shown = number, page.coming[number]
+        page.missing, page.told = {FIGURES, FILE}, ""
+        page.coming = {later: name for later, name in page.coming.items() if later > number}
+
+
+def is_missing(part: str, number: int) -> bool:
+    """Whether the page shows the result of that number, and it has not this part yet."""
+    page = current_page()
+    return page is None or (page.seen == number and part in page.missing)
 
 
 def has_come(part: str, number: int) -> bool:
-    """Note that a part is there; whether it is still one of the result that is shown."""
+    """Note that a part is there; whether its result is still the one that is shown."""
     page = current_page()
-    if page and page.results == number:
+    if page and page.seen == number:
         page.missing.discard(part)
-    return page is None or page.results == number
+    return page is None or page.seen == number
 
 
 def is_complete(at: float) -> Said:

@@ -40,7 +40,9 @@ class Page:
     view: float = -1.0  # that, or another measure
     shown: str = ""  # the picture whose result is seen, by name
     missing: set[str] = field(default_factory=set)  # parts of that result that are not there yet, see `status`
-    results: int = 0  # how many were seen
+    results: int = 0  # how many there were
+    coming: dict[int, str] = field(default_factory=dict)  # the pictures of those that were not seen yet, by number
+    seen: int = 0  # the number of the one that is
     failure: tuple[float | None, str] | None = None  # when what failed was asked for, and why: until it is told
     told: str = ""  # what failed since that picture was shown
 

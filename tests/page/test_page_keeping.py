@@ -17,7 +17,7 @@ from PIL import Image
 from hf_denoise.inference.denoiser import Denoiser
 from hf_denoise.page.actions import denoise, figures, show, write
 from hf_denoise.page.comparison import part_of_shown
-from hf_denoise.page.keeping import Asked
+from hf_denoise.page.keeping import Asked, Shown
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("few_probes")]
 
@@ -125,7 +125,7 @@ def test_luminance_colour_and_grain_are_those_of_the_denoiser(pictures: Path, pi
         luminance, color, grain = balance
         expected = Denoiser.from_pretrained()(noisy, 0.8, luminance=luminance, color=color, grain=grain)
         assert np.abs(result - expected).mean() < 0.4  # rounded twice
-        part = part_of_shown(asked, 0.0, corner)
+        part = part_of_shown(Shown(asked), 0.0, corner)
         shown = np.asarray(Image.open(io.BytesIO(b64decode(part["after"].partition(",")[2]))))
         assert np.abs(shown - result[30:70, 60:110]).mean() < 0.2
         assert np.asarray(Image.open(show(asked)[0][1])).astype(int) == pytest.approx(result, abs=1)
@@ -195,7 +195,7 @@ def test_a_part_of_the_full_picture_is_protected_as_well(pictures: Path, picture
     looked_at = gr.EventData(None, {"left": 40, "top": 32, "width": 80, "height": 55, "shrink": 1})
 
     def shown(protect: str) -> tuple[np.ndarray, np.ndarray]:
-        part = part_of_shown(Asked(picture, mask=mask, protect=protect), 0.0, looked_at)
+        part = part_of_shown(Shown(Asked(picture, mask=mask, protect=protect)), 0.0, looked_at)
         before, after = (io.BytesIO(b64decode(part[name].partition(",")[2])) for name in ("before", "after"))
         return np.asarray(Image.open(before)), np.asarray(Image.open(after))
 
