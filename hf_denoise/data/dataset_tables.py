@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from huggingface_hub import constants
 from huggingface_hub.errors import RevisionNotFoundError
@@ -24,10 +24,18 @@ from hf_denoise.hub.reach import hub_is_out_of_reach
 
 if TYPE_CHECKING:
     import datasets
+    from typing_extensions import Unpack
 
-_CONFIGS = re.compile(
-    r"(?:Available|available configs): \[(.*?)\]"
-)  # in what `datasets` says of a wrong or missing one
+# Names of configurations in what `datasets` says of a wrong or a missing one.
+_CONFIGS = re.compile(r"(?:Available|available configs): \[(.*?)\]")
+
+
+class Version(TypedDict, total=False):
+    """Which version of a dataset on the Hub, and the token to read it; see `load_triplets`."""
+
+    revision: str | None
+    config: str | None
+    token: str | None
 
 
 def _is_saved(folder: Path) -> bool:
@@ -97,17 +105,11 @@ def open_stream(
     return streams
 
 
-def _load(
-    folder: Path | None,
-    data: str,
-    streaming: bool = False,
-    revision: str | None = None,
-    config: str | None = None,
-    token: str | None = None,
-) -> Any:
+def _load(folder: Path | None, data: str, streaming: bool = False, **version: Unpack[Version]) -> Any:
     """What `datasets` makes of a folder of `save_to_disk`, one that `load_dataset` reads, or the Hub id `data`."""
     import datasets
 
+    revision, config, token = version.get("revision"), version.get("config"), version.get("token")
     if folder is not None:
         refuse_version(data, revision, config if _is_saved(folder) else None)
     try:
@@ -177,18 +179,18 @@ def _cache_of(folder: Path) -> Path:
 
 
 def open_tables(
-    folder: Path | None, data: str, columns: Mapping[str, str], **version: str | None
+    folder: Path | None, data: str, columns: Mapping[str, str], **version: Unpack[Version]
 ) -> dict[str | None, datasets.Dataset]:
     """The splits of what `_load` gives, with our columns, of which `columns` may give the names.
 
     Args:
         folder: None where the data are on the Hub.
         data, columns: as of `load_triplets`.
-        version: `revision`, `config` and `token` of `load_triplets`.
+        version: as of `load_triplets`.
     """
     import datasets
 
-    loaded = _load(folder, data, **version)  # type: ignore[arg-type]
+    loaded = _load(folder, data, **version)
     if isinstance(loaded, datasets.Dataset):
         loaded = datasets.DatasetDict({"train": loaded})
     own: dict[str | None, list[datasets.Dataset]] = {}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_denoise.data.dataset_tables import is_datasets_folder, open_tables, refuse_version
+from hf_denoise.data.dataset_tables import Version, is_datasets_folder, open_tables, refuse_version
 from hf_denoise.data.layout_files import Layout
 from hf_denoise.data.layouts import read_layout
 from hf_denoise.data.roles import check_columns
@@ -24,6 +24,7 @@ from hf_denoise.hub.ids import is_hub_id, missing_path
 
 if TYPE_CHECKING:
     import datasets
+    from typing_extensions import Unpack
 
 SHOWN_PROBLEMS = 3
 
@@ -81,7 +82,9 @@ def load_triplets(
         splits=splits,
         columns=columns,
         make_degraded=make_degraded,
-        **{"revision": revision, "config": config, "token": token},
+        revision=revision,
+        config=config,
+        token=token,
     ).tables
 
 
@@ -108,9 +111,9 @@ def find_triplets(
     splits: tuple[float, float, float] = (0.7, 0.2, 0.1),
     columns: Mapping[str, str] | None = None,
     make_degraded: bool = False,
-    **version: str | None,
+    **version: Unpack[Version],
 ) -> Found:
-    """`load_triplets`, with what else is known of the data; the arguments (`version`: three of them) are the same."""
+    """`load_triplets`, with what else is known of the data; the arguments and errors are the same."""
     _check_options(seed, splits, columns or {})
     tables, problems, layout = _open(data, columns or {}, version)
     if make_degraded:
@@ -156,7 +159,7 @@ def _name_problems(data: str, problems: list[str], skip_bad: bool) -> None:
 
 
 def _open(
-    data: str | os.PathLike[str], columns: Mapping[str, str], version: dict[str, str | None]
+    data: str | os.PathLike[str], columns: Mapping[str, str], version: Version
 ) -> tuple[dict[str | None, datasets.Dataset], list[str], str]:
     """Tables with our columns for each own split (None: no own splits), what could not be matched, and the layout."""
     folder = Path(data).expanduser()

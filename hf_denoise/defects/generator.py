@@ -101,10 +101,10 @@ def _draw_one(
     wanted = log_uniform(rng, *contrast)
     # Twice: what grows also becomes visible at its rim, and what black and white cut off weighs less.
     for _ in range(2):
-        scaled = image + (drawn - image) * np.float32(wanted / max(strength(drawn, image), 1e-3))
+        scaled = image + (drawn - image) * np.float32(wanted / max(drawn_contrast(drawn, image), 1e-3))
         drawn = scaled.clip(0, 1)
     cut = np.abs(scaled - drawn).max(axis=2)[changed(drawn, image) >= VISIBLE_LEVELS] > MARGIN
-    fits = contrast[0] / TOLERANCE <= strength(drawn, image) <= contrast[1] * TOLERANCE
+    fits = contrast[0] / TOLERANCE <= drawn_contrast(drawn, image) <= contrast[1] * TOLERANCE
     return drawn, bool(fits and cut.size and cut.mean() < MOST_CUT)
 
 
@@ -114,7 +114,7 @@ def changed(image: FloatImage, clean: FloatImage) -> NDArray[np.float32]:
     return levels
 
 
-def strength(image: FloatImage, clean: FloatImage) -> float:
+def drawn_contrast(image: FloatImage, clean: FloatImage) -> float:
     """How much the brightness of the strongest pixels of a defect changes, in levels of 255: the 95th percentile."""
     levels = np.abs((image - clean).mean(axis=2)) * 255
     levels = levels[levels >= min(VISIBLE_LEVELS, levels.max())]

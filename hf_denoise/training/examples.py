@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,7 @@ def choose_examples(dataset: TripletDataset, indices: Sequence[int]) -> list[Exa
         indices: of the images that are evaluated.
     """
     flawed = (index for index in indices if len(dataset.triplets[index].defect_pixels))
-    chosen = [index for index, _ in zip(flawed, range(IMAGES), strict=False)]
+    chosen = list(islice(flawed, IMAGES))
     chosen += [index for index in indices[: 2 * IMAGES] if index not in chosen]
     return [_part(dataset[index]) for index in chosen[:IMAGES]]
 

@@ -42,7 +42,7 @@ from hf_denoise.page import batch, models, results
 from hf_denoise.page.actions import denoise
 from hf_denoise.page.stop import Stopped, Watch
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("few_probes")]
+pytestmark = pytest.mark.slow
 
 # The API
 

@@ -26,7 +26,7 @@ from PIL import Image
 from hf_denoise.metrics.quality import psnr
 from hf_denoise.noise.degradations import parse_degradation
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("few_probes")]
+pytestmark = pytest.mark.slow
 
 if TYPE_CHECKING:
     from hub_server import HubServer

@@ -21,7 +21,7 @@ from benchmarks.page.files import hostile_files, whole_files
 from benchmarks.page.fuzz import fault
 from benchmarks.page.server import Outcome, PageServer, file_data
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("few_probes")]
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parent.parent
 
