@@ -31,7 +31,7 @@ for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", "HF_HUB_CACH
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Each file is run by one worker, and all that use the page by the same: two browsers at once keep each other waiting."""
+    """Each file is run by one worker, and all that use the page by the same: two browsers keep each other waiting."""
     for item in items:
         of_page = "server" in getattr(item, "fixturenames", ())
         item.add_marker(pytest.mark.xdist_group("page" if of_page else item.nodeid.partition("::")[0]))

@@ -2,6 +2,7 @@
 
 import uuid
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
@@ -10,10 +11,11 @@ from gradio import FileData
 from PIL import Image
 
 from hf_denoise.arrays import FloatImage
+from hf_denoise.imaging.picture import Picture
 from hf_denoise.page.companions import Companions, companions_of
 from hf_denoise.page.errors import shown_errors
 from hf_denoise.page.keeping import Asked, Shown, mix_of
-from hf_denoise.page.results import PAGE_SIDE, Result, as_url, in_its_colours, part_of
+from hf_denoise.page.results import PAGE_SIDE, Box, Result, as_url, in_its_colours, part_of
 from hf_denoise.page.stop import Watch, register_request
 
 PART = 4_000_000  # pixels that are sent at once, at most; a screen has about that many
@@ -29,17 +31,28 @@ def comparison_of(asked: Asked, pair: tuple[str, str], progress: gr.Progress) ->
     """
     known = asked.complete()
     result = known.result(progress)
-    companions = companions_of(result, known.reference, known.mask)
-    place, span = telling_place(result, companions)
+    place = telling_place(result, companions_of(result, known.reference, known.mask))
+    return compared(result, pair, place, f"{known.image}\n{known.mask}")
+
+
+def compared(result: Result, pair: tuple[str, str], place: tuple[tuple[int, int], int], key: str) -> dict[str, Any]:
+    """What `components.Comparison` shows.
+
+    Args:
+        result: what is shown.
+        pair: files of its previews.
+        place: where to look first, see `telling_place`.
+        key: of what is the same for the same picture; while it stays, so does the view.
+    """
     width, height = result.before.header.size
     return {
         **{name: FileData(path=path).model_dump() for name, path in zip(("before", "after"), pair, strict=True)},
         "width": width,
         "height": height,
         "preview": min(PAGE_SIDE, max(width, height)),
-        "at": place,
-        "span": span,
-        "key": zlib.crc32(f"{known.image}\n{known.mask}".encode()),
+        "at": place[0],
+        "span": place[1],
+        "key": zlib.crc32(key.encode()),
         "version": uuid.uuid4().hex,
     }
 
@@ -77,19 +90,31 @@ def part_of_shown(
         known = shown.asked.complete()
         result = known.result(progress)
         mix = mix_of(result, known.wishes, known.model, progress)
-        box, shrink = _checked(event._data or {}, result.before.header.size)
-        pixels = [picture.rgb for picture in (part_of(result.before, box), mix.part(result, box))]
+        part = part_urls(result.before, lambda box: mix.part(result, box), event)
         watch.check_view()
-        urls = [as_url(in_its_colours(result.before, _shrunk(each, shrink), box)) for each in pixels]
-        down, across = box
-        where = {"left": across.start, "top": down.start}
-        size = {"width": across.stop - across.start, "height": down.stop - down.start}
-        asked_for = {"shrink": shrink, "version": str((event._data or {}).get("version", ""))[:32]}
-        watch.check_view()
-        return {**where, **size, **asked_for, "before": urls[0], "after": urls[1]}
+        return part
 
 
-def _checked(wanted: dict[str, Any], size: tuple[int, int]) -> tuple[tuple[slice, slice], int]:
+def part_urls(before: Picture, after: Callable[[Box], Picture], event: gr.EventData) -> dict[str, Any]:
+    """What `ComparisonPart` takes to the comparison.
+
+    Args:
+        before: the upright picture.
+        after: gives a part of the result.
+        event: see `part_of_shown`.
+    """
+    wanted = event._data or {}
+    box, shrink = _checked(wanted, before.header.size)
+    pixels = [picture.rgb for picture in (part_of(before, box), after(box))]
+    urls = [as_url(in_its_colours(before, _shrunk(each, shrink), box)) for each in pixels]
+    down, across = box
+    where = {"left": across.start, "top": down.start}
+    size = {"width": across.stop - across.start, "height": down.stop - down.start}
+    asked_for = {"shrink": shrink, "version": str(wanted.get("version", ""))[:32]}
+    return {**where, **size, **asked_for, "before": urls[0], "after": urls[1]}
+
+
+def _checked(wanted: dict[str, Any], size: tuple[int, int]) -> tuple[Box, int]:
     """The part that lies in the picture, of no more pixels than are sent at once."""
 
     def number(name: str, low: int, high: int) -> int:

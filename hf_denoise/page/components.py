@@ -19,6 +19,12 @@ FILE_TYPE = "gradio.FileData"
 _FOLDER = Path(__file__).resolve().parent / "browser"
 
 
+def _in_browser(name: str) -> dict[str, Any]:
+    """What a component runs and looks like in the browser, from its files."""
+    kinds = {"html_template": "html", "css_template": "css", "js_on_load": "js"}
+    return {option: _FOLDER.joinpath(f"{name}.{kind}").read_text(encoding="utf-8") for option, kind in kinds.items()}
+
+
 def no_address(path: Any) -> Any:
     """The path of a file. An address is refused: Gradio would download it, of any size, for whoever calls the API.
 
@@ -159,12 +165,10 @@ class ScoreList(gr.HTML):
 
 
 class FigureTable(gr.HTML):
-    """Shows rows of `batch.TABLE_COLUMNS`. On a phone each row is a card: Gradio's table would hide the messages."""
-
-    TEMPLATE, STYLE = templates.TABLE, templates.TABLE_STYLE
+    """Rows of `batch.TABLE_COLUMNS` for programs. Nothing of it is seen."""
 
     def __init__(self, **props: Any):
-        super().__init__(None, html_template=self.TEMPLATE, css_template=self.STYLE, padding=False, **props)
+        super().__init__(None, html_template="", visible=False, **props)
 
     def api_info(self) -> dict[str, Any]:
         return {
@@ -172,6 +176,22 @@ class FigureTable(gr.HTML):
             "items": {"type": "array", "items": {}},
             "description": "file, noise before and after, message",
         }
+
+
+class PictureRows(gr.HTML):
+    """Shows rows of `BatchRun.shown`, on a phone as cards. It triggers `look` where one is to be compared."""
+
+    def __init__(self, **props: Any):
+        super().__init__(None, **_in_browser("rows"), padding=False, **props)
+
+
+class OpenedPicture(gr.HTML):
+    """Shows which row stands in the comparison, see `batch_run.open_row`."""
+
+    TEMPLATE, STYLE = templates.OPENED, templates.OPENED_STYLE
+
+    def __init__(self, **props: Any):
+        super().__init__(None, html_template=self.TEMPLATE, css_template=self.STYLE, padding=False, **props)
 
 
 class Verdict(gr.HTML):
@@ -218,8 +238,7 @@ class Comparison(gr.HTML):
     """
 
     def __init__(self, value: dict[str, Any] | None = None, **props: Any):
-        template, style, script = (_FOLDER.joinpath(f"comparison.{kind}").read_text() for kind in ("html", "css", "js"))
-        super().__init__(value, html_template=template, css_template=style, js_on_load=script, padding=False, **props)
+        super().__init__(value, **_in_browser("comparison"), padding=False, **props)
 
 
 class ComparisonPart(gr.HTML):

@@ -18,8 +18,9 @@ from hf_denoise.page.keeping import Shown
 from hf_denoise.page.links import linked_picture
 from hf_denoise.page.samples import EXAMPLES
 from hf_denoise.page.saving import QUALITY
+from hf_denoise.page.script import LAST_GIVEN
 from hf_denoise.page.status import Said, cancelled, failed, said
-from hf_denoise.page.stop import NOW, register_request
+from hf_denoise.page.stop import NOW, Stopped, register_request
 from hf_denoise.page.views import painted_mask, picture_to_paint
 
 
@@ -90,7 +91,7 @@ class DenoiseTab:
 
     def _update_picture(self, event: Any) -> None:
         """As `_update`, for another picture or model."""
-        event.then(
+        event.success(
             facts_of,
             self.intake.image,
             self.settings.facts,
@@ -114,7 +115,7 @@ class DenoiseTab:
         views = self.views
         options: dict[str, Any] = {"js": NOW, "trigger_mode": "multiple", **QUICK, **HIDDEN}
         shown_as = [self.shown_as, self.number]
-        shown = event.then(
+        shown = event.success(
             _showing(outdated, if_auto),
             [*self.asked, self.at],
             [*self.pictures, views.download, views.metrics, *shown_as, *outdated],
@@ -141,10 +142,10 @@ class DenoiseTab:
         self._update_picture(cleared)
         for field, given in ((intake.dropped, intake.dropped.upload), (settings.webcam, settings.webcam.input)):
             event = given(
-                lambda path, at: (path, *(None,) * 3, _new_picture(at)),
+                _given_elsewhere,
                 [field, self.at],
                 [intake.image, field, *others],
-                **now,
+                **{**now, "js": LAST_GIVEN if field is intake.dropped else NOW},
             )
             self._update_picture(event)
         chosen = settings.examples.click(
@@ -244,6 +245,17 @@ def _new_picture(at: float) -> Said:
     """Another picture: stop the work for the one before."""
     register_request(at, picture=True)
     return said(at, "working")
+
+
+def _given_elsewhere(path: str, at: float) -> tuple[Any, ...]:
+    """A picture that was dropped, pasted or photographed, for the field that is seen; the others are emptied.
+
+    Raises:
+        Stopped: another was given before this one was here, see `LAST_GIVEN`.
+    """
+    if at < 0:
+        raise Stopped()
+    return path, None, None, None, _new_picture(at)
 
 
 def _showing(outdated: Sequence[Any], if_auto: bool) -> Callable[..., Any]:

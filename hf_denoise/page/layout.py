@@ -10,7 +10,7 @@ from gradio.queueing import ProcessTime
 from hf_denoise.page import looks
 from hf_denoise.page.denoise_tab import DenoiseTab
 from hf_denoise.page.errors import Failure
-from hf_denoise.page.many_tab import many_tab
+from hf_denoise.page.many_tab import ManyTab
 from hf_denoise.page.model_panel import model_panel
 from hf_denoise.page.status import note_failure
 from hf_denoise.page.stop import Stopped
@@ -83,7 +83,7 @@ def build() -> gr.Blocks:
         with gr.Tab("Denoise"):
             first = DenoiseTab(model)
         with gr.Tab("Many images"):
-            many_tab(model)
+            ManyTab(model)
         with gr.Tab("Try it"):
             try_tab(model)
         first.follow_model(model_panel(model))

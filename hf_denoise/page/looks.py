@@ -49,7 +49,8 @@ LIMITS = (
 )
 MANY = (
     "Several pictures, or a ZIP of them: at most 500 pictures and 2 GB. The ZIP that comes back has the same names and "
-    "folders, and the table of figures as `metrics.csv`. Noise is of 255."
+    "folders, and the figures as `metrics.csv`. A row opens before and after in full; a run that was cancelled goes on "
+    "where it was."
 )
 TRY = "Noise is added to a clean picture and removed again, and both are measured against it."
 MODEL = "The id of a public model on the Hub that hf_denoise has saved, such as user/name. It is used for you alone."
@@ -73,6 +74,8 @@ FIRST_AMOUNTS = {
 }
 
 LOCKED = "() => ({__type__: 'update', interactive: false})"  # of a button, done by the browser alone
+# A row that was opened may be far below the comparison.
+TO_COMPARISON = "() => document.getElementById('opened').scrollIntoView({block: 'nearest', behavior: 'smooth'})"
 THEME = gr.themes.Default(
     primary_hue="blue",
     neutral_hue="slate",
@@ -127,11 +130,13 @@ CSS = """
     color: var(--button-primary-text-color); }
 /* The line above a result tells the reason, and what is below this layer is still good. */
 [data-testid="status-tracker"]:has(> .error) { display: none; }
-:is(.status-line, #facts, #comparison, #metrics, #noisy-metrics) .html-container { padding: 0; }
+:is(.status-line, #facts, #comparison, #many-comparison, #opened, #table, #metrics, #noisy-metrics)
+    .html-container { padding: 0; }
 /* What is there in a moment needs no veil: of a slider there would be one at every step. */
-#comparison [data-testid="status-tracker"] { opacity: 0; animation: veil 0.2s 0.5s forwards; }
+:is(#comparison, #many-comparison) [data-testid="status-tracker"] { opacity: 0; animation: veil 0.2s 0.5s forwards; }
 @keyframes veil { to { opacity: 1; } }
 .status-line:has(p:empty), .status-line [data-testid="status-tracker"] { display: none; }
+#many-comparison:not(:has(img[src])), #opened:not(:has(p)) { display: none; }
 #outcome { gap: 16px; }
 #outcome[inert] { opacity: 0.5; }
 #difference .empty, #removed .empty { height: 100%; flex-direction: column; gap: 8px; }

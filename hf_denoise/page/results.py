@@ -262,8 +262,12 @@ def part_of(picture: Picture, box: Box) -> Picture:
     return picture.with_planes(tuple(plane[box] for plane in picture.planes))
 
 
-def as_url(preview: Preview) -> str:
-    """A small picture as a PNG in a data URL: no file that is to be deleted."""
+def as_url(preview: Preview, *, lossy: bool = False) -> str:
+    """A small picture as a PNG, or where it is to be small as WebP, in a data URL: no file that is to be deleted."""
     file = io.BytesIO()
-    Image.fromarray(preview.pixels).save(file, "PNG", compress_level=1, icc_profile=preview.icc_profile)
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+    image, profile = Image.fromarray(preview.pixels), preview.icc_profile
+    if lossy:
+        image.save(file, "WEBP", quality=80, method=2, icc_profile=profile)
+    else:
+        image.save(file, "PNG", compress_level=1, icc_profile=profile)
+    return f"data:image/{'webp' if lossy else 'png'};base64," + base64.b64encode(file.getvalue()).decode()

@@ -17,6 +17,12 @@ ALTERNATIVE_TEXTS = {
     "curves": ["Share of a defect that is kept over its contrast, a curve for each kind"],
     "map": ["The picture in grey, red where a defect must be stronger to survive"],
 }
+# For `js=` of an upload, whose first input is the file: when it was asked for, or -1 where another was given since.
+LAST_GIVEN = """(file, ...others) => {
+    const last = window.lastGiven;
+    const is_last = !last || (file?.orig_name === last.name && file?.size === last.size);
+    return [file, ...others.slice(0, -1), is_last ? performance.now() : -1];
+}"""
 # What is dropped or pasted where no field takes it goes to a hidden field, which is emptied after each use: the field
 # that is seen takes no second file before the first is cleared.
 SCRIPT = f"""() => {{
@@ -69,6 +75,14 @@ SCRIPT = f"""() => {{
         input.dispatchEvent(new Event("change", {{bubbles: true}}));
         return true;
     }};
+    // Uploads end in any order: only the file that was given last takes the place of the picture, see `LAST_GIVEN`.
+    const note = (file) => {{ window.lastGiven = file ? {{name: file.name, size: file.size}} : {{}}; }};
+    document.addEventListener("change", ({{target}}) => {{
+        if (target.matches("#picture input[type=file], #intake input[type=file]")) note(target.files[0]);
+    }}, true);
+    document.addEventListener("click", ({{target}}) => {{
+        if (target.closest("#examples button, #picture [aria-label=Clear]")) note(null);
+    }}, true);
     const withdraw = () => document.getElementById("offer")?.remove();
     const offer = (files) => {{
         withdraw();
@@ -101,6 +115,7 @@ SCRIPT = f"""() => {{
     document.addEventListener("dragleave", (event) => {{ if (!event.relatedTarget) mark(false); }});
     document.addEventListener("drop", (event) => {{
         mark(false);
+        if (event.target.closest?.("#picture")) note(event.dataTransfer.files[0]);
         // A field for one file would leave out the others in silence.
         if (event.dataTransfer.files.length < 2 || !event.target.closest?.("#picture, #original")) return;
         event.preventDefault();

@@ -38,6 +38,7 @@ class Page:
     picture: float = -1.0  # another picture, another model, or nothing at all
     strength: float = -1.0  # that, or another strength
     view: float = -1.0  # that, or another measure
+    batch: float = -1.0  # a run of many pictures, other pictures for one, or the end of one
     shown: str = ""  # the picture whose result is seen, by name
     missing: set[str] = field(default_factory=set)  # parts of that result that are not there yet, see `status`
     results: int = 0  # how many there were
@@ -74,6 +75,24 @@ def register_request(at: float | None, *, view: bool = True, strength: bool = Fa
                 page.picture = max(page.picture, at)
             while len(_pages) > KEPT_PAGES:
                 _pages.popitem(last=False)
+
+
+def register_batch(at: float) -> None:
+    """Say when the page asked for a run of many pictures or for its end: earlier runs stop, see `check_batch`."""
+    if session := session_id():
+        with _pages_lock:
+            page = _pages.setdefault(session, Page())
+            page.batch = max(page.batch, at)
+
+
+def check_batch(at: float) -> None:
+    """Raise `Stopped` if the page asked for another run than the one of that time, or for its end.
+
+    Gradio's `cancels` fails with an exception of its own where a generator is cancelled twice.
+    """
+    page = current_page()
+    if page is not None and page.batch > at:
+        raise Stopped()
 
 
 def page_of(session: str | None) -> Page | None:

@@ -25,38 +25,6 @@ dd { margin: 0; font-size: 15px; font-variant-numeric: tabular-nums; white-space
 .bad { color: color-mix(in srgb, #ea580c 70%, var(--body-text-color)); }
 """
 
-TABLE = """${value && value.length ? `<table>
-    <thead><tr>
-        <th>File</th><th>Noise before</th><th>Noise after</th><th>Message</th>
-    </tr></thead>
-    <tbody>${value.map(([file, ...cells]) => {
-        const safe = (text) => String(text ?? "").replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`);
-        const figures = cells.slice(0, 2).map((x, i) => x === null || x === "" ? `<td class="none"></td>`
-            : `<td data-label="${["before", "after"][i]}">${x.toFixed(2)}</td>`).join("");
-        return `<tr><th scope="row">${safe(file)}</th>${figures}<td class="message">${safe(cells[2])}</td></tr>`;
-    }).join("")}</tbody></table>` : `<p>The figures of each picture come here.</p>`}"""
-TABLE_STYLE = """
-p { color: var(--body-text-color-subdued); text-align: center; padding: 48px 16px; margin: 0;
-    border: 1px dashed var(--border-color-primary); border-radius: var(--radius-sm); }
-table, tr { border: 0 !important; } /* Gradio frames the tables of texts */
-table { width: 100%; border-collapse: collapse; font-size: 14px; font-variant-numeric: tabular-nums; }
-table th, table td { padding: 8px; text-align: right; vertical-align: top;
-    border: 0 solid var(--border-color-primary); border-bottom-width: 1px; }
-table thead th { font-size: 13px; font-weight: 400; color: var(--body-text-color-subdued); vertical-align: bottom; }
-table tbody th { font-weight: 500; overflow-wrap: anywhere; }
-table th:first-child, table th:last-child, table .message { text-align: left; }
-.message { width: 40%; }
-@media (max-width: 640px) {
-    thead { display: none; }
-    table tr { display: flex; flex-wrap: wrap; gap: 4px 16px; padding: 8px 0;
-        border-bottom: 1px solid var(--border-color-primary) !important; }
-    table th, table td { display: block; padding: 0; border: 0; width: auto; }
-    table tbody th, table .message { width: 100%; }
-    table .none, table .message:empty { display: none; }
-    td[data-label]::before { content: attr(data-label) " "; color: var(--body-text-color-subdued); }
-}
-"""
-
 VERDICT = """${value ? `<p class="said">${value}</p>` : `<p class="none">The limits in this picture come here.</p>`}"""
 VERDICT_STYLE = """
 p { margin: 0; min-height: 56px; display: flex; align-items: center; }
@@ -116,4 +84,15 @@ b { display: block; font-weight: 600; color: var(--body-text-color); overflow: h
     white-space: nowrap; }
 a { padding: 0; margin: 0; }
 span:not(:last-child)::after { content: " · "; }
+"""
+
+OPENED = """${value ? (() => {
+    const safe = (text) => String(text ?? "").replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`);
+    return `<p><b>${safe(value.name)}</b><span>${safe(value.noise)}</span>${value.link ? `<a href="${safe(value.link)}"
+        target="_blank" title="Opens the page with this picture, where all can be set">adjust it</a>` : ""}</p>`;
+})() : ""}"""
+OPENED_STYLE = """
+p { display: flex; flex-wrap: wrap; gap: 2px 14px; margin: 0; font-size: 14px; font-variant-numeric: tabular-nums;
+    color: var(--body-text-color-subdued); }
+b { font-weight: 600; color: var(--body-text-color); overflow-wrap: anywhere; }
 """

@@ -1,10 +1,7 @@
 """The page as people meet it, in Chromium."""
 
-import csv
 import functools
-import io
 import re
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -320,58 +317,6 @@ def test_another_picture_takes_the_place_of_one_at_work(page: "Page", pictures: 
         assert not page.get_by_test_id("toast-body").count()
         strength("1")
         page.wait_for_timeout(300)
-
-
-def test_many_pictures_and_one_bad_file(page: "Page", pictures: Path, tmp_path: Path) -> None:
-    with zipfile.ZipFile(tmp_path / "shots.zip", "w") as archive:
-        archive.write(pictures / "noisy.png", "line 1/a.png")
-        archive.write(pictures / "truncated.jpg", "line 2/b.jpg")
-    page.get_by_role("tab", name="Many images").click()
-    page.locator("#many input[type=file]").set_input_files([tmp_path / "shots.zip", pictures / "clean.png"])
-    page.get_by_text("shots").first.wait_for()
-    page.get_by_role("button", name="Denoise all").click()
-    table = page.locator("#table")
-    table.get_by_text("line 1/a.png").wait_for()
-    assert table.get_by_text("'b.jpg' is damaged").is_visible()
-    with page.expect_download() as download:
-        page.get_by_role("button", name="Download all results").click()
-    download.value.save_as(tmp_path / "results.zip")
-    with zipfile.ZipFile(tmp_path / "results.zip") as results:
-        assert set(results.namelist()) == {"line 1/a.png", "clean.png", "metrics.csv"}
-        rows = list(csv.DictReader(io.StringIO(results.read("metrics.csv").decode())))
-    assert [row["File"] for row in rows] == ["line 1/a.png", "line 2/b.jpg", "clean.png"]
-    assert float(rows[0]["Noise before"]) > 3 * float(rows[0]["Noise after"])
-
-
-def test_other_files_take_the_place_of_those_at_work(page: "Page", pictures: Path) -> None:
-    page.get_by_role("tab", name="Many images").click()
-    files, table = page.locator("#many"), page.locator("#table")
-    upload(page, "#many", pictures / "large.png")
-    files.get_by_text("large").first.wait_for()
-    page.get_by_role("button", name="Denoise all").click()
-    table.get_by_text("/20").wait_for()  # tiles
-    files.get_by_label("Clear").click()
-    upload(page, "#many", pictures / "noisy.png")
-    files.get_by_text("noisy").first.wait_for()
-    assert page.get_by_role("button", name="Download all results").is_disabled()
-    page.get_by_role("button", name="Denoise all").click()
-    table.get_by_text("noisy.png").wait_for()
-    assert not table.get_by_text("large.png").count()
-
-
-def test_a_picture_added_stops_the_run_without_it(page: "Page", server: Server, pictures: Path) -> None:
-    page.get_by_role("tab", name="Many images").click()
-    files, table, run = page.locator("#many"), page.locator("#table"), page.get_by_role("button", name="Denoise all")
-    assert run.is_disabled()
-    upload(page, "#many", pictures / "large.png")
-    files.get_by_text("large").first.wait_for()
-    run.click()
-    table.get_by_text("/20").wait_for()  # tiles
-    upload(page, "#many", pictures / "noisy.png")
-    table.get_by_text("/20").wait_for(state="detached")
-    wait_until_idle(server, 20)
-    assert table.inner_text() == "The figures of each picture come here."  # what was stopped is no error
-    assert page.get_by_role("button", name="Download all results").is_disabled()
 
 
 def test_another_model_is_for_one_visitor_alone(

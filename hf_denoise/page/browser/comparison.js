@@ -123,7 +123,8 @@ function moveLine(percent) {
 
 function update() {
     const next = props.value;
-    if (!next || next.version === shown?.version) return;
+    if (!next) return clear();
+    if (next.version === shown?.version) return;
     fresh = fresh || next.key !== shown?.key;
     shown = next;
     const pair = [next.before, next.after];
@@ -135,6 +136,16 @@ function update() {
     layers[1].children[0].onload = () => view.scale && drawOverview();
     layout();
     askForPixels();
+}
+
+function clear() {
+    [shown, fresh] = [null, true];
+    for (const layer of layers) {
+        const [image, part] = layer.children;
+        image.removeAttribute("src");
+        Object.assign(part, {box: null, hidden: true});
+    }
+    overview.hidden = true;
 }
 
 function layout() {
