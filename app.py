@@ -24,10 +24,10 @@ def main() -> None:
     gr.set_static_paths([EXAMPLE_FOLDER])
     try:
         operators_denoiser()
+        page = build()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
-    page = build()
     sweep(Path(get_upload_folder()), KEPT, SWEEP_EVERY)
     page.launch(
         theme=looks.THEME,

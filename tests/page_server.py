@@ -111,6 +111,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Server"]:
         "GRADIO_ANALYTICS_ENABLED": "False",
     }
     environment.pop("HF_DENOISE_MODEL", None)
+    environment["HF_DENOISE_PRESETS"] = "ada/nothing=magnetic tiles"
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(
             [sys.executable, str(ROOT / "app.py")], cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT

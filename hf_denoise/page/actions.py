@@ -4,32 +4,26 @@ from typing import Any
 
 import gradio as gr
 import numpy as np
-from PIL import Image
 
 from hf_denoise.arrays import to_8_bits
 from hf_denoise.errors import UserError
 from hf_denoise.imaging.blending import check_strength
-from hf_denoise.imaging.conversion import from_pil
 from hf_denoise.inference.removed import removed_view
-from hf_denoise.noise.degradations import parse_degradation
-from hf_denoise.page.companions import Companions, companions_of, keep_companions, read_companions
+from hf_denoise.page.companions import companions_of, keep_companions, read_companions
 from hf_denoise.page.comparison import comparison_of
 from hf_denoise.page.errors import shown_errors
 from hf_denoise.page.events import download_update
-from hf_denoise.page.keeping import NO_MASK, Asked, Mix, Shown, Wishes, mix_of
+from hf_denoise.page.keeping import NO_MASK, Asked, Shown, mix_of
 from hf_denoise.page.measuring import Measured
-from hf_denoise.page.models import fully_denoised
 from hf_denoise.page.results import (
     PAGE_SIDE,
     PREVIEW_SIDE,
     Preview,
-    Result,
     in_its_colours,
     kept_result,
     new_folder,
     read_picture,
     save_previews,
-    shrink,
 )
 from hf_denoise.page.samples import EXAMPLES
 from hf_denoise.page.saving import QUALITY, save_as
@@ -188,41 +182,6 @@ def figures(
         scores = quality_scores(Measured(result, mix, companions))
         watch.check_view()
         return [*scores, *mix_scores(mix)]
-
-
-def add_noise(
-    image: str | None,
-    kind: str = "gaussian",
-    amount: float = 25,
-    model: str | None = None,
-    progress: gr.Progress = gr.Progress(),  # noqa: B008
-) -> tuple[tuple[str, str], str, Scores]:
-    """Add noise to a clean picture, denoise it, and measure both against the clean picture.
-
-    Args:
-        image: clean picture file. None takes an example.
-        kind: camera, gaussian, poisson-gaussian, speckle, salt-pepper or jpeg.
-        amount: sigma on the 0 to 255 scale; percent of pixels for salt-pepper; quality for jpeg.
-            A camera also changes the clean picture that is shown and measured against, by its optics and colours.
-        model: id of a public model on the Hub, as user/name. Empty takes the packaged one.
-
-    Returns:
-        Previews of the noisy and the denoised picture: PNG, at most 2048 pixels a side.
-        Preview of the clean picture.
-        Name, unit, before and after of PSNR and SSIM.
-    """
-    with shown_errors(), new_folder() as folder:
-        clean = read_picture(image or EXAMPLES[1].clean).upright().rgb.clip(0, 1)
-        degraded, clean = parse_degradation(f"{kind}:{amount}").pair(clean, np.random.default_rng(0))
-        noisy = from_pil(Image.fromarray(to_8_bits(degraded)))  # as an image file would hold it
-        denoised = fully_denoised(noisy, model, progress)
-        result = Result(noisy, denoised, (noisy, denoised))
-        small = zip(("before", "after"), result.small(PREVIEW_SIDE), strict=True)
-        previews = {name: in_its_colours(noisy, each.astype(np.float32)) for name, each in small}
-        paths = save_previews({**previews, "clean": Preview(to_8_bits(shrink(clean)))}, folder)
-        beside = Companions(clean=noisy.with_planes((clean,)))
-        scores = quality_scores(Measured(result, Mix(Wishes(), 1.0), beside))
-        return (paths["before"], paths["after"]), paths["clean"], scores
 
 
 # What the page itself asks for

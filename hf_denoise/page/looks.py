@@ -54,6 +54,7 @@ MANY = (
 )
 TRY = "Noise is added to a clean picture and removed again, and both are measured against it."
 MODEL = "The id of a public model on the Hub that hf_denoise has saved, such as user/name. It is used for you alone."
+OWN_MODEL = "Photographs, scans and inspection: the model of this page"
 KIND_NAMES = {
     "gaussian": "Gaussian",
     "camera": "Camera (raw to JPEG)",
@@ -130,13 +131,14 @@ CSS = """
     color: var(--button-primary-text-color); }
 /* The line above a result tells the reason, and what is below this layer is still good. */
 [data-testid="status-tracker"]:has(> .error) { display: none; }
-:is(.status-line, #facts, #comparison, #many-comparison, #opened, #table, #metrics, #noisy-metrics)
+:is(.status-line, #facts, #comparison, #many-comparison, #noisy-comparison, #opened, #table, #metrics, #noisy-metrics)
     .html-container { padding: 0; }
 /* What is there in a moment needs no veil: of a slider there would be one at every step. */
-:is(#comparison, #many-comparison) [data-testid="status-tracker"] { opacity: 0; animation: veil 0.2s 0.5s forwards; }
+:is(#comparison, #many-comparison, #noisy-comparison) [data-testid="status-tracker"]
+    { opacity: 0; animation: veil 0.2s 0.5s forwards; }
 @keyframes veil { to { opacity: 1; } }
 .status-line:has(p:empty), .status-line [data-testid="status-tracker"] { display: none; }
-#many-comparison:not(:has(img[src])), #opened:not(:has(p)) { display: none; }
+#many-comparison:not(:has(img[src])), #noisy-comparison:not(:has(img[src])), #opened:not(:has(p)) { display: none; }
 #outcome { gap: 16px; }
 #outcome[inert] { opacity: 0.5; }
 #difference .empty, #removed .empty { height: 100%; flex-direction: column; gap: 8px; }
@@ -163,18 +165,6 @@ def thumbnails(paths: list[str], label: str, elem_id: str) -> gr.Dataset:
     image = gr.Image(render=False, show_label=False)
     samples = [[path] for path in paths]
     return gr.Dataset(components=[image], samples=samples, type="index", label=label, elem_id=elem_id)
-
-
-def slider(pair: tuple[str, str], label: str, max_height: int, elem_id: str) -> gr.ImageSlider:
-    return gr.ImageSlider(
-        pair,
-        label=label,
-        format="png",
-        interactive=False,
-        max_height=max_height,
-        buttons=["fullscreen"],
-        elem_id=elem_id,
-    )
 
 
 def picture_shown(path: str | None, label: str, elem_id: str, **props: Any) -> PageImage:

@@ -6,23 +6,49 @@ from typing import Any
 import gradio as gr
 from huggingface_hub import ModelCard, constants
 
+from hf_denoise.errors import UserError
 from hf_denoise.hub.files import CARD, PACKAGED, checkpoint_folder
+from hf_denoise.hub.ids import is_hub_id
 from hf_denoise.page import looks
 from hf_denoise.page.errors import shown_errors
-from hf_denoise.page.events import HIDDEN, ONE_AT_A_TIME
+from hf_denoise.page.events import AT_ONCE, HIDDEN, ONE_AT_A_TIME
 from hf_denoise.page.models import denoiser
 
 
 def model_panel(model: gr.Textbox) -> Any:
     """Lay out the panel, which puts the id of the model into `model`. Gives the event of a model being loaded."""
+    presets = [(looks.OWN_MODEL, ""), *presets_of(os.environ.get("HF_DENOISE_PRESETS", ""))]
     with gr.Accordion("Model", open=False):
+        preset = gr.Radio(presets, value="", label="For", visible=len(presets) > 1, elem_id="presets")
         with gr.Row():
             typed = gr.Textbox(label="Model on the Hub", placeholder="user/name", max_lines=1, scale=3)
             load = gr.Button("Load model", scale=1)
         in_use = gr.Markdown(looks.MODEL, elem_classes="about", elem_id="in-use")
         with gr.Accordion("Model card: numbers, training data, licences, papers", open=False):
             card = gr.Markdown(model_card(""), elem_id="card")
-    return gr.on([load.click, typed.submit], load_model, typed, [model, in_use, card], **ONE_AT_A_TIME, **HIDDEN)
+    chosen = preset.input(lambda id: id, preset, typed, **AT_ONCE)
+    loads = [load.click, typed.submit, chosen.success]
+    return gr.on(loads, load_model, typed, [model, in_use, card], **ONE_AT_A_TIME, **HIDDEN)
+
+
+def presets_of(text: str) -> list[tuple[str, str]]:
+    """What the operator offers beside the model of the page: (a line on what it is for, its id on the Hub) of each.
+
+    Args:
+        text: `user/name=what it is for; user/other=what that is for`.
+
+    Raises:
+        UserError: one is no such pair.
+    """
+    presets = []
+    for preset in filter(None, map(str.strip, text.split(";"))):
+        model, _, purpose = map(str.strip, preset.partition("="))
+        if not purpose or not is_hub_id(model):
+            raise UserError(
+                f"HF_DENOISE_PRESETS: '{preset}' is not a model and what it is for; write user/name=photographs of skin"
+            )
+        presets.append((purpose, model))
+    return presets
 
 
 def load_model(model: str) -> tuple[str, str, str]:

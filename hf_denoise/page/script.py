@@ -1,4 +1,4 @@
-"""What the page runs in the browser: names for pictures, the slider by keyboard, and files that come from outside."""
+"""What the page runs in the browser: names for pictures, and files that come from outside."""
 
 import json
 
@@ -10,7 +10,6 @@ ALTERNATIVE_TEXTS = {
     "originals": [f"Example: {example.caption}, clean" for example in EXAMPLES],
     "removed": ["What was taken away, amplified around grey"],
     "difference": ["Difference between the result and the clean reference, amplified"],
-    "noisy-comparison": ["The picture with noise added", "The denoised picture"],
     "clean": ["The clean picture"],
     "webcam": ["Picture of the camera"],
     "protected": ["The picture in grey, blue where it is protected"],
@@ -31,37 +30,8 @@ SCRIPT = f"""() => {{
         document.querySelectorAll(`#${{id}} img`).forEach((img, index) => {{
             if (alts[index] && img.alt !== alts[index]) img.alt = alts[index];
         }}));
-    // The line of Gradio's slider can be dragged, but not be reached by keyboard.
-    const handles = () => document.querySelectorAll("#noisy-comparison .outer");
-    const share = (handle) => {{
-        const [line, whole] = [handle, handle.parentElement].map((part) => part.getBoundingClientRect());
-        return {{x: line.x + line.width / 2, y: line.y + line.height / 2, width: whole.width,
-            percent: Math.round(100 * (line.x + line.width / 2 - whole.x) / whole.width)}};
-    }};
-    const reach = () => handles().forEach((handle) => {{
-        if (handle.tabIndex === 0) return;
-        handle.tabIndex = 0;
-        const told = {{role: "slider", "aria-label": "Place of the line between before and after",
-            "aria-valuemin": 0, "aria-valuemax": 100, "aria-valuenow": share(handle).percent}};
-        Object.entries(told).forEach(([name, value]) => handle.setAttribute(name, value));
-        handle.addEventListener("keydown", (event) => {{
-            const steps = {{ArrowLeft: -2, ArrowRight: 2, ArrowDown: -2, ArrowUp: 2, PageDown: -20, PageUp: 20,
-                Home: -100, End: 100}};
-            if (!(event.key in steps)) return;
-            event.preventDefault();
-            const {{x, y, width, percent}} = share(handle);
-            const to = Math.min(Math.max(percent + steps[event.key], 0), 100);
-            const mouse = (kind, target, clientX) => target.dispatchEvent(
-                new MouseEvent(kind, {{bubbles: true, cancelable: true, view: window, clientX, clientY: y}}));
-            mouse("mousedown", handle, x);
-            mouse("mousemove", window, x + (to - percent) * width / 100);
-            mouse("mouseup", window, x + (to - percent) * width / 100);
-            handle.setAttribute("aria-valuenow", to);
-        }});
-    }});
-    const tend = () => {{ describe(); reach(); }};
-    new MutationObserver(tend).observe(document.body, {{childList: true, subtree: true}});
-    tend();
+    new MutationObserver(describe).observe(document.body, {{childList: true, subtree: true}});
+    describe();
 
     // Of each tab: the field that is seen, and the one that takes what is dropped elsewhere.
     const fields = [["#picture", "#intake"], ["#many", "#many"], ["#original", "#original-intake"]];

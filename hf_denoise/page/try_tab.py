@@ -6,16 +6,16 @@ import gradio as gr
 
 from hf_denoise.noise.degradations import NOISE_KINDS
 from hf_denoise.page import looks
-from hf_denoise.page.actions import add_noise
-from hf_denoise.page.components import CheckedSlider, ScoreList
-from hf_denoise.page.events import AT_ONCE, HIDDEN, ONE_AT_A_TIME
+from hf_denoise.page.components import CheckedSlider, Comparison, ComparisonPart, ScoreList
+from hf_denoise.page.events import AT_ONCE, HIDDEN, ONE_AT_A_TIME, QUICK
 from hf_denoise.page.samples import EXAMPLES
 from hf_denoise.page.status import RunStatus
+from hf_denoise.page.trying import add_noise, add_noise_on_page, part_of_tried
 
 
 def try_tab(model: gr.Textbox) -> None:
     """Lay out the tab, with a result; `model` holds the id of the model in use."""
-    pair, clean_preview, scores = add_noise(None)
+    shown, clean_preview, scores = add_noise_on_page(None, "gaussian", 25, None)
     gr.Markdown(looks.TRY)
     status = RunStatus("noisy", "Cancelled; there is no result of this picture yet.")
     with gr.Row():
@@ -33,13 +33,15 @@ def try_tab(model: gr.Textbox) -> None:
                 status.lay_out_cancel()
     status.lay_out_line()
     with gr.Row():
-        comparison = looks.slider(pair, "Noisy | denoised", 420, "noisy-comparison")
+        with gr.Column(min_width=320):
+            comparison = Comparison(shown, elem_id="noisy-comparison")
+            part = ComparisonPart("noisy-comparison")
         clean = looks.picture_shown(clean_preview, "Clean", "clean")
     metrics = ScoreList(scores, label="Metrics", elem_id="noisy-metrics")
 
     results = [comparison, clean, metrics]
     task: dict[str, Any] = {
-        "fn": add_noise,
+        "fn": add_noise_on_page,
         "inputs": [original, kind, amount, model],
         "outputs": results,
         "show_progress_on": comparison,
@@ -56,7 +58,7 @@ def try_tab(model: gr.Textbox) -> None:
         lambda index: (EXAMPLES[index].clean, *(None,) * 3), originals, [original, *results], **AT_ONCE
     )
     started = [
-        add.click(**task, api_name="add_noise"),
+        add.click(**task, **HIDDEN),
         given.then(**task, **HIDDEN),
         given_elsewhere.then(**task, **HIDDEN),
         chosen.then(**task, **HIDDEN),
@@ -68,3 +70,7 @@ def try_tab(model: gr.Textbox) -> None:
         amount,
         **AT_ONCE,
     )
+    comparison.look(part_of_tried, None, part, show_progress="hidden", trigger_mode="always_last", **QUICK, **HIDDEN)
+    pair = gr.ImageSlider(visible=False, label="Noisy | denoised", format="png")
+    answer = [pair, clean, metrics]
+    gr.Button(visible=False).click(add_noise, task["inputs"], answer, api_name="add_noise", **ONE_AT_A_TIME)

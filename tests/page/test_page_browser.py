@@ -346,6 +346,14 @@ def test_another_model_is_for_one_visitor_alone(
     before, after = scores(page)["Estimated noise level"]
     assert after == pytest.approx(before, rel=0.05)
 
+    presets = page.locator("#presets")
+    for purpose, said in (
+        ("the model of this page", "In use: the model of this page"),
+        ("magnetic tiles", "In use: ada/"),
+    ):
+        wait_for_result(page, presets.get_by_label(purpose).check)
+        page.get_by_text(said).wait_for()
+
     other = context.new_page()
     other.goto(server.url)
     other.locator("#comparison img").last.wait_for()
