@@ -14,5 +14,7 @@ def test_each_preset_is_a_model_and_what_it_is_for() -> None:
 
 @pytest.mark.parametrize("wrong", ["ada/tiles", "ada/tiles=", "/srv/model=tiles", "=tiles"])
 def test_what_is_no_preset_is_one_sentence(wrong: str) -> None:
-    with pytest.raises(UserError, match=r"HF_DENOISE_PRESETS: '.*' is not a model and what it is for; write user/name="):
+    with pytest.raises(
+        UserError, match=r"HF_DENOISE_PRESETS: '.*' is not a model and what it is for; write user/name="
+    ):
         presets_of(f"ada/a=b; {wrong}")
