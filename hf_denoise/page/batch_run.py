@@ -1,6 +1,5 @@
 """One run of "Many images" on the page: it tells how far it is, keeps what is done, and can go on."""
 
-import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -46,6 +45,7 @@ class BatchRun:
     model: str | None
     rows: list[Row] = field(default_factory=list)
     dropped: bool = False  # other pictures were given since
+    packed: tuple[int, str] = 0, ""  # how many results there were in the last ZIP, and its path
 
     @property
     def said(self) -> str:
@@ -183,16 +183,19 @@ def begin_anew(files: list[str] | None, run: BatchRun | None, at: float) -> tupl
 
 
 def packed(run: BatchRun) -> str:
-    """A ZIP of all results of a run, and of the table of figures. One that was made before is deleted."""
-    for before in run.folder.glob("zip-*"):
-        shutil.rmtree(before, ignore_errors=True)
-    target = Path(tempfile.mkdtemp(prefix="zip-", dir=run.folder)) / "denoised.zip"
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as results:  # pictures are compressed already
-        for row in run.rows:
-            if row.file:
-                results.write(row.file, row.name)
-        results.writestr(TABLE, as_csv(run.rows))
-    return str(target)
+    """A ZIP of all results of a run, and of the table of figures. While no result is new it is the same."""
+    done = len(run.rows) - len(run.rest())
+    if run.packed[0] != done:
+        target = Path(tempfile.mkdtemp(prefix="zip-", dir=run.folder)) / "denoised.zip"
+        with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as results:  # pictures are compressed already
+            for row in run.rows:
+                if row.file:
+                    results.write(row.file, row.name)
+            results.writestr(TABLE, as_csv(run.rows))
+        if run.packed[1]:
+            Path(run.packed[1]).unlink(missing_ok=True)
+        run.packed = done, str(target)
+    return run.packed[1]
 
 
 def open_row(run: BatchRun | None, event: gr.EventData) -> tuple[dict[str, Any], dict[str, Any], int]:

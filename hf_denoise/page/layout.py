@@ -86,6 +86,7 @@ def build() -> gr.Blocks:
             ManyTab(model)
         with gr.Tab("Try it"):
             try_tab(model)
-        first.follow_model(model_panel(model))
+        for loaded in model_panel(model):
+            first.follow_model(loaded)
         first.follow_address(page)
     return page

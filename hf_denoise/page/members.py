@@ -67,10 +67,11 @@ def listed(files: Iterable[str]) -> list[Member]:
             continue
         try:
             with zipfile.ZipFile(path) as archive:
-                members += _in_archive(archive, path)
+                inside = archive.infolist()
         # RuntimeError: of a version that zipfile does not know.
         except (zipfile.BadZipFile, OSError, ValueError, RuntimeError):
             raise UserError(f"'{path.name}' is not a ZIP, or damaged; pack it again") from None
+        members += _in_archive(inside, path)
     if not members:
         raise UserError("there is no picture in the ZIP; put PNG, JPEG, WebP, BMP, TIFF or GIF files in it")
     if len(members) > MAX_FILES:
@@ -82,9 +83,9 @@ def listed(files: Iterable[str]) -> list[Member]:
     return [replace(member, name=free_name(PurePosixPath(member.name), taken)) for member in members]
 
 
-def _in_archive(archive: zipfile.ZipFile, path: Path) -> list[Member]:
+def _in_archive(inside: Iterable[zipfile.ZipInfo], path: Path) -> list[Member]:
     members = []
-    for info in archive.infolist():
+    for info in inside:
         # Some packers write backslashes.
         name = PurePosixPath(info.filename.replace("\\", "/"))
         if name.is_absolute() or ".." in name.parts or _DRIVE.match(str(name)) or "\0" in info.filename:

@@ -11,12 +11,12 @@ from hf_denoise.hub.files import CARD, PACKAGED, checkpoint_folder
 from hf_denoise.hub.ids import is_hub_id
 from hf_denoise.page import looks
 from hf_denoise.page.errors import shown_errors
-from hf_denoise.page.events import AT_ONCE, HIDDEN, ONE_AT_A_TIME
+from hf_denoise.page.events import HIDDEN, ONE_AT_A_TIME
 from hf_denoise.page.models import denoiser
 
 
-def model_panel(model: gr.Textbox) -> Any:
-    """Lay out the panel, which puts the id of the model into `model`. Gives the event of a model being loaded."""
+def model_panel(model: gr.Textbox) -> tuple[Any, ...]:
+    """Lay out the panel, which puts the id of the model into `model`. Gives the events of a model being loaded."""
     presets = [(looks.OWN_MODEL, ""), *presets_of(os.environ.get("HF_DENOISE_PRESETS", ""))]
     with gr.Accordion("Model", open=False):
         preset = gr.Radio(presets, value="", label="For", visible=len(presets) > 1, elem_id="presets")
@@ -26,9 +26,11 @@ def model_panel(model: gr.Textbox) -> Any:
         in_use = gr.Markdown(looks.MODEL, elem_classes="about", elem_id="in-use")
         with gr.Accordion("Model card: numbers, training data, licences, papers", open=False):
             card = gr.Markdown(model_card(""), elem_id="card")
-    chosen = preset.input(lambda id: id, preset, typed, **AT_ONCE)
-    loads = [load.click, typed.submit, chosen.success]
-    return gr.on(loads, load_model, typed, [model, in_use, card], **ONE_AT_A_TIME, **HIDDEN)
+    shown, options = [model, in_use, card], {**ONE_AT_A_TIME, **HIDDEN}
+    # Only one of both says what is in use.
+    of_hub = gr.on([load.click, typed.submit], lambda id: (*load_model(id), None), typed, [*shown, preset], **options)
+    of_page = preset.input(lambda id: (*load_model(id), ""), preset, [*shown, typed], **options)
+    return of_hub, of_page
 
 
 def presets_of(text: str) -> list[tuple[str, str]]:

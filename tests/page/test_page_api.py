@@ -38,7 +38,7 @@ from hf_denoise.imaging.picture import Picture
 from hf_denoise.inference.denoiser import Denoiser
 from hf_denoise.metrics.quality import psnr
 from hf_denoise.model.unet import DenoisingUNet
-from hf_denoise.page import batch, models, results
+from hf_denoise.page import batch, members, models, results
 from hf_denoise.page.actions import denoise
 from hf_denoise.page.stop import Stopped, Watch
 
@@ -297,11 +297,11 @@ def test_a_zip_bomb_is_refused(pictures: Path, tmp_path: Path, monkeypatch: pyte
         archive.writestr("zeros.png", bytes(5_000_000))
         for number in range(20):
             archive.writestr(f"{number}.png", b"")
-    monkeypatch.setattr(batch, "MAX_UNPACKED", 4_000_000)
+    monkeypatch.setattr(members, "MAX_UNPACKED", 4_000_000)
     with pytest.raises(gr.Error, match=r"unpacks to 0\.0 GB"):
         batch.denoise_many([str(tmp_path / "bomb.zip")])
-    monkeypatch.setattr(batch, "MAX_FILES", 20)
-    monkeypatch.setattr(batch, "MAX_UNPACKED", 6_000_000)
+    monkeypatch.setattr(members, "MAX_FILES", 20)
+    monkeypatch.setattr(members, "MAX_UNPACKED", 6_000_000)
     with pytest.raises(gr.Error, match="21 files are too many"):
         batch.denoise_many([str(tmp_path / "bomb.zip")])
 
@@ -309,7 +309,7 @@ def test_a_zip_bomb_is_refused(pictures: Path, tmp_path: Path, monkeypatch: pyte
     packed = (tmp_path / "bomb.zip").read_bytes()
     lie = packed.replace((5_000_000).to_bytes(4, "little"), (1000).to_bytes(4, "little"))
     (tmp_path / "lie.zip").write_bytes(lie)
-    monkeypatch.setattr(batch, "MAX_FILES", 21)
+    monkeypatch.setattr(members, "MAX_FILES", 21)
     results_zip, rows = batch.denoise_many([str(tmp_path / "lie.zip")])
     assert all(row[3] for row in rows)
     assert zipfile.ZipFile(results_zip).namelist() == ["metrics.csv"]

@@ -72,9 +72,17 @@ def test_a_row_for_each_picture_opens_in_the_comparison_and_what_failed_is_tried
     )
     opened = page.locator("#opened").inner_text()
     assert "line 1/a.png" in opened and "of 255" in opened
+    page.wait_for_function(  # no veil any more
+        """() => {
+            for (let seen = document.querySelector("#many-comparison .size"); seen; seen = seen.parentElement)
+                if (getComputedStyle(seen).opacity !== "1") return false;
+            return true;
+        }"""
+    )
     own = {"include": [["#table"], ["#many-comparison"], ["#opened"], ["#many-status"]]}
     found = Axe().run(page, own).response["violations"]
-    assert not [each["id"] for each in found if each["impact"] in ("serious", "critical")]
+    serious = [each for each in found if each["impact"] in ("serious", "critical")]
+    assert not serious, [node["html"] + str(node["any"]) for each in serious for node in each["nodes"]]
 
     for given in (server.folder / "gradio").rglob("b & *.jpg"):  # as if it had been read while it was written
         given.write_bytes((pictures / "whole.jpg").read_bytes())
