@@ -5,7 +5,7 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from page_server import browser, client, context, page, picture, pictures, server  # noqa: F401  (one server for all modules)
@@ -29,12 +29,23 @@ for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", "HF_HUB_CACH
     os.environ.pop(name, None)
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Each file is run by one worker, and all of the page by the same: two browsers keep each other waiting."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class OneBrowser(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return "page" if file.startswith("tests/page/test_page_") else file
+
+    return OneBrowser(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Each file is run by one worker, and all that use the page by the same: two browsers keep each other waiting."""
-    for item in items:
-        of_page = "server" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("page" if of_page else item.nodeid.partition("::")[0]))
+    """What takes long begins first, so that no worker has it alone at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (not item.path.name.startswith("test_page_"), item.path not in slow))
 
 
 def pytest_unconfigure() -> None:
