@@ -96,6 +96,14 @@ BAD_FILES = ["truncated.jpg", "text.png", "empty.png", "huge.png"]
 
 # The server
 
+# `app.py`, with a third of the probes for a small picture, as `few_probes` of conftest.py.
+START = """
+import runpy, sys
+from hf_denoise.probing import responses
+responses.MOST_PASSES = 10
+runpy.run_path(sys.argv[1], run_name="__main__")
+"""
+
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Server"]:
@@ -113,9 +121,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Server"]:
     environment.pop("HF_DENOISE_MODEL", None)
     environment["HF_DENOISE_PRESETS"] = "ada/nothing=magnetic tiles"
     with (folder / "log").open("w") as log:
-        process = subprocess.Popen(
-            [sys.executable, str(ROOT / "app.py")], cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT
-        )
+        command = [sys.executable, "-c", START, str(ROOT / "app.py")]
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT)
     running = Server(process, f"http://127.0.0.1:{port}/", folder)
     try:
         running.wait_until_it_answers()

@@ -1,5 +1,6 @@
 """The programs of `examples/`, run as people run them."""
 
+import importlib.util
 import os
 import signal
 import subprocess
@@ -11,7 +12,10 @@ from typing import Any
 import datasets
 import numpy as np
 import pytest
+import tyro
 from PIL import Image
+
+from hf_denoise.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -22,8 +26,20 @@ def start(*options: object) -> "subprocess.Popen[str]":
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 
+def example() -> Any:
+    """The job in this process, which has torch loaded."""
+    found = importlib.util.spec_from_file_location("denoise_dataset", ROOT / "examples/denoise_dataset.py")
+    assert found and found.loader
+    module = importlib.util.module_from_spec(found)
+    sys.modules["denoise_dataset"] = module  # dataclasses look there
+    found.loader.exec_module(module)
+    return module.Job
+
+
 @pytest.mark.slow
-def test_a_job_whose_processes_are_killed_loses_nothing_and_does_nothing_twice(tmp_path: Path) -> None:
+def test_a_job_whose_processes_are_killed_loses_nothing_and_does_nothing_twice(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     data, out = tmp_path / "in", tmp_path / "out"
     rng = np.random.default_rng(0)
     for number in range(120):
@@ -40,17 +56,15 @@ def test_a_job_whose_processes_are_killed_loses_nothing_and_does_nothing_twice(t
     assert first.wait(120) == 0, first.stderr.read() if first.stderr else ""
     assert second.wait() == -signal.SIGKILL
 
-    unfinished = start(*options, "--finish")
-    assert unfinished.wait(60) == 1
-    assert "parts are missing" in (unfinished.stderr.read() if unfinished.stderr else "")
+    job = example()
+    with pytest.raises(UserError, match="parts are missing"):
+        tyro.cli(job, args=[*map(str, options), "--finish"]).run()
 
     done = {path: path.stat().st_mtime_ns for path in out.glob("*.parquet")}
-    again = start(*options)  # alone: the others' parts are left to it
-    assert again.wait(120) == 0
+    tyro.cli(job, args=[*map(str, options)]).run()  # alone: the others' parts are left to it
     assert {path: path.stat().st_mtime_ns for path in done} == done
-    finished = start(*options, "--finish")
-    assert finished.wait(60) == 0
-    assert "121 images in 40 parts, 1 of which could not be read" in (finished.stdout.read() if finished.stdout else "")
+    tyro.cli(job, args=[*map(str, options), "--finish"]).run()
+    assert "121 images in 40 parts, 1 of which could not be read" in capsys.readouterr().out
 
     table: Any = datasets.load_dataset("parquet", data_files=str(out / "*.parquet"), split="train")
     names = table["name"]
@@ -68,6 +82,7 @@ def test_a_job_whose_processes_are_killed_loses_nothing_and_does_nothing_twice(t
 def test_the_notebook_runs_from_the_first_cell_to_the_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
     monkeypatch.setenv("STEPS", "4")
+    monkeypatch.setenv("SIDE", "2")
     monkeypatch.setenv("OUT", str(tmp_path / "out"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))

@@ -35,6 +35,7 @@ def noisy(tmp_path: Path) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("few_probes")
 def test_the_sentence_and_the_table_are_those_of_the_report(noisy: Path) -> None:
     result = run("probe", noisy, "--engine", "torch", "--precision", "float32", "--seed", 3)
     assert result.returncode == 0, result.stderr

@@ -169,8 +169,7 @@ def test_what_the_card_tells_a_stranger_to_run_runs(hub, photos, tmp_path):
     env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}"
     snippets = re.findall(r"```python\n(.*?)\n```", usage, re.DOTALL)
     assert len(snippets) == 2
-    for code in snippets:
-        subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", "\n".join(snippets)], cwd=tmp_path, env=env, check=True, timeout=120)
     (tmp_path / "denoised.png").unlink()
     subprocess.run(command, shell=True, cwd=tmp_path, env=env, check=True, timeout=120)
     assert Image.open(tmp_path / "denoised.png").size == (64, 64)
