@@ -85,7 +85,7 @@ def opened(url: str) -> Iterator[Page]:
 
 def run(options: Options) -> None:
     """Measure a JPEG and a PNG of each size; write page_time.md and page_time.json."""
-    sizes = (0.2,) if options.quick else (1, 12, 48)
+    sizes = (0.2,) if options.quick else (1, 12, 24, 48)
     about = machine.describe(("torch", "gradio"))
     rows: list[dict[str, Any]] = []
     with (

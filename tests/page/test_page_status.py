@@ -86,7 +86,10 @@ def test_cancel_is_active_while_a_picture_is_at_work_and_keeps_the_last_result(
 
 
 def test_other_tabs_say_that_they_were_cancelled(page: "Page", server: Server, pictures: Path) -> None:
-    for tab, field, start in (("Many images", "many", "Denoise all"), ("Try it", "original", None)):
+    for tab, field, start, told in (
+        ("Many images", "many", "Denoise all", "#many-status"),
+        ("Try it", "original", None, "#noisy-comparison"),
+    ):
         page.get_by_role("tab", name=tab).click()
         name = "many" if field == "many" else "noisy"
         button, line = page.locator(f"#{name}-cancel"), page.locator(f"#{name}-status p")
@@ -94,7 +97,7 @@ def test_other_tabs_say_that_they_were_cancelled(page: "Page", server: Server, p
         upload(page, f"#{field}", pictures / "large.png")
         if start:
             page.get_by_role("button", name=start, disabled=False).click()
-        page.get_by_text("/20").first.wait_for()  # tiles
+        page.locator(told).get_by_text("/20").wait_for()  # tiles
         button.click()
         line.filter(has_text="Cancelled").wait_for()
         assert button.is_disabled()
