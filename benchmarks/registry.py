@@ -70,6 +70,7 @@ BENCHMARKS: dict[str, Benchmark] = {
         packages=("onnxruntime", "onnxscript"),
     ),
     "memory": Benchmark("benchmarks.memory", "peak memory and time over the size of a file"),
+    "why": Benchmark("benchmarks.why", "the picture at the head of the page: a defect under noise, denoised twice"),
     "start": Benchmark("benchmarks.start", "time from the command to the result, and what the imports take of it"),
     "page_time": Benchmark(
         "benchmarks.page.waiting", "time from dropping a picture on the page to the result", packages=("playwright",)

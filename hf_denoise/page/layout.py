@@ -1,5 +1,6 @@
 """The page as a whole: three tabs and the choice of the model."""
 
+import base64
 from collections import defaultdict
 from typing import Any
 
@@ -12,6 +13,7 @@ from hf_denoise.page.denoise_tab import DenoiseTab
 from hf_denoise.page.errors import Failure
 from hf_denoise.page.many_tab import ManyTab
 from hf_denoise.page.model_panel import model_panel
+from hf_denoise.page.samples import EXAMPLE_FOLDER
 from hf_denoise.page.status import note_failure
 from hf_denoise.page.stop import Stopped
 from hf_denoise.page.try_tab import try_tab
@@ -75,10 +77,20 @@ class PageBlocks(gr.Blocks):
         return info
 
 
+def why() -> str:
+    """The picture at the head of the page, with what is left of the defect in each part of it."""
+    picture = base64.b64encode(EXAMPLE_FOLDER.joinpath("why.webp").read_bytes()).decode()
+    parts = "".join(f"<span>{name} <b>{kept}</b></span>" for name, kept in looks.WHY.items())
+    alt = "A crack in a wall under noise, after non-local means, and after hf_denoise"
+    return f'<figure title="{looks.WHY_SAID}"><img src="data:image/webp;base64,{picture}" alt="{alt}">{parts}</figure>'
+
+
 def build() -> gr.Blocks:
     """The page. It opens with a result on the first and the last tab: an example of each is denoised here."""
     with PageBlocks(title="hf_denoise: noise out, defects in", delete_cache=(SWEEP_EVERY, KEPT)) as page:
-        gr.Markdown(looks.INTRODUCTION)
+        with gr.Row(elem_id="head"):
+            gr.Markdown(looks.INTRODUCTION)
+            gr.HTML(why(), padding=False, elem_id="why")
         model = gr.Textbox(label="Model", visible=False)
         with gr.Tab("Denoise"):
             first = DenoiseTab(model)
