@@ -1,6 +1,7 @@
 """One run of "Many images" on the page: it tells how far it is, keeps what is done, and can go on."""
 
 import tempfile
+import threading
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -46,6 +47,7 @@ class BatchRun:
     rows: list[Row] = field(default_factory=list)
     dropped: bool = False  # other pictures were given since
     packed: tuple[int, str] = 0, ""  # how many results there were in the last ZIP, and its path
+    packing: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def said(self) -> str:
@@ -74,15 +76,15 @@ class BatchRun:
         for index in rest:
             for member in self.members:
                 keep_file(str(member.path))  # a long run outlasts the hour that uploads are kept for
-            told = _Told()
-            yield from self._told(context, index, told, at)
+            noted = _Noted()
+            yield from self._denoise(context, index, noted, at)
             check_batch(at)
             yield said(at, "working", f"{self.said}."), self.shown()
 
-    def _told(self, context: Any, index: int, told: "_Told", at: float) -> Iterator[tuple[Said, Any]]:
+    def _denoise(self, context: Any, index: int, noted: "_Noted", at: float) -> Iterator[tuple[Said, Any]]:
         """Denoise one picture, and tell meanwhile how far the network is."""
         member = self.members[index]
-        network = partial(fully_denoised, model=self.model, progress=told, description="tile")
+        network = partial(fully_denoised, model=self.model, progress=noted, description="tile")
         taken = names_of(self.rows, index)
         work = partial(row_of, member, self.folder / str(index), taken, network, self.strength)
         aside = ThreadPoolExecutor(1)
@@ -90,8 +92,8 @@ class BatchRun:
             row, last = aside.submit(context.run, work), ""
             while not wait([row], TELL_EVERY).done:
                 check_batch(at)
-                if told.text != last:
-                    last = told.text
+                if noted.text != last:
+                    last = noted.text
                     yield said(at, "working", f"{self.said}. '{Path(member.name).name}': {last}."), gr.skip()
             self.rows[index] = row.result()
         finally:
@@ -112,7 +114,7 @@ class BatchRun:
         ]
 
 
-class _Told(gr.Progress):
+class _Noted(gr.Progress):
     """Takes the place of `gr.Progress`, which shows nothing once a function has given its first values."""
 
     text = ""
@@ -123,10 +125,10 @@ class _Told(gr.Progress):
         self.text = f"{desc} {progress[0]}/{progress[1]}" if counted else desc[:1].lower() + desc[1:]
 
 
-Told = tuple[Said, Any, BatchRun]
+Update = tuple[Said, Any, BatchRun]
 
 
-def denoise_all(files: list[str] | None, strength: float, model: str | None, at: float) -> Iterator[Told]:
+def denoise_all(files: list[str] | None, strength: float, model: str | None, at: float) -> Iterator[Update]:
     """Denoise many pictures on the page: what is said, the rows, and the run, again and again."""
     register_batch(at)
     with shown_errors(seconds=None):
@@ -137,7 +139,7 @@ def denoise_all(files: list[str] | None, strength: float, model: str | None, at:
             yield line, rows, run
 
 
-def go_on(run: BatchRun, at: float) -> Iterator[Told]:
+def go_on(run: BatchRun, at: float) -> Iterator[Update]:
     """As `denoise_all`, for what failed in a run or was left when it was cancelled."""
     register_batch(at)
     with shown_errors(seconds=None):
@@ -184,18 +186,19 @@ def begin_anew(files: list[str] | None, run: BatchRun | None, at: float) -> tupl
 
 def packed(run: BatchRun) -> str:
     """A ZIP of all results of a run, and of the table of figures. While no result is new it is the same."""
-    done = len(run.rows) - len(run.rest())
-    if run.packed[0] != done:
-        target = Path(tempfile.mkdtemp(prefix="zip-", dir=run.folder)) / "denoised.zip"
-        with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as results:  # pictures are compressed already
-            for row in run.rows:
-                if row.file:
-                    results.write(row.file, row.name)
-            results.writestr(TABLE, as_csv(run.rows))
-        if run.packed[1]:
-            Path(run.packed[1]).unlink(missing_ok=True)
-        run.packed = done, str(target)
-    return run.packed[1]
+    with run.packing:  # a cancel and the end of the run may both ask for it
+        done = len(run.rows) - len(run.rest())
+        if run.packed[0] != done:
+            target = Path(tempfile.mkdtemp(prefix="zip-", dir=run.folder)) / "denoised.zip"
+            with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as results:  # pictures are compressed already
+                for row in run.rows:
+                    if row.file:
+                        results.write(row.file, row.name)
+                results.writestr(TABLE, as_csv(run.rows))
+            if run.packed[1]:
+                Path(run.packed[1]).unlink(missing_ok=True)
+            run.packed = done, str(target)
+        return run.packed[1]
 
 
 def open_row(run: BatchRun | None, event: gr.EventData) -> tuple[dict[str, Any], dict[str, Any], int]:

@@ -149,7 +149,7 @@ CSS = """
     { opacity: 0; animation: veil 0.2s 0.5s forwards; }
 @keyframes veil { to { opacity: 1; } }
 .status-line:has(p:empty), .status-line [data-testid="status-tracker"] { display: none; }
-#many-comparison:not(:has(img[src])), #noisy-comparison:not(:has(img[src])), #opened:not(:has(p)) { display: none; }
+#many-comparison:not(:has(img[src])), #opened:not(:has(p)) { display: none; }
 #outcome { gap: 16px; }
 #outcome[inert] { opacity: 0.5; }
 #difference .empty, #removed .empty { height: 100%; flex-direction: column; gap: 8px; }
