@@ -95,7 +95,7 @@ CSS = """
 #head { align-items: end; gap: 8px 32px; flex-wrap: wrap; }
 #head > :first-child { flex: 1 1 360px; }
 #why { flex: 0 0 auto !important; width: auto; }
-#why figure { margin: 0; display: grid; grid-template-columns: repeat(3, 134px); gap: 2px 4px; font-size: 12px;
+#why figure { margin: 0; display: grid; grid-template-columns: repeat(3, 144px); gap: 2px 4px; font-size: 12px;
     line-height: 1.3; color: var(--body-text-color-subdued); }
 #why img { grid-column: 1 / 4; width: 100%; margin: 0; border-radius: var(--radius-sm); }
 #why span { white-space: nowrap; }
