@@ -57,6 +57,11 @@ MANY = (
 )
 TRY = "Noise is added to a clean picture and removed again, and both are measured against it."
 MODEL = "The id of a public model on the Hub that hf_denoise has saved, such as user/name. It is used for you alone."
+PAPERS = (
+    "Papers: [U-Net](https://arxiv.org/abs/1505.04597) (Ronneberger et al., 2015) · "
+    "[SCSE attention](https://arxiv.org/abs/1803.02579) (Roy et al., 2018) · "
+    "[ResNet](https://arxiv.org/abs/1512.03385) (He et al., 2015)"
+)
 OWN_MODEL = "Photographs, scans and inspection: the model of this page"
 KIND_NAMES = {
     "gaussian": "Gaussian",

@@ -24,6 +24,7 @@ def model_panel(model: gr.Textbox) -> tuple[Any, ...]:
             typed = gr.Textbox(label="Model on the Hub", placeholder="user/name", max_lines=1, scale=3)
             load = gr.Button("Load model", scale=1)
         in_use = gr.Markdown(looks.MODEL, elem_classes="about", elem_id="in-use")
+        gr.Markdown(links(os.environ.get("SPACE_ID")), elem_classes="about", elem_id="links")
         with gr.Accordion("Model card: numbers, training data, licences, papers", open=False):
             card = gr.Markdown(model_card(""), elem_id="card")
     shown, options = [model, in_use, card], {**ONE_AT_A_TIME, **HIDDEN}
@@ -51,6 +52,12 @@ def presets_of(text: str) -> list[tuple[str, str]]:
             )
         presets.append((purpose, model))
     return presets
+
+
+def links(space: str | None) -> str:
+    """Where the papers are and, on a Space, of which the Hub says the id, the code."""
+    code = f" · [Code]({constants.ENDPOINT}/spaces/{space}/tree/main)" if space else ""
+    return looks.PAPERS + code
 
 
 def load_model(model: str) -> tuple[str, str, str]:
