@@ -255,4 +255,4 @@ def download_of_shown(
     if shown.number != number or not is_missing(FILE, number):
         return gr.skip(), gr.skip()
     path = write(shown.asked, at, progress)
-    return (download_update(path), is_complete(at)) if has_come(FILE, number) else (gr.skip(), gr.skip())
+    return (download_update(path), is_complete()) if has_come(FILE, number) else (gr.skip(), gr.skip())

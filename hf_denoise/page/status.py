@@ -13,7 +13,7 @@ from hf_denoise.page.components import StatusLine
 from hf_denoise.page.errors import Failure
 from hf_denoise.page.events import AT_ONCE, HIDDEN
 from hf_denoise.page.samples import example_of
-from hf_denoise.page.stop import NOW, Page, current_page, page_of, register_request
+from hf_denoise.page.stop import NOW, Page, asked_at, current_page, page_of, register_request
 
 Said = dict[str, Any]
 FIGURES, FILE = "figures", "file"  # parts of a result that follow its pictures
@@ -37,7 +37,8 @@ def new_result(image: str) -> int:
         return 0
     page.results += 1
     example = example_of(image)
-    page.coming[page.results] = f"the example '{example.caption}'" if example else f"'{Path(image).name}'"
+    name = f"the example '{example.caption}'" if example else f"'{Path(image).name}'"
+    page.coming[page.results] = name, asked_at() or 0
     return page.results
 
 
@@ -48,9 +49,11 @@ def is_seen(number: int) -> None:
     """
     page = current_page()
     if page and number > page.seen:
-        page.seen, page.shown = number, page.coming[number]
-        page.missing, page.told = {FIGURES, FILE}, ""
-        page.coming = {later: name for later, name in page.coming.items() if later > number}
+        page.seen, page.missing = number, {FIGURES, FILE}
+        page.shown, page.shown_at = page.coming[number]
+        if page.told_at < page.shown_at:  # else it failed after this was asked for, and stays said
+            page.told = ""
+        page.coming = {later: known for later, known in page.coming.items() if later > number}
 
 
 def is_missing(part: str, number: int) -> bool:
@@ -67,10 +70,15 @@ def has_come(part: str, number: int) -> bool:
     return page is None or page.seen == number
 
 
-def is_complete(at: float) -> Said:
-    """What the page says once a result has all its parts; what failed after it stays said."""
+def is_complete() -> Said:
+    """What the page says once a result has all its parts; what failed after it was asked for stays said.
+
+    Of the time when it was asked for: where something newer is at work already, that stays said.
+    """
     page = current_page() or Page()
-    return said(at, "failed", f"{page.told} {still_shown()}") if page.told else said(at, "done")
+    if page.told:
+        return said(max(page.shown_at, page.told_at), "failed", f"{page.told} {still_shown()}")
+    return said(page.shown_at, "done")
 
 
 def still_shown() -> str:
@@ -98,12 +106,12 @@ def failed(at: float, result_stays: bool = True) -> Any:
     page = current_page()
     if page is None or page.failure is None:
         return gr.skip()
-    (asked_at, reason), page.failure = page.failure, None
+    (when, reason), page.failure = page.failure, None
     sentence = f"{reason[0].upper()}{reason[1:].rstrip('.')}."
     if result_stays:
-        page.told = sentence
+        page.told, page.told_at = sentence, when or at
         sentence += f" {still_shown()}" if not page.missing else f" The file of {page.shown}, which is shown, follows."
-    return said(asked_at or at, "failed", sentence)
+    return said(when or at, "failed", sentence)
 
 
 class RunStatus:

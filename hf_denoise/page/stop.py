@@ -40,12 +40,15 @@ class Page:
     view: float = -1.0  # that, or another measure
     batch: float = -1.0  # a run of many pictures, other pictures for one, or the end of one
     shown: str = ""  # the picture whose result is seen, by name
+    shown_at: float = -1.0  # when it was asked for
     missing: set[str] = field(default_factory=set)  # parts of that result that are not there yet, see `status`
     results: int = 0  # how many there were
-    coming: dict[int, str] = field(default_factory=dict)  # the pictures of those that were not seen yet, by number
+    # Of those that were not seen yet, by number: the picture, and when it was asked for.
+    coming: dict[int, tuple[str, float]] = field(default_factory=dict)
     seen: int = 0  # the number of the one that is
     failure: tuple[float | None, str] | None = None  # when what failed was asked for, and why: until it is told
-    told: str = ""  # what failed since that picture was shown
+    told: str = ""  # what failed since that result was asked for
+    told_at: float = -1.0  # when what failed was asked for
 
 
 _pages: OrderedDict[str, Page] = OrderedDict()
