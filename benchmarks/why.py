@@ -1,7 +1,5 @@
 """The picture at the head of the page: a defect under noise, after a usual denoiser, and after hf_denoise."""
 
-from pathlib import Path
-
 import numpy as np
 from PIL import Image
 
@@ -11,6 +9,7 @@ from hf_denoise import Denoiser
 from hf_denoise.arrays import ByteImage, FloatImage, to_8_bits
 from hf_denoise.evaluation.peers import nl_means
 from hf_denoise.imaging.crops import defect_centre
+from hf_denoise.imaging.images import read_image
 from hf_denoise.metrics.quality import contrast_kept, psnr
 from hf_denoise.page.samples import EXAMPLES
 
@@ -23,8 +22,8 @@ def run(options: Options) -> None:
     about = machine.describe(("torch", "scikit-image"))
     example = EXAMPLES[0]
     assert example.mask
-    noisy, clean = (_opened(path) for path in (example.noisy, example.clean))
-    mask = np.asarray(Image.open(example.mask).convert("L")) > 127
+    noisy, clean = (read_image(path).rgb for path in (example.noisy, example.clean))
+    mask = read_image(example.mask).rgb.mean(axis=2) > 0.5
     ours = Denoiser.from_pretrained(options.model)(noisy)
     shown = {"Noisy": noisy, "Non-local means": nl_means(noisy, SIGMA), "hf_denoise": ours}
     kept = {name: contrast_kept(image, clean, mask) for name, image in shown.items()}
@@ -58,7 +57,3 @@ def strip(panels: list[ByteImage]) -> Image.Image:
 def _panel(pixels: FloatImage) -> ByteImage:
     image = Image.fromarray(to_8_bits(pixels.clip(0, 1)))
     return np.asarray(image.resize(PANEL[::-1], Image.Resampling.BICUBIC))
-
-
-def _opened(path: str | Path) -> FloatImage:
-    return np.asarray(Image.open(path).convert("RGB"), dtype=np.float32) / 255

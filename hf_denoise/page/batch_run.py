@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextvars import copy_context
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ from hf_denoise.page.results import (
     Result,
     in_its_colours,
     keep_file,
+    keep_result,
+    kept_result,
     new_folder,
     part_of,
     read_picture,
@@ -44,10 +46,13 @@ class BatchRun:
     members: list[Member]
     strength: float
     model: str | None
-    rows: list[Row] = field(default_factory=list)
+    rows: list[Row] = field(init=False)
     dropped: bool = False  # other pictures were given since
     packed: tuple[int, str] = 0, ""  # how many results there were in the last ZIP, and its path
     packing: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self.rows = [Row(member.name) for member in self.members]
 
     @property
     def said(self) -> str:
@@ -69,13 +74,13 @@ class BatchRun:
         Raises:
             Stopped: it was cancelled.
         """
-        context, rest = copy_context(), self.rest()
+        context, rest, paths = copy_context(), self.rest(), {str(member.path) for member in self.members}
         for index in rest:
             self.rows[index] = Row(self.members[index].name)
         yield said(at, "working", f"{self.said}."), self.shown()
         for index in rest:
-            for member in self.members:
-                keep_file(str(member.path))  # a long run outlasts the hour that uploads are kept for
+            for path in paths:
+                keep_file(path)  # a long run outlasts the hour that uploads are kept for
             noted = _Noted()
             yield from self._denoise(context, index, noted, at)
             check_batch(at)
@@ -130,13 +135,11 @@ Update = tuple[Said, Any, BatchRun]
 
 def denoise_all(files: list[str] | None, strength: float, model: str | None, at: float) -> Iterator[Update]:
     """Denoise many pictures on the page: what is said, the rows, and the run, again and again."""
-    register_batch(at)
     with shown_errors(seconds=None):
         members = checked(files, strength, model)
         with new_folder() as folder:
-            run = BatchRun(folder, members, strength, model, [Row(member.name) for member in members])
-        for line, rows in run.go_on(at):
-            yield line, rows, run
+            run = BatchRun(folder, members, strength, model)
+    yield from go_on(run, at)
 
 
 def go_on(run: BatchRun, at: float) -> Iterator[Update]:
@@ -151,17 +154,17 @@ def finish(run: BatchRun | None, at: float, cancelled: bool = False) -> tuple[Sa
     """Pack what a run has: what is said then, the button for the ZIP, and that for the rest."""
     if run is None or run.dropped:
         return said(at, "cancelled" if cancelled else "done"), download_update(None), gr.Button(visible=False)
-    rest, states = run.rest(), [row.state for row in run.rows]
+    states = [row.state for row in run.rows]
     failed, left = states.count("failed"), states.count("waiting")
     parts = [f"continue with {left}"] * bool(left) + [f"retry {failed} failed"] * bool(failed)
     label = ", ".join(parts)
     sentence = f"{'Cancelled. ' * cancelled}{run.said}." if cancelled or failed else f"All {len(states)} are done."
     with shown_errors(seconds=None):
-        path = packed(run) if len(rest) < len(states) else None
+        path = packed(run) if failed + left < len(states) else None
     return (
         said(at, "cancelled" if cancelled else "done", sentence),
         download_update(path),
-        gr.Button(label[:1].upper() + label[1:], visible=bool(rest)),
+        gr.Button(label[:1].upper() + label[1:], visible=bool(failed + left)),
     )
 
 
@@ -235,12 +238,15 @@ def _row(run: BatchRun | None, index: Any) -> tuple[Member, Row, int]:
     raise gr.Error("there is no result of this picture yet", print_exception=False)
 
 
-@lru_cache(maxsize=2)  # who zooms asks again and again
 def _opened(member: Member, file: Path | None) -> Result:
-    """A picture with its result, from their files."""
+    """A picture with its result, from their files: kept for a while, as who zooms asks again and again."""
     assert file
+    if kept := kept_result(str(file)):
+        return kept
     keep_file(str(file))
     with tempfile.TemporaryDirectory() as scratch:
         before = read_picture(member.unpacked(Path(scratch)))
     after = read_picture(file)
-    return Result(before.upright(), after.upright(), (before, after))
+    result = Result(before.upright(), after.upright(), (before, after))
+    keep_result(result, str(file))
+    return result

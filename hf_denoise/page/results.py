@@ -71,7 +71,8 @@ class Result:
         return noisiest_place(self.before, self.after)
 
 
-_Key = tuple[str, str | None, bool]  # path, model, best: Gradio's folder of an upload is named by its contents
+# Path (or another name of a picture), model, best: Gradio's folder of an upload is named by its contents.
+_Key = tuple[str, str | None, bool]
 _results: dict[_Key, Result] = {}
 _lock = threading.Lock()
 _at_work: WeakValueDictionary[_Key, threading.Lock] = WeakValueDictionary()
@@ -86,13 +87,21 @@ def read_picture(path: str | Path) -> Picture:
     return read_image(path, LARGEST_UPLOAD)
 
 
-def kept_result(path: str, model: str | None, best: bool = False) -> Result | None:
+def kept_result(path: str, model: str | None = None, best: bool = False) -> Result | None:
     """A result that is still in memory."""
     with _lock:
         kept = _results.pop((path, model, best), None)
         if kept:
             _results[path, model, best] = kept  # the last to go
     return kept
+
+
+def keep_result(result: Result, path: str, model: str | None = None, best: bool = False) -> None:
+    """Keep a result in memory, in the place of those that were not asked for the longest where they are too many."""
+    with _lock:
+        _results[path, model, best] = result
+        while len(_results) > 1 and (len(_results) > KEPT_RESULTS or _pixels_kept() > KEPT_PIXELS):
+            del _results[next(iter(_results))]
 
 
 def result_of(path: str, model: str | None, progress: gr.Progress, best: bool = False) -> Result:
@@ -111,10 +120,7 @@ def result_of(path: str, model: str | None, progress: gr.Progress, best: bool = 
         before = read_picture(path)
         after = fully_denoised(before, model, progress, best=best)
         result = Result(before.upright(), after.upright(), (before, after), best)
-        with _lock:
-            _results[path, model, best] = result
-            while len(_results) > 1 and (len(_results) > KEPT_RESULTS or _pixels_kept() > KEPT_PIXELS):
-                del _results[next(iter(_results))]
+        keep_result(result, path, model, best)
         return result
 
 

@@ -1,6 +1,5 @@
 """Noise that is added to a clean picture and taken away again."""
 
-from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,8 @@ from hf_denoise.page.results import (
     Preview,
     Result,
     in_its_colours,
+    keep_result,
+    kept_result,
     new_folder,
     part_of,
     read_picture,
@@ -31,10 +32,6 @@ from hf_denoise.page.results import (
 )
 from hf_denoise.page.samples import EXAMPLES
 from hf_denoise.page.scores import Scores, quality_scores
-
-KEPT = 3  # results, for those who look closely
-
-_tried: OrderedDict[str, Result] = OrderedDict()  # by the version of what is shown
 
 
 def add_noise(
@@ -76,16 +73,19 @@ def add_noise_on_page(
         result, beside = _tried_on(image, kind, amount, model, progress)
         paths = _previews(result, beside, PAGE_SIDE, folder)
         shown = compared(result, (paths["before"], paths["after"]), (result.noisiest, 0), f"{image}")
-        _tried[shown["version"]] = result
-        while len(_tried) > KEPT:
-            _tried.popitem(last=False)
+        keep_result(result, _key(shown["version"]))  # for those who look closely
         return shown, paths["clean"], _scores(result, beside)
 
 
 def part_of_tried(event: gr.EventData) -> Any:
     """A part of the full picture, see `comparison.part_of_shown`; none where the result is not kept any more."""
-    result = _tried.get(str((event._data or {}).get("version")))
+    result = kept_result(_key((event._data or {}).get("version")))
     return gr.skip() if result is None else part_urls(result.before, lambda box: part_of(result.after, box), event)
+
+
+def _key(version: object) -> str:
+    """What a result is kept by: the browser says the version, and must not reach what others have uploaded."""
+    return f"tried {version}"
 
 
 def _tried_on(
