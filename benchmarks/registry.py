@@ -47,6 +47,9 @@ BENCHMARKS: dict[str, Benchmark] = {
         "PSNR, SSIM and speed over kinds of noise, beside other denoisers",
         needs=("photos",),
     ),
+    "subjects": Benchmark(
+        "benchmarks.subjects", "pictures of kinds that no training saw, beside BM3D", packages=("bm3d",)
+    ),
     "tiles": Benchmark(
         "benchmarks.tiles", "how much of real defects is kept, beside other denoisers", needs=("tiles",)
     ),
