@@ -46,7 +46,7 @@ def drawing() -> Photo:
             pen.polygon([(box[0], box[1]), (box[2], box[1]), (box[0], box[3])], fill, (25, 20, 30), width=10)
         else:
             pen.arc(box, 0, int(rng.integers(90, 360)), (25, 20, 30), width=6)
-    return np.asarray(image.resize((SIDE, SIDE), Image.Resampling.LANCZOS), np.float32) / 255
+    return np.asarray(image.resize((SIDE, SIDE), Image.Resampling.LANCZOS), np.float32) / np.float32(255)
 
 
 def sky() -> Photo:
@@ -104,9 +104,9 @@ def run(options: Options) -> None:
     paragraphs = [
         "# Pictures of other kinds",
         machine.sentence(about),
-        "None of them is in the training data: pictures that scikit-image ships, and three that are drawn. White Gaussian "
-        "noise, which BM3D is told and hf_denoise is not; the same in all channels where the picture is grey. PSNR in "
-        f"dB, the weakest beside BM3D first. {SAME:g} dB stand for no difference at all.",
+        "None of them is in the training data: pictures that scikit-image ships, and three that are drawn. White "
+        "Gaussian noise, which BM3D is told and hf_denoise is not; the same in all channels where the picture is grey. "
+        f"PSNR in dB, the weakest beside BM3D first. {SAME:g} dB stand for no difference at all.",
         machine.table(header, [_cells(row) for row in rows]),
         f"![Crops with noise of {SIGMAS[-1]}, from hf_denoise, from BM3D, and clean](subjects.webp)",
         f"Twice enlarged, in the order {', '.join(names)}: noisy, hf_denoise, BM3D, clean.",
@@ -128,7 +128,7 @@ def measured(clean: Photo, seed: int, denoiser: Denoiser, bm3d: Run) -> tuple[di
         quality, other = psnr(ours, clean), psnr(theirs, clean)
         figures |= {f"ours_{sigma}": quality, f"bm3d_{sigma}": other, f"lead_{sigma}": quality - other}
     crops = [to_bytes(middle(image, CROP)) for image in shown]
-    return figures, np.kron(np.concatenate(crops, axis=1), np.ones((ZOOM, ZOOM, 1), np.uint8))
+    return figures, np.concatenate(crops, axis=1).repeat(ZOOM, axis=0).repeat(ZOOM, axis=1)
 
 
 def _cells(row: dict[str, float]) -> list[str]:
