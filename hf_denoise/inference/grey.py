@@ -18,9 +18,6 @@ FALSE_ALARM = 1e-3  # of a grey picture that is taken for a colour one, for each
 STRONGEST = 64 / 255  # standard deviation; there is no picture to be made out under stronger noise
 EVEN = 0.2  # least share of the mean variance that a quarter of the squares must exceed: noise is everywhere
 
-# Two colour differences of unit length, at right angles: independent noise of the channels stays independent in them.
-CHROMA = torch.from_numpy(np.array([[1, 0, -1], [-1, 2, -1]], np.float32) / np.sqrt(np.array([[2], [6]], np.float32)))
-
 
 def is_grey(plane: NDArray[np.generic]) -> bool:
     """Whether nothing but white noise tells the channels of a picture apart.
@@ -41,8 +38,7 @@ def is_grey(plane: NDArray[np.generic]) -> bool:
     equal = True
     means, variances, pairs = [], [], []  # of the stripes
     for top in range(0, height, STRIPE):
-        stripe = torch.from_numpy(plane[top : top + STRIPE].astype(np.float32) / full)
-        chroma = (stripe @ CHROMA.T).permute(2, 0, 1)  # (2, H, W)
+        chroma = _chroma(torch.from_numpy(plane[top : top + STRIPE].astype(np.float32) / full))
         equal = equal and not chroma.any()
         if equal or min(chroma.shape[1:]) < SQUARE:
             continue
@@ -76,6 +72,16 @@ def _is_white(mean: Tensor, variance: Tensor, pairs: Tensor) -> bool:
         if square.mean() > expected * (1 - ndtri(FALSE_ALARM) * math.sqrt(2 / square.numel())):
             return False
     return True
+
+
+def _chroma(stripe: Tensor) -> Tensor:
+    """Two colour differences of unit length, (H, W, 3) -> (2, H, W).
+
+    They are at right angles: independent noise of the channels stays independent in them. As differences they are 0
+    where the channels are equal; sums of products are 0 on some processors alone.
+    """
+    red, green, blue = stripe.unbind(-1)
+    return torch.stack([(red - blue) / math.sqrt(2), ((green - red) + (green - blue)) / math.sqrt(6)])
 
 
 def _largest_t(count: int) -> float:

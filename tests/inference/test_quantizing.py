@@ -53,7 +53,8 @@ def test_little_is_lost_under_weak_and_strong_noise(quantised: tuple[Path, dict[
         assert psnr(eight(image), clean) > psnr(full(image), clean) - 0.2
         assert not np.array_equal(eight(image), full(image))
     assert (eight.engine, eight.precision) == ("openvino", "int8")
-    assert sum((folder / name).stat().st_size for name in INT8_FILES) < 2_000_000
+    parameters = sum(parameter.numel() for parameter in full.model.parameters())
+    assert sum((folder / name).stat().st_size for name in INT8_FILES) < 2.2 * parameters  # float32 takes 4 of each
 
 
 def test_tiles_agree_with_the_whole_in_int8(quantised: tuple[Path, dict[str, float]]) -> None:

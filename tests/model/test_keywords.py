@@ -40,8 +40,9 @@ def test_a_network_is_loaded_to_a_device(location: Any) -> None:
     assert {value.device for value in (*model.parameters(), *model.buffers())} == {torch.device(location)}
 
 
-def test_options_of_the_network_replace_those_that_were_saved() -> None:
-    model = DenoisingUNet.from_pretrained(PACKAGED, gate_window=48, decoder_channels=(64, 48, 16))
+def test_options_of_the_network_replace_those_that_were_saved(tmp_path: Path) -> None:
+    DenoisingUNet(decoder_channels=[32, 24, 16]).save_pretrained(tmp_path)
+    model = DenoisingUNet.from_pretrained(tmp_path, gate_window=48, decoder_channels=(32, 24, 16))
     gate = model.decoder[-1].attention
     assert isinstance(gate, SCSE) and gate.window == 48
     assert model._hub_mixin_config["gate_window"] == 48
