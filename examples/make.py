@@ -1,4 +1,4 @@
-"""Make the example pictures of the page `night`, `phone`, `scan` and `tissue` again, from what scikit-image and Pillow ship.
+"""Make the example pictures of the page again that come from what scikit-image and Pillow ship: all but `wall`.
 
 python examples/make.py
 """
