@@ -14,11 +14,13 @@ from safetensors.torch import load_file, save_file
 from hf_denoise import DenoisingUNet
 
 DATA = (
-    "962 photographs (BSDS500 train and test, ImageNet samples, Debian's wallpapers), without and with drawn defects; "
-    "185 magnetic tiles with real defects (Huang et al., 2018)"
+    "1 142 photographs (BSDS500 train and test, ImageNet samples, Debian's wallpapers, Urban100, Sun-Hays 80), 25 "
+    "pairs of real noise (PolyU, RENOIR), 185 magnetic tiles with real defects (Huang et al., 2018); in the trainings "
+    "before the network was grown, photographs with drawn defects, too"
 )
 LICENCES = [
-    "BSDS500 and the ImageNet samples: non-commercial research and education",
+    "BSDS500, the ImageNet samples, Urban100 and Sun-Hays 80: non-commercial research and education",
+    "PolyU's real-world noisy images and RENOIR: offered for research",
     "Debian's wallpapers: CC BY-SA or freer",
     "Magnetic-tile-defect dataset: offered for research",
 ]
