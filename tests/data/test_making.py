@@ -23,12 +23,6 @@ from hf_denoise.defects.generator import DEFECT_KINDS
 from hf_denoise.errors import UserError
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
-    """Nothing that `load_dataset` prepares outlives the test."""
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path_factory.mktemp("cache")))
-
-
 def photo(number: int, grey: bool = False) -> np.ndarray:
     """A part of a photograph, another one for each number."""
     top, left = 20 * (number // 10), 30 * (number % 10)

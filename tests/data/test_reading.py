@@ -22,11 +22,6 @@ from hf_denoise.imaging.picture import Picture
 from hf_denoise.noise.degradations import parse_degradation
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path_factory.mktemp("cache")))
-
-
 def noise(dtype: str, *channels: int, top: float = 1.0) -> np.ndarray:
     values = np.random.default_rng(0).random((20, 30, *channels))
     full = np.iinfo(dtype).max if dtype.startswith("u") else 1

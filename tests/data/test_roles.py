@@ -20,11 +20,6 @@ from hf_denoise.errors import UserError
 CLEAN, NOISY = 60, 61  # what pictures of a role begin with
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path_factory.mktemp("cache")))
-
-
 def image(role: str, number: int) -> Image.Image:
     """A picture whose first pixel tells its role, its second its number."""
     if role == "mask":

@@ -18,12 +18,6 @@ from hf_denoise.data.triplets import load_triplets
 from hf_denoise.errors import UserError
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
-    """Nothing that `load_dataset` prepares outlives the test."""
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path_factory.mktemp("cache")))
-
-
 def picture(seed: int, width: int = 20, height: int = 14) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
