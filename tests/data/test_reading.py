@@ -6,7 +6,6 @@ import io
 import logging
 from pathlib import Path
 
-import datasets
 import numpy as np
 import pytest
 import tifffile

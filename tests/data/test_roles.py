@@ -2,58 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import logging
 from pathlib import Path
 
-import datasets
 import numpy as np
 import pytest
 from PIL import Image
+from role_files import found, write
 
-from hf_denoise.data.dataset_tables import open_stream
-from hf_denoise.data.decoded import Decoded
-from hf_denoise.data.roles import parse_columns
 from hf_denoise.data.triplets import load_triplets
 from hf_denoise.errors import UserError
-
-CLEAN, NOISY = 60, 61  # what pictures of a role begin with
-
-
-def image(role: str, number: int) -> Image.Image:
-    """A picture whose first pixel tells its role, its second its number."""
-    if role == "mask":
-        pixels = np.zeros((9, 12), np.uint8)
-        pixels[2:5, 3:6] = 255
-        return Image.fromarray(pixels)
-    pixels = np.random.default_rng(number).integers(0, 256, (9, 12, 3), dtype=np.uint8)
-    pixels[0, 0], pixels[0, 1] = {"clean": CLEAN, "degraded": NOISY}[role], number
-    return Image.fromarray(pixels)
-
-
-def write(root: Path, count: int = 4, **names: str) -> Path:
-    """Files of each role, `{}` in their names being the number."""
-    for role, name in names.items():
-        for number in range(count):
-            path = root / name.format(number)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            image(role, number).save(path)
-    return root
-
-
-def found(data, **options) -> dict[str, tuple[int, int | None, int | None]]:
-    """For each triplet: the number of its clean image, that of its degraded one, the pixels of its mask."""
-    tables = load_triplets(data, splits=(0, 0, 1), **options)
-    triplets = {}
-    for table in tables.values():
-        for triplet in Decoded(table):
-            assert triplet.clean[0, 0, 0] == CLEAN
-            noisy = triplet.degraded
-            assert noisy is None or noisy[0, 0, 0] == NOISY
-            mask = None if triplet.mask is None else int(triplet.mask.sum())
-            triplets[triplet.name] = int(triplet.clean[0, 1, 0]), None if noisy is None else int(noisy[0, 1, 0]), mask
-    return triplets
-
 
 PAIRS = [
     ("LQ/{}.png", "GT/{}.png"),
@@ -153,9 +111,6 @@ def test_a_mask_of_loco_that_cannot_be_read_is_named(tmp_path):
     assert len(found(tmp_path, skip_bad=True)) == 11
 
 
-# --- what is not understood
-
-
 @pytest.mark.parametrize(
     ("names", "listed"),
     [
@@ -225,98 +180,3 @@ def test_some_photographs_may_have_names_that_tell_a_role_elsewhere(tmp_path):
     write(tmp_path, 2, clean="tide{}.png")
     write(tmp_path, 2, clean="tide{}_low.png")
     assert len(found(tmp_path)) == 15
-
-
-# --- roles given by hand
-
-
-@pytest.mark.parametrize(
-    ("names", "columns"),
-    [
-        ({"degraded": "LQ_x4/{}.png", "clean": "HR/{}.png"}, "degraded=LQ_x4 clean=HR"),
-        ({"degraded": "a/LQ_x4/{}.png", "clean": "a/HR/{}.png"}, "degraded=lq_x4 clean=hr"),
-        ({"degraded": "in/x/{}.png", "clean": "out/y/{}.png"}, "degraded=in/x clean=out/y"),
-        ({"degraded": "{}_in.png", "clean": "{}_out.png"}, "degraded=*_in clean=*_out"),
-        ({"degraded": "s{}/in.png", "clean": "s{}/out.png"}, "degraded=in* clean=out*"),
-        ({"degraded": "{}.png", "clean": "{}_clean.png"}, "degraded=* clean=*_clean"),
-    ],
-)
-def test_columns_name_folders_and_files(tmp_path, names, columns):
-    write(tmp_path, **names)
-    assert sorted(found(tmp_path, columns=parse_columns(columns.split())).values()) == [(n, n, None) for n in range(4)]
-
-
-def test_columns_tell_files_apart_by_their_extensions(tmp_path):
-    write(tmp_path, clean="{}.tif", mask="{}.png")
-    assert {mask for _, _, mask in found(tmp_path, columns={"clean": "*.tif", "mask": "*.png"}).values()} == {9}
-
-
-def test_columns_keep_own_splits(tmp_path):
-    for split in ("train", "val"):
-        write(tmp_path / split, degraded="bad/{}.png", clean="fine/{}.png")
-    data = load_triplets(tmp_path, columns={"degraded": "bad", "clean": "fine"})
-    assert {split: len(table) for split, table in data.items()} == {"train": 4, "validation": 4}
-
-
-@pytest.mark.parametrize(
-    ("columns", "reason"),
-    [
-        ("clean", "give each role once and its name"),
-        ("clean=a clean=b", "give each role once"),
-        ("noisy=a clean=b", "the roles are clean, mask, degraded"),
-        ("degraded=a clean=a", "one name to two roles"),
-        ("degraded=noisy", "does not say which images are clean"),
-        ("degraded=nosy clean=clean", "nosy names nothing in .*, which holds clean, noisy"),
-        ("degraded=noisy clean=*_a", "give folders, or names of files"),
-    ],
-)
-def test_columns_that_name_nothing_are_one_sentence(tmp_path, columns, reason):
-    write(tmp_path, degraded="noisy/{}.png", clean="clean/{}.png")
-    with pytest.raises(UserError, match=f"--columns.*{reason}"):
-        load_triplets(tmp_path, columns=parse_columns(columns.split()))
-
-
-# --- tables
-
-
-def table(**columns: str) -> datasets.Dataset:
-    """A table of four rows: the role of each column by its name."""
-
-    def cell(role: str, number: int) -> dict[str, bytes]:
-        encoded = io.BytesIO()
-        image(role, number).save(encoded, "PNG")
-        return {"bytes": encoded.getvalue()}
-
-    cells = {name: [cell(role, number) for number in range(4)] for name, role in columns.items()}
-    return datasets.Dataset.from_dict(cells, datasets.Features(dict.fromkeys(columns, datasets.Image())))
-
-
-@pytest.mark.parametrize(
-    ("columns", "given"),
-    [
-        ({"GT": "clean", "LQ": "degraded", "mask": "mask"}, None),
-        ({"LQ_x4": "degraded", "HR": "clean", "mask": "mask"}, {"clean": "HR", "degraded": "LQ_x4"}),
-        ({"clean": "degraded", "other": "clean", "m": "mask"}, {"clean": "other", "degraded": "clean", "mask": "m"}),
-        ({"clean": "clean", "degraded": "mask", "LQ": "degraded"}, {"degraded": "LQ", "mask": "degraded"}),
-    ],
-)
-def test_columns_of_tables(tmp_path, columns, given):
-    table(**columns).save_to_disk(tmp_path / "saved")
-    assert sorted(found(tmp_path / "saved", columns=given).values()) == [(n, n, 9) for n in range(4)]
-    stream = open_stream(tmp_path / "saved", columns=given)["train"]
-    assert {"clean", "degraded", "mask"} <= set(stream.column_names or [])
-    shown = Image.open(io.BytesIO(next(iter(stream))["clean"]["bytes"]))
-    assert np.asarray(shown)[0, 0, 0] == CLEAN
-
-
-def test_columns_of_tables_that_are_not_understood_are_refused(tmp_path):
-    table(clean="clean", noisy15="degraded").save_to_disk(tmp_path / "saved")
-    with pytest.raises(UserError, match=r"image columns clean, noisy15, and which .*--columns"):
-        load_triplets(tmp_path / "saved")
-    with pytest.raises(UserError, match="has no column noisy, but clean, noisy15"):
-        load_triplets(tmp_path / "saved", columns={"degraded": "noisy"})
-
-
-def test_degraded_images_can_be_left_out(tmp_path):
-    write(tmp_path, degraded="LQ/{}.png", clean="GT/{}.png")
-    assert {noisy for _, noisy, _ in found(tmp_path, make_degraded=True).values()} == {None}

@@ -8,54 +8,17 @@ import subprocess
 import sys
 from email.message import Message
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
+from card_reports import CONFIG, RESULT, TRAINING, metadata, section
 from hub_server import card_errors
 from huggingface_hub import ModelCard, ModelCardData
 
 import hf_denoise.hub.card
 from hf_denoise.hub.card import has_text, recipe_yaml, render_card
 
-CONFIG = {
-    "encoder": "resnet18",
-    "encoder_levels": 4,
-    "decoder_channels": [128, 96, 64, 32],
-    "decoder_depths": [1, 1, 2, 0],
-    "full_resolution_skip": True,
-    "residual": True,
-    "gate_window": 96,
-}
-RESULT = {
-    "dataset": "CBSD68",
-    "split": "test",
-    "degradation": "gaussian:25",
-    "images": 68,
-    "psnr": 30.9134567,
-    "ssim": 0.881234,
-    "defect_psnr": None,
-    "input_psnr": 20.17,
-    "input_ssim": 0.4012,
-    "input_defect_psnr": None,
-}
 TILES = {**RESULT, "dataset": "tiles", "degradation": "mixture", "defect_psnr": 29.06, "input_defect_psnr": 21.5}
-TRAINING: dict[str, Any] = {
-    "data": "962 photographs",
-    "recipe": {"patch": 96, "learning_rate": 0.001, "decoder_channels": (128, 96), "degradation": "gaussian:0-55"},
-    "steps": 25000,
-    "minutes": 110.2,
-    "hardware": "2 CPU cores",
-}
-
-
-def metadata(card: ModelCard) -> dict:
-    """The YAML block, parsed by YAML alone."""
-    return yaml.safe_load(str(card).split("---\n")[1])
-
-
-def section(card: ModelCard, title: str) -> str:
-    return card.text.split(f"## {title}\n")[1].split("\n## ")[0]
 
 
 def rows(text: str) -> list[list[str]]:
@@ -117,6 +80,8 @@ def test_no_defect_column_without_masks():
 
 
 PEER = {"psnr": 30.71, "ssim": 0.872, "defect_psnr": 28.4, "contrast_kept": 0.66, "sigma": 25.0, "intervals": {}}
+
+
 CLASS = {
     "images": 6,
     "psnr": 29.36,
@@ -127,6 +92,8 @@ CLASS = {
     "intervals": {"contrast_kept": [0.83, 1.0]},
     "peers": {"bm3d": PEER},
 }
+
+
 FULL = {
     **TILES,
     "contrast_kept": 0.9612,
@@ -197,55 +164,6 @@ def test_infinite_and_missing_values_stay_out_of_the_model_index():
     assert rows(section(card, "Results"))[0][3:] == ["20.17 → ∞", "0.4012 → -", "-"]
 
 
-def test_training_is_shown_as_recorded():
-    text = section(render_card(CONFIG, {"results": [], "training": TRAINING}), "Training")
-    for fact in ("962 photographs", "25,000", "110 minutes", "2 CPU cores"):
-        assert fact in text
-    recipe = yaml.safe_load(text.split("```yaml\n")[1].split("\n```")[0])
-    assert recipe == {**TRAINING["recipe"], "decoder_channels": [128, 96]}
-    assert "Licences" not in text
-
-
-SHA = "3f5c9a0d" * 5
-
-
-def test_dataset_on_the_hub_is_named_with_its_commit():
-    result = {**RESULT, "dataset": "ada/triplets", "revision": SHA}
-    card = render_card(CONFIG, {"results": [result], "training": {"data": "ada/triplets", "revision": SHA}})
-    assert metadata(card)["datasets"] == ["ada/triplets"]
-    dataset = metadata(card)["model-index"][0]["results"][0]["dataset"]
-    assert (dataset["type"], dataset["name"], dataset["revision"]) == ("ada/triplets", "ada/triplets", SHA)
-    assert f"- Data: ada/triplets at commit {SHA}" in section(card, "Training")
-    assert card_errors(str(card)) == []
-
-
-@pytest.mark.parametrize("data", ["photos", "962 photographs", "/data/photos", "a/b/c", "a/b\n", 3, None])
-def test_other_data_is_no_dataset_of_the_hub(data):
-    card = render_card(CONFIG, {"results": [RESULT], "training": {"data": data, "steps": 1}})
-    assert "datasets" not in metadata(card)
-    assert "at commit" not in card.text
-
-
-def test_curves_are_shown_where_there_is_a_picture():
-    report = {"results": [RESULT], "training": TRAINING}
-    assert section(render_card(CONFIG, report, curves="curves.png"), "Training").count("](curves.png)") == 1
-    assert "![" not in render_card(CONFIG, report).text
-
-
-def test_recipe_is_what_the_training_takes():
-    recipe = recipe_yaml({"training": {**TRAINING, "recipe": {**TRAINING["recipe"], "max_minutes": None}}})
-    assert recipe is not None
-    assert yaml.safe_load(recipe) == {**TRAINING["recipe"], "decoder_channels": [128, 96]}
-    assert recipe.startswith("# Trained on 962 photographs. Again: accelerate launch train.py --config recipe.yaml")
-
-
-@pytest.mark.parametrize(
-    "report", [None, {}, {"training": {}}, {"training": {"recipe": {}}}, {"training": {"recipe": 3}}]
-)
-def test_no_recipe_where_none_was_recorded(report):
-    assert recipe_yaml(report) is None
-
-
 @pytest.mark.parametrize("text", ["# Ours", "---\nlicense: mit\n---\n\nOurs", "Ours\n---\na: b\n---\n"])
 def test_card_with_text(tmp_path, text):
     (tmp_path / "README.md").write_text(text)
@@ -258,19 +176,6 @@ def test_card_with_text(tmp_path, text):
 def test_card_with_metadata_alone(tmp_path, text):
     (tmp_path / "README.md").write_bytes(text.encode())
     assert not has_text(tmp_path / "README.md")
-
-
-def test_licences_appear_only_where_recorded():
-    licences = ["BSDS500: non-commercial research and education", "wallpapers: CC BY-SA 4.0"]
-    text = section(render_card(CONFIG, {"training": {**TRAINING, "licences": licences}}), "Training")
-    assert [line for line in text.split("### Licences")[1].splitlines() if line.startswith("- ")] == [
-        f"- {licence}" for licence in licences
-    ]
-    assert "BSDS" not in str(render_card(CONFIG, {"training": TRAINING}))
-
-
-def test_unrecorded_training_says_so():
-    assert "not recorded" in section(render_card(CONFIG, {"results": [RESULT]}), "Training")
 
 
 def test_architecture_comes_from_the_config():

@@ -3,8 +3,6 @@
 import io
 import os
 import struct
-import subprocess
-import sys
 import zlib
 from pathlib import Path
 from typing import Any
@@ -13,16 +11,13 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
+from image_bytes import RNG, photo, same_pixels
 from PIL import Image, ImageCms
 
-from hf_denoise.errors import UserError
 from hf_denoise.imaging.conversion import from_pil
-from hf_denoise.imaging.formats import check_target
-from hf_denoise.imaging.images import read_header, read_image
-from hf_denoise.imaging.picture import Picture
+from hf_denoise.imaging.images import read_image
 
 ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-RNG = np.random.default_rng(0)
 
 
 def exif_block(orientation: int = 6) -> bytes:
@@ -31,25 +26,6 @@ def exif_block(orientation: int = 6) -> bytes:
     exif[0x0112] = orientation
     exif.get_ifd(0x8769)[0x9003] = "2026:01:02 03:04:05"
     return exif.tobytes()
-
-
-def photo(mode: str, size: tuple[int, int] = (23, 17)) -> Image.Image:
-    """Noise in every channel, alpha included."""
-    if mode == "P":
-        return photo("RGB", size).quantize(32)
-    if mode == "I;16":
-        return Image.fromarray(RNG.integers(0, 65536, size[::-1]).astype(np.uint16))
-    if mode == "F":
-        return Image.fromarray(RNG.random(size[::-1], np.float32))
-    if mode == "1":
-        return Image.fromarray(RNG.random(size[::-1]) > 0.5)
-    channels = len(Image.new(mode, (1, 1)).getbands())
-    samples = RNG.integers(0, 256, (size[1], size[0], channels)).astype(np.uint8)
-    return Image.frombytes(mode, size, samples.tobytes())
-
-
-def same_pixels(one: Image.Image, other: Image.Image) -> bool:
-    return np.array_equal(np.asarray(one), np.asarray(other))
 
 
 def exif_of(image: Image.Image) -> tuple[Any, Any, Any]:
@@ -163,50 +139,6 @@ def test_16_bit_colour_keeps_icc_exif_and_resolution_in_png_and_tiff(tmp_path: P
         tags: Any = tiff.pages[0].tags  # type: ignore[union-attr]
         assert tags[274].value == 8
         assert tags[34665].value["DateTimeOriginal"] == "2026:01:02 03:04:05"
-
-
-@pytest.mark.parametrize("opacities", [1, 3])
-def test_palette_transparency_is_untouched(tmp_path: Path, opacities: int) -> None:
-    image = photo("P")
-    image.info["transparency"] = bytes([0, 128, 40][:opacities])
-    image.save(tmp_path / "in.png")
-    picture = read_image(tmp_path / "in.png")
-    noise = RNG.integers(0, 256, picture.planes[0].shape).astype(np.uint8)
-    picture.with_planes((noise,)).save(tmp_path / "out.png")
-    before, after = Image.open(tmp_path / "in.png"), Image.open(tmp_path / "out.png")
-    assert after.mode == "P"
-    assert after.getpalette() == before.getpalette()
-    assert same_pixels(after.convert("RGBA").getchannel("A"), before.convert("RGBA").getchannel("A"))
-    read_image(tmp_path / "in.png").save(tmp_path / "wide.webp")
-    assert same_pixels(Image.open(tmp_path / "wide.webp"), before.convert("RGBA"))
-
-
-def test_gif_transparency_is_untouched(tmp_path: Path) -> None:
-    image = photo("P")
-    image.save(tmp_path / "in.gif", transparency=3)
-    read_image(tmp_path / "in.gif").save(tmp_path / "out.gif")
-    before, after = (Image.open(tmp_path / name).convert("RGBA") for name in ("in.gif", "out.gif"))
-    hidden = np.asarray(before)[..., 3] == 0
-    assert hidden.any()
-    assert np.array_equal(np.asarray(after)[..., 3] == 0, hidden)
-    assert np.array_equal(np.asarray(after)[~hidden], np.asarray(before)[~hidden])
-
-
-@pytest.mark.parametrize("mode", ["L", "RGB"])
-def test_a_colour_that_stands_for_transparency_still_does(tmp_path: Path, mode: str) -> None:
-    image = photo(mode)
-    image.putpixel((4, 5), 7 if mode == "L" else (7, 8, 9))
-    image.save(tmp_path / "in.png", transparency=7 if mode == "L" else (7, 8, 9))
-    picture = read_image(tmp_path / "in.png")
-    everywhere_the_key = np.broadcast_to(
-        np.array([7, 8, 9][: 1 if mode == "L" else 3], np.uint8), (17, 23, 1 if mode == "L" else 3)
-    )
-    plane = everywhere_the_key[..., 0] if mode == "L" else everywhere_the_key
-    picture.with_planes((np.array(plane),)).save(tmp_path / "out.png")
-    before, after = Image.open(tmp_path / "in.png"), Image.open(tmp_path / "out.png")
-    assert after.mode == mode
-    assert same_pixels(after.convert("RGBA").getchannel("A"), before.convert("RGBA").getchannel("A"))
-    assert np.ptp(np.asarray(after.convert("RGB")).reshape(-1, 3), axis=0).max() <= 1
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
@@ -342,202 +274,3 @@ def test_pillow_images_come_back_exactly(mode: str) -> None:
     if mode == "P":
         image, back = image.convert("RGB"), back.convert("RGB")
     assert np.array_equal(np.asarray(back), np.asarray(image))
-
-
-def write(path: Path, content: bytes | bytearray) -> Path:
-    path.write_bytes(content)
-    return path
-
-
-def encoded(format: str, size: tuple[int, int] = (64, 64), **options: Any) -> bytes:
-    file = io.BytesIO()
-    photo("RGB", size).save(file, format, **options)
-    return file.getvalue()
-
-
-def huge_png(width: int, height: int, rest: bytes = b"") -> bytes:
-    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + struct.pack(">I", 13)
-        + b"IHDR"
-        + head
-        + struct.pack(">I", zlib.crc32(b"IHDR" + head))
-        + rest
-    )
-
-
-def float_tiff(value: float) -> bytes:
-    file = io.BytesIO()
-    samples = np.full((5, 5), 0.5, np.float32)
-    samples[2, 2] = value
-    tifffile.imwrite(file, samples)
-    return file.getvalue()
-
-
-def tiff(array: np.ndarray, **options: Any) -> bytes:
-    file = io.BytesIO()
-    tifffile.imwrite(file, array, **options)
-    return file.getvalue()
-
-
-def animation(format: str) -> bytes:
-    file = io.BytesIO()
-    photo("RGB").save(file, format, save_all=True, append_images=[photo("RGB"), photo("RGB")])
-    return file.getvalue()
-
-
-DEEP = RNG.integers(0, 65536, (64, 64, 3)).astype(np.uint16)
-BAD_FILES = {
-    "truncated.jpg": (lambda: encoded("JPEG")[:-700], "cut short"),
-    "truncated.png": (lambda: encoded("PNG")[:-700], "cut short"),
-    "truncated.webp": (lambda: encoded("WEBP")[:-300], "cut short"),
-    "truncated.tif": (lambda: encoded("TIFF")[:-700], "cut short|damaged"),
-    "truncated-deep.png": (lambda: imagecodecs.png_encode(DEEP)[:-700], "cut short"),
-    "truncated-deep.tif": (lambda: tiff(DEEP, photometric="rgb")[:-700], "cut short|damaged"),
-    "text.png": (lambda: b"this is no picture\n", "not a PNG"),
-    "text.tif": (lambda: b"II*\0 is no picture\n", "damaged"),
-    "empty.png": (lambda: b"", "empty"),
-    "huge.png": (lambda: huge_png(60_000, 60_000), "60000 x 60000.*250 megapixels"),
-    "nan.tif": (lambda: float_tiff(np.nan), "NaN"),
-    "inf.tif": (lambda: float_tiff(-np.inf), "infinite"),
-    "scaled.tif": (lambda: float_tiff(200.0), "scale"),
-    "pages.tif": (lambda: animation("TIFF"), "3 pages"),
-    "deep-pages.tif": (lambda: tiff(np.zeros((3, 16, 16), np.uint16), photometric="minisblack"), "3 pages"),
-    "animation.gif": (lambda: animation("GIF"), "is an animation"),
-    "animation.png": (lambda: animation("PNG"), "is an animation"),
-    "animation.webp": (lambda: animation("WEBP"), "is an animation"),
-    "cut-deep.ppm": (lambda: b"P6 64 64 65535\n" + bytes(64 * 64 * 6 - 1), "do not fit"),
-    "wrong-deep.pgm": (lambda: b"P2 2 2 4095\n1 2 3 x", "damaged"),
-    "too-deep.pgm": (lambda: b"P5 2 2 65536\n" + bytes(8), "65536"),
-    "integers.tif": (lambda: tiff(np.zeros((8, 8), np.int32)), "int32"),
-}
-
-
-@pytest.mark.parametrize("name", BAD_FILES)
-def test_bad_files_are_named_in_one_sentence(tmp_path: Path, name: str) -> None:
-    make, reason = BAD_FILES[name]
-    path = write(tmp_path / name, make())
-    with pytest.raises(UserError, match=reason) as error:
-        read_image(path)
-    assert str(path) in str(error.value)
-    assert "\n" not in str(error.value)
-
-
-def test_missing_files_and_folders_are_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no\.png' does not exist"):
-        read_image(tmp_path / "no.png")
-    with pytest.raises(UserError, match="is a folder"):
-        read_image(tmp_path)
-
-
-def test_headers_up_to_the_limit_are_accepted_before_decoding(tmp_path: Path) -> None:
-    limit, pixels = Image.MAX_IMAGE_PIXELS, struct.pack(">I", 10**6) + b"IDAT" + bytes(25_000)
-    assert read_header(write(tmp_path / "100.png", huge_png(10_000, 10_000, pixels))).size == (10_000, 10_000)
-    assert read_header(write(tmp_path / "200.png", huge_png(20_000, 10_000, pixels))).size == (20_000, 10_000)
-    assert limit == Image.MAX_IMAGE_PIXELS
-
-
-def test_a_file_object_is_read_too() -> None:
-    image = photo("RGB")
-    file = io.BytesIO()
-    image.save(file, "PNG")
-    assert np.array_equal(read_image(file).planes[0], np.asarray(image))
-
-
-@pytest.mark.parametrize(
-    ("mode", "name", "reason"),
-    [
-        ("RGBA", "out.jpg", "JPEG has no transparency.*PNG"),
-        ("LA", "out.bmp", "BMP has no transparency"),
-        ("I;16", "out.jpg", "JPEG has no 16-bit"),
-        ("I;16", "out.webp", "WEBP has no 16-bit"),
-        ("F", "out.png", "PNG has no floating-point.*TIFF"),
-        ("CMYK", "out.png", "PNG has no CMYK.*TIFF"),
-        ("RGB", "out.gif", "GIF"),
-        ("RGB", "out.pgm", "more than its name says"),
-        ("L", "out.pbm", "more than its name says"),
-        ("RGBA", "out.ppm", "PPM has no transparency"),
-        ("RGB", "out.xyz", "must end in"),
-        ("RGB", "out", "must end in"),
-    ],
-)
-def test_a_format_that_cannot_hold_the_image_is_refused(tmp_path: Path, mode: str, name: str, reason: str) -> None:
-    picture = from_pil(photo(mode))
-    with pytest.raises(UserError, match=reason):
-        check_target(picture.header, tmp_path / name)
-    with pytest.raises(UserError, match=reason):
-        picture.save(tmp_path / name)
-    assert os.listdir(tmp_path) == []
-
-
-@pytest.mark.parametrize(
-    ("mode", "name", "wider"),
-    [("1", "a.jpg", "L"), ("L", "a.webp", "RGB"), ("P", "a.jpg", "RGB"), ("LA", "a.webp", "RGBA")],
-)
-def test_a_wider_mode_is_taken_where_nothing_is_lost(tmp_path: Path, mode: str, name: str, wider: str) -> None:
-    image = photo(mode)
-    from_pil(image).save(tmp_path / name)
-    after = Image.open(tmp_path / name)
-    assert after.mode == wider
-    if name.endswith("webp"):
-        assert same_pixels(after, image.convert(wider))
-
-
-def test_an_existing_file_is_replaced_whole_and_a_failure_leaves_it(tmp_path: Path) -> None:
-    target = write(tmp_path / "a.png", b"old")
-    picture = from_pil(photo("RGB"))
-    broken = Picture(picture.header, (np.zeros((0, 0, 3), np.uint8),))
-    with pytest.raises(UserError, match=r"a\.png"):
-        broken.save(target)
-    assert target.read_bytes() == b"old"
-    picture.save(target)
-    assert Image.open(target).size == (23, 17)
-    assert os.listdir(tmp_path) == ["a.png"]
-
-
-def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    write(tmp_path / "file", b"")
-    for target in (tmp_path / "file" / "a.png", tmp_path / "missing" / "a.png", Path("/proc/a.png")):
-        with pytest.raises(UserError, match=r"could not write '.*a\.png'"):
-            from_pil(photo("RGB")).save(target)
-
-
-FULL_DISK = """
-import resource, sys
-from pathlib import Path
-import numpy as np
-from PIL import Image
-from hf_denoise.errors import UserError
-from hf_denoise.imaging.images import read_image
-picture = read_image(sys.argv[1])
-resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
-try:
-    picture.save(sys.argv[2])
-except UserError as error:
-    print(error)
-"""
-
-
-@pytest.mark.parametrize("kind", ["jpg", "png", "bmp", "webp", "tif", "tif-compressed", "deep.png", "deep.tif"])
-def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, kind: str) -> None:
-    extension = kind.split(".")[-1].split("-")[0]
-    source, target = tmp_path / f"in.{extension}", tmp_path / f"out.{extension}"
-    deep = RNG.integers(0, 65536, (128, 128, 3)).astype(np.uint16)
-    if kind == "deep.png":
-        write(source, imagecodecs.png_encode(deep))
-    elif kind == "deep.tif":
-        write(source, tiff(deep, photometric="rgb"))
-    else:
-        options: dict[str, dict[str, Any]] = {
-            "jpg": {"quality": 95},
-            "webp": {"lossless": True},
-            "tif-compressed": {"compression": "tiff_lzw"},
-        }
-        photo("RGB", (200, 200)).save(source, **options.get(kind, {}))
-    result = subprocess.run(
-        [sys.executable, "-c", FULL_DISK, source, target], capture_output=True, text=True, timeout=60
-    )
-    assert f"could not write '{target}'" in result.stdout, result.stderr
-    assert "Traceback" not in result.stderr
-    assert os.listdir(tmp_path) == [source.name]

@@ -20,11 +20,6 @@ def packaged() -> Denoiser:
     return Denoiser.from_pretrained(device="cpu", precision="float32", tile=128)
 
 
-@pytest.fixture
-def rng() -> np.random.Generator:
-    return np.random.default_rng(0)
-
-
 def astronaut() -> np.ndarray:
     return data.astronaut()[20:148, 160:288].astype(np.float32) / 255
 

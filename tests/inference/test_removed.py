@@ -8,11 +8,6 @@ from hf_denoise.imaging.picture import Picture
 from hf_denoise.inference.removed import difference, removed_view, view_picture
 
 
-@pytest.fixture
-def rng() -> np.random.Generator:
-    return np.random.default_rng(0)
-
-
 def test_the_view_is_grey_plus_a_fixed_multiple() -> None:
     removed = np.array([[[0.0, 0.05, -0.05]], [[1.0, -1.0, 0.125]]])
     assert removed_view(removed) == pytest.approx(np.array([[[0.5, 0.7, 0.3]], [[1, 0, 1]]]))

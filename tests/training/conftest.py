@@ -1,11 +1,15 @@
-"""Pictures that several modules train on."""
+"""Pictures that several modules train on, and a run that can be pushed."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
+from huggingface_hub.utils import http_backoff
 from PIL import Image
+from published_runs import evaluate
 from train_command import picture
+
+from hf_denoise.training import publishing
 
 
 @pytest.fixture(scope="module")
@@ -31,3 +35,19 @@ def scratched(tmp_path_factory) -> Path:
         Image.fromarray(image).save(folder / "clean" / f"{number:02}.png")
         Image.fromarray(mask).save(folder / "mask" / f"{number:02}.png")
     return folder
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    (tmp_path / "x").mkdir()
+    evaluate(tmp_path / "x", 100)
+    return tmp_path / "x"
+
+
+@pytest.fixture
+def ada(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Logged in, and less patient than in real life: 23 seconds for a request, 20 before the last push."""
+    monkeypatch.setenv("HF_TOKEN", "hf_ada")
+    assert http_backoff.__kwdefaults__ is not None
+    monkeypatch.setitem(http_backoff.__kwdefaults__, "max_retries", 0)
+    monkeypatch.setattr(publishing, "PAUSES", (0.0,))

@@ -9,9 +9,9 @@ import torch
 from accelerate import Accelerator
 from PIL import Image
 from safetensors.torch import load_file
-from test_training import command, here, run
 from torch import nn
 from torch.nn import functional
+from train_command import command, here, run
 
 from hf_denoise.data.loader import SampleMaker, TripletDataset
 from hf_denoise.data.reading import Triplet
