@@ -63,11 +63,11 @@ def hub_server() -> Iterator["HubServer"]:
 
 @pytest.fixture(scope="module")
 def few_probes() -> Iterator[None]:
-    """For tests that do not count them: a small picture gets a fifth of the probes, in a fifth of the time."""
+    """For tests that do not count them: a small picture gets a third of the probes, in a third of the time."""
     from hf_denoise.probing import responses
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(responses, "MOST_PASSES", 5)
+        patch.setattr(responses, "MOST_PASSES", 10)
         yield
 
 

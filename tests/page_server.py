@@ -96,11 +96,11 @@ BAD_FILES = ["truncated.jpg", "text.png", "empty.png", "huge.png"]
 
 # The server
 
-# `app.py`, with a fifth of the probes for a small picture, as `few_probes` of conftest.py.
+# `app.py`, with a third of the probes for a small picture, as `few_probes` of conftest.py.
 START = """
 import runpy, sys
 from hf_denoise.probing import responses
-responses.MOST_PASSES = 5
+responses.MOST_PASSES = 10
 runpy.run_path(sys.argv[1], run_name="__main__")
 """
 
