@@ -187,8 +187,8 @@ def test_the_mixture_draws_its_kinds_by_their_weights():
     for chain, weight in zip(drawn.alternatives, drawn.weights, strict=True):
         for kind, _, _ in chain:
             shares[kind] += weight / sum(drawn.weights)
-    assert shares["identity"] == pytest.approx(3 / 87) and shares["grain"] == pytest.approx(11 / 87)
-    assert shares["camera"] == pytest.approx(20 / 87) and shares["jpeg"] == pytest.approx(20.5 / 87)
+    assert shares["identity"] == pytest.approx(4 / 89) and shares["grain"] == pytest.approx(8 / 89)
+    assert shares["camera"] == pytest.approx(16 / 89) and shares["jpeg"] == pytest.approx(16 / 89)
 
 
 @pytest.mark.parametrize(
