@@ -16,7 +16,7 @@ class Example:
 
     @property
     def noisy(self) -> str:
-        return str(next(EXAMPLE_FOLDER.glob(f"{self.name}-noisy.*")))
+        return str(EXAMPLE_FOLDER / f"{self.name}-noisy.png")
 
     @property
     def clean(self) -> str:
@@ -31,7 +31,6 @@ class Example:
 EXAMPLES = [
     Example("wall", "Inspection, with a mask"),
     Example("night", "Night photo"),
-    Example("phone", "Phone photo, a JPEG"),
     Example("scan", "Scanned page"),
     Example("tissue", "Microscope"),
 ]
