@@ -8,6 +8,8 @@ from PIL import Image, ImageDraw
 from skimage import data
 from tqdm import tqdm
 
+from benchmarks.quality.benchmark import SAME
+from benchmarks.quality.cases import Case
 from benchmarks.quality.methods import Run
 from benchmarks.shared import machine
 from benchmarks.shared.options import Options
@@ -15,12 +17,10 @@ from benchmarks.shared.pictures import QUICK_SIDE, Photo, middle, to_bytes
 from hf_denoise import Denoiser
 from hf_denoise.evaluation.peers import load_bm3d
 from hf_denoise.metrics.quality import psnr
-from hf_denoise.noise.degradations import parse_degradation
 
 SIDE = 320  # pixels of each picture that are measured
 SIGMAS = (10, 25)
 CROP, ZOOM = 96, 2  # of each picture in the sheet
-SAME = 90.0  # dB that stand for a picture that came back as it was
 
 
 def shipped(picture: NDArray[np.generic]) -> Photo:
@@ -95,8 +95,7 @@ def run(options: Options) -> None:
         rows.append({"subject": name, **figures})
         strips.append(strip)
     rows.sort(key=lambda row: row[f"lead_{SIGMAS[-1]}"])
-    sheet = np.concatenate(strips)
-    Image.fromarray(sheet).save(options.output / "subjects.webp", quality=80, method=6)
+    Image.fromarray(np.concatenate(strips)).save(options.output / "subjects.webp", quality=80, method=6)
     results = {"machine": about, "model": options.model_name, "subjects": rows}
     header = ["subject", "without noise, to itself"]
     for sigma in SIGMAS:
@@ -114,15 +113,12 @@ def run(options: Options) -> None:
     machine.write(options.output, "subjects", results, paragraphs)
 
 
-def measured(clean: Photo, seed: int, denoiser: Denoiser, bm3d: Run) -> tuple[dict[str, float], NDArray[np.uint8]]:
+def measured(clean: Photo, index: int, denoiser: Denoiser, bm3d: Run) -> tuple[dict[str, float], NDArray[np.uint8]]:
     """PSNR of a picture under each noise, and crops side by side under the last."""
     figures = {"itself": min(psnr(np.asarray(denoiser(clean)), clean), SAME)}
-    shown = [clean]
+    grey, shown = bool((clean == clean[..., :1]).all()), [clean]
     for sigma in SIGMAS:
-        noisy, _ = parse_degradation(f"gaussian:{sigma}").pair(clean, np.random.default_rng([seed, sigma]))
-        if np.ptp(clean, axis=2).max() == 0:
-            noisy = np.repeat(noisy[..., :1], 3, axis=2)
-        noisy = np.ascontiguousarray(noisy)
+        noisy, _ = Case("", f"gaussian:{sigma}", sigma, grey).pair(clean, index)
         ours, theirs = np.asarray(denoiser(noisy)), np.asarray(bm3d(noisy, float(sigma))).clip(0, 1)
         shown = [noisy, ours, theirs, clean]
         quality, other = psnr(ours, clean), psnr(theirs, clean)

@@ -1,6 +1,6 @@
 """Grow a network without a change of what it computes: more encoder levels, wider and deeper decoder levels.
 
-    python recipes/grow.py hf_denoise/checkpoints runs/grown --channels 128 96 64 16 --depths 1 1 2 0
+    python recipes/grow.py packaged runs/grown --channels 128 96 64 16 --depths 1 1 2 0
 
 A training that starts from it has all that the smaller network had learned (Net2Net, Chen et al., 2016,
 arXiv:1511.05641): new levels begin as the identity, new channels and blocks with weights of zero behind them.
@@ -27,17 +27,15 @@ def grow(small: DenoisingUNet, channels: list[int], depths: list[int]) -> Denois
     config = {**small._hub_mixin_config, "encoder_pretrained": False}
     old_channels, old_depths = config["decoder_channels"], config["decoder_depths"]
     added = len(channels) - len(old_channels)
-    names = "channels", "depths"
-    for name, old, new in zip(names, (old_channels, old_depths), (channels, depths), strict=True):
+    for name, old, new in (("channels", old_channels, channels), ("depths", old_depths, depths)):
         if added < 0 or any(after < before for before, after in zip(old, new[added:], strict=True)):
             raise UserError(f"--{name} {new} is smaller than the {list(old)} of the network, which can only grow")
     if channels[-1] != old_channels[-1]:
         raise UserError(f"the last of --channels must stay {old_channels[-1]}: it is the width of the stem, too")
     options = {"encoder_levels": len(channels), "decoder_channels": channels, "decoder_depths": depths}
     large = DenoisingUNet(**{**config, **options})
-    known = small.state_dict()
-    kept = {name: known[name] for name in large.state_dict() if not name.startswith("decoder.") and name in known}
-    large.load_state_dict(kept, strict=False)
+    around = {name: tensor for name, tensor in small.state_dict().items() if not name.startswith("decoder.")}
+    large.load_state_dict(around, strict=False)
     with torch.no_grad():
         blocks: list[DecoderBlock] = list(large.decoder)  # type: ignore[arg-type]
         if added:

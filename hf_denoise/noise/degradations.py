@@ -146,8 +146,8 @@ NOISE_KINDS = {
     "jpeg": Kind(jpeg, "quality", 1, 100),
     "identity": Kind(identity, "quality", 1, 100),
 }
-# What the packaged weights see where the data bring no noise of their own. Other shares, more of JPEG or of cameras in
-# place of white noise, only move decibels from one kind of picture to another.
+# What `recipes/packaged.yaml` trains on where the data bring no noise. Other shares only move decibels from one kind of
+# picture to another.
 MIXTURE = (
     "36*gaussian:0-55|8*gaussian:0-10|10*camera:1-16|6*camera:0-4|5*poisson-gaussian:2-40|"
     "4*grain:1-25|4*grain:1-25+jpeg:55-98|8*gaussian:0-55+jpeg:55-98|4*poisson-gaussian:2-40+jpeg:55-98|"

@@ -3,15 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from denoisers import packaged
 from skimage import data
 
 from hf_denoise import Denoiser
 from hf_denoise.inference.restraint import Corrections, apply_gains
 from hf_denoise.metrics.quality import psnr
-
-
-def packaged() -> Denoiser:
-    return Denoiser.from_pretrained(device="cpu", precision="float32")
 
 
 def alone(denoise: Denoiser, image: np.ndarray) -> np.ndarray:

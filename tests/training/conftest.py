@@ -7,17 +7,14 @@ import pytest
 from huggingface_hub.utils import http_backoff
 from PIL import Image
 from published_runs import evaluate
-from train_command import picture
+from train_command import picture, write_pictures
 
 from hf_denoise.training import publishing
 
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("photos")
-    for number in range(40):
-        Image.fromarray(picture(np.random.default_rng(number))).save(folder / f"{number:02}.png")
-    return folder
+    return write_pictures(tmp_path_factory.mktemp("photos"), 40)
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import yaml
 from hub_server import HubServer, card_errors
 from PIL import Image
-from train_command import ROOT, here, picture
+from train_command import ROOT, here, write_pictures
 
 from hf_denoise.cli.main import main
 
@@ -24,10 +23,7 @@ NOTICE = "BSDS500 and the ImageNet samples: non-commercial research and educatio
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("photos")
-    for number in range(4):
-        Image.fromarray(picture(np.random.default_rng(number))).save(folder / f"{number}.png")
-    return folder
+    return write_pictures(tmp_path_factory.mktemp("photos"), 4)
 
 
 @pytest.fixture(autouse=True)
@@ -162,7 +158,7 @@ def test_what_the_card_tells_a_stranger_to_run_runs(hub, photos, tmp_path):
     usage = text.split("## How to use it")[1].split("\n## ")[0]
     install, command = re.findall(r"```bash\n(.*?)\n```", usage, re.DOTALL)
     assert re.fullmatch(r'pip install (hf_denoise|"hf_denoise @ git\+\S+")', install)
-    Image.open(photos / "0.png").save(tmp_path / "noisy.jpg")
+    Image.open(photos / "00.png").save(tmp_path / "noisy.jpg")
     # A stranger has no token, and nothing in the cache.
     env = {name: value for name, value in os.environ.items() if name != "HF_TOKEN"}
     env |= {"HF_HOME": str(tmp_path / "home"), "PYTHONPATH": str(ROOT), "HF_ENDPOINT": hub.url}

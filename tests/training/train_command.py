@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from accelerate.state import AcceleratorState, GradientState
+from PIL import Image
 
 from hf_denoise.cli.options import run as run_options
 from hf_denoise.training.config import TrainConfig
@@ -31,6 +32,13 @@ def picture(rng: np.random.Generator, size: int = 64) -> np.ndarray:
         centre, radius = rng.uniform(0, 1, 2), rng.uniform(0.05, 0.3)
         image[(rows - centre[0]) ** 2 + (cols - centre[1]) ** 2 < radius**2] = rng.uniform(0, 1, 3)
     return (image.clip(0, 1) * 255).astype(np.uint8)
+
+
+def write_pictures(folder: Path, count: int) -> Path:
+    """So many of them, as PNGs."""
+    for number in range(count):
+        Image.fromarray(picture(np.random.default_rng(number))).save(folder / f"{number:02}.png")
+    return folder
 
 
 def command(data: Path | str, output: Path, *options: str, launcher: tuple[str, ...] = ()) -> list[str]:
